@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use model::limits::{self, AddressError, AddressPolicy};
+use model::measure::Ending;
 
 /// Records that say they are gone at once are asked for once a second.
 const SOONEST: Duration = Duration::from_secs(1);
@@ -43,6 +44,16 @@ pub enum TargetAddressError {
     Lookup(#[from] NetError),
     #[error(transparent)]
     Refused(#[from] AddressError),
+}
+
+impl TargetAddressError {
+    /// Returns the class of a request that had no address.
+    pub(crate) fn ending(&self) -> Ending {
+        match self {
+            Self::Lookup(_) => Ending::Unresolved,
+            Self::Refused(_) => Ending::Connect,
+        }
+    }
 }
 
 #[derive(Debug, Default)]

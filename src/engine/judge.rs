@@ -123,6 +123,7 @@ impl Judge {
     pub(crate) fn plain(status: u16) -> Ending {
         match status {
             500.. => Ending::Status5xx,
+            TOO_MANY => Ending::Limited,
             400..500 => Ending::Status4xx,
             200..400 => Ending::Ok,
             _ => Ending::Check,
@@ -166,6 +167,7 @@ impl Judge {
         }
         let ending = match (status_wrong, answer.status) {
             (true, 500..) => Ending::Status5xx,
+            (true, TOO_MANY) => Ending::Limited,
             (true, 400..500) => Ending::Status4xx,
             _ if status_wrong || failed || abandon => Ending::Check,
             _ => Ending::Ok,
@@ -173,6 +175,9 @@ impl Judge {
         StepOutcome { ending, abandon }
     }
 }
+
+/// Status 429: the client sends too many requests.
+const TOO_MANY: u16 = 429;
 
 fn compile_check(check: &Check) -> Result<Compiled<Check>, PatternError> {
     let engine = match &check.what {
@@ -431,6 +436,7 @@ mod tests {
             (vec![], 200, 5, Ending::Ok),
             (vec![], 302, 5, Ending::Ok),
             (vec![], 404, 5, Ending::Status4xx),
+            (vec![], 429, 5, Ending::Limited),
             (vec![], 503, 5, Ending::Status5xx),
             (
                 vec![check(What::Status(vec![404]), false)],

@@ -228,10 +228,10 @@ impl Link {
         let port = Some(origin.port);
         let addresses = within(deadline, context.addresses.in_turn(port))
             .await
-            .ok_or(Ending::Connect)?;
+            .ok_or(Ending::Unresolved)?;
         let addresses = addresses.map_err(|why| {
             context.recorder.borrow_mut().reason(&why.to_string());
-            Ending::Connect
+            why.ending()
         })?;
         let dns = begun.elapsed();
         let dialling = Instant::now();

@@ -177,3 +177,37 @@ pub(crate) fn wanted_more(timeline: &Timeline, started: Timestamp, seconds: usiz
         })
         .collect()
 }
+/// Share of its ceiling from which a metric counts as at it.
+const AT_CEILING: f64 = 0.9;
+
+/// Returns the CPU metric of a policy with its highest value, if its usual datapoint in these
+/// seconds of the load is at its ceiling. Only CPU has one.
+pub(crate) fn ceiling(
+    timeline: &Timeline,
+    started: Timestamp,
+    seconds: impl Iterator<Item = u32>,
+) -> Option<(String, f64)> {
+    let seconds: std::collections::BTreeSet<u32> = seconds.collect();
+    timeline.alarms().into_iter().find_map(|alarm| {
+        let metric = alarm.metric.clone().filter(|name| name == CPU)?;
+        let series = timeline.metric_of(alarm)?;
+        let period = series.period.as_secs().max(1) as u32;
+        let mut values: Vec<f64> = series
+            .points
+            .iter()
+            .filter(|point| {
+                let from = crate::instances::second(started, point.at);
+                from.is_some_and(|from| (from..from + period).all(|at| seconds.contains(&at)))
+            })
+            .map(|point| point.value)
+            .collect();
+        values.sort_by(f64::total_cmp);
+        let usual = values.get(values.len() / 2)?;
+        (*usual >= CPU_CEILING * AT_CEILING)
+            .then(|| (metric, values.last().copied().unwrap_or(*usual)))
+    })
+}
+
+/// The CPU metric of EC2 and ECS, in percent.
+const CPU: &str = "CPUUtilization";
+const CPU_CEILING: f64 = 100.0;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::hypotheses::Explained;
 use super::load::{Confidence, ERRORS, LEAST_REQUESTS, Second};
 use crate::moment::known;
 use crate::timeline::{Alarm, MetricSeries};
@@ -194,12 +195,14 @@ struct Settled {
     stretch: Vec<(u32, f64)>,
     /// Requests per second that an instance answered while the limit was missed.
     answered: Vec<f64>,
+    /// Seconds that missed the limit.
+    missed: usize,
     /// The longest p95 of those seconds, in microseconds.
     queue: u64,
 }
 
 impl Settled {
-    fn of(seconds: &[Second], serving: &[u32], limit: Duration) -> Self {
+    fn of(seconds: &[Second], serving: &[u32], limit: Duration, explained: &Explained) -> Self {
         let limit_micros = limit.as_micros() as u64;
         let mut found = Self::default();
         // The group's size when the limit was first missed. Once the group has grown, slow answers
@@ -207,7 +210,9 @@ impl Settled {
         let mut missed_at: Option<u32> = None;
         for (index, (second, count)) in seconds.iter().zip(serving).enumerate() {
             let requests = second.ok + second.errors;
-            let is_enough = *count > 0 && requests >= LEAST_REQUESTS;
+            let at = index as u32;
+            let is_enough =
+                *count > 0 && requests >= LEAST_REQUESTS && !explained.skip.contains(&at);
             let Some(p95) = second.p95.filter(|_| is_enough) else {
                 continue;
             };
@@ -232,8 +237,12 @@ impl Settled {
             found.points.push((second.demand / each, held));
             found.stretch.push((*count, second.demand));
             if !held {
+                found.missed += 1;
                 found.queue = found.queue.max(p95);
-                found.answered.push(second.ok as f64 / each);
+                // An instance that works on requests which nobody waits for carries more than this.
+                if !explained.given_up.contains(&at) {
+                    found.answered.push(second.ok as f64 / each);
+                }
             }
         }
         found
@@ -242,16 +251,21 @@ impl Settled {
 
 /// Estimates the load per instance that splits the seconds that held the limit from those that
 /// missed it. It takes the split with the fewest seconds on the wrong side.
-pub fn estimate(seconds: &[Second], serving: &[u32], limit: Duration) -> Option<InstanceCapacity> {
+pub fn estimate(
+    seconds: &[Second],
+    serving: &[u32],
+    limit: Duration,
+    explained: &Explained,
+) -> Option<InstanceCapacity> {
     let Settled {
         mut points,
         stretch,
         mut answered,
+        missed,
         queue,
-    } = Settled::of(seconds, serving, limit);
+    } = Settled::of(seconds, serving, limit, explained);
     building_up(&mut points, &stretch);
     let held = points.iter().filter(|(_, held)| *held).count();
-    let missed = answered.len();
     let between = split(&mut points)?;
     answered.sort_by(f64::total_cmp);
     let saturated = answered
@@ -404,6 +418,7 @@ mod tests {
             demand,
             ok,
             errors: 0,
+            constant: 0,
             p95: Some(p95_millis * 1_000),
         }
     }
@@ -416,7 +431,13 @@ mod tests {
         // Twice the instances carry the load, but first they work off the queue.
         seconds.extend(vec![second(600.0, 760, 900); 5]);
         let serving = [vec![2; 30], vec![6; 5]].concat();
-        let found = estimate(&seconds, &serving, Duration::from_millis(200)).unwrap();
+        let found = estimate(
+            &seconds,
+            &serving,
+            Duration::from_millis(200),
+            &Explained::default(),
+        )
+        .unwrap();
         assert_eq!(
             (found.at_limit, found.saturated, found.between),
             (190.0, Some(190.0), (90.0, Some(300.0)))
@@ -431,7 +452,13 @@ mod tests {
         seconds.extend(vec![second(280.0, 200, 900); 4]);
         seconds.extend(vec![second(280.0, 280, 42); 12]);
         let serving = [vec![2; 16], vec![6; 12]].concat();
-        let found = estimate(&seconds, &serving, Duration::from_millis(400)).unwrap();
+        let found = estimate(
+            &seconds,
+            &serving,
+            Duration::from_millis(400),
+            &Explained::default(),
+        )
+        .unwrap();
         assert!((85.0..=105.0).contains(&found.at_limit), "{found:?}");
     }
 
@@ -446,7 +473,13 @@ mod tests {
         seconds.extend(vec![fresh; 12]);
         seconds.extend(vec![second(280.0, 280, 42); 6]);
         let serving = [vec![2; 16], vec![7; 18]].concat();
-        let found = estimate(&seconds, &serving, Duration::from_millis(400)).unwrap();
+        let found = estimate(
+            &seconds,
+            &serving,
+            Duration::from_millis(400),
+            &Explained::default(),
+        )
+        .unwrap();
         assert!((85.0..=105.0).contains(&found.at_limit), "{found:?}");
     }
 
@@ -456,6 +489,7 @@ mod tests {
             &[second(90.0, 90, 20); 20],
             &[3; 20],
             Duration::from_millis(200),
+            &Explained::default(),
         )
         .unwrap();
         assert_eq!(
@@ -467,11 +501,15 @@ mod tests {
             estimate(
                 &[second(90.0, 90, 900); 20],
                 &[3; 20],
-                Duration::from_millis(200)
+                Duration::from_millis(200),
+                &Explained::default()
             ),
             None
         );
-        assert_eq!(estimate(&[], &[], Duration::from_millis(200)), None);
+        assert_eq!(
+            estimate(&[], &[], Duration::from_millis(200), &Explained::default()),
+            None
+        );
     }
 
     #[test]
@@ -479,7 +517,13 @@ mod tests {
         let between = |low: f64, high: f64, saturated: u64| {
             let mut seconds = vec![second(low * 2.0, (low * 2.0) as u64, 20); 10];
             seconds.extend(vec![second(high * 2.0, saturated * 2, 900); 10]);
-            estimate(&seconds, &[2; 20], Duration::from_millis(200)).unwrap()
+            estimate(
+                &seconds,
+                &[2; 20],
+                Duration::from_millis(200),
+                &Explained::default(),
+            )
+            .unwrap()
         };
         let narrow = between(100.0, 125.0, 120).weighed(2, None);
         assert_eq!(

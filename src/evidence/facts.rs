@@ -7,12 +7,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::capacity::{self, InstanceCapacity};
+use super::hypotheses::{self, Baseline, Explained, Hypothesis, Observed, Suspect};
 use super::load::{self, Second};
 use super::overload::Overload;
 use super::reaction::{self, Reaction, Times};
 use super::timeline::{Activity, Alarm, Policy, Timeline};
 use super::{alarms, instances};
-use model::measure::Results;
+use model::measure::{Merged, Results};
 use model::plan::Schedule;
 use model::scenario::{Limit, Scenario};
 
@@ -42,6 +43,12 @@ pub struct Facts<'a> {
     pub desired: Vec<u32>,
     /// True for each second in which an alarm asked for more.
     pub wanted_more: Vec<bool>,
+    /// The errors that are there whatever the load.
+    pub baseline: Baseline,
+    /// What explains the seconds that missed a limit; empty where none did.
+    pub hypotheses: Vec<Hypothesis>,
+    /// The seconds that say nothing, or less, about the capacity of an instance.
+    pub explained: Explained,
     /// The load that one instance carries within the latency limit; `None` where the run does not
     /// show it.
     pub capacity: Option<InstanceCapacity>,
@@ -92,14 +99,28 @@ impl<'a> Facts<'a> {
         limit: Option<Limit>,
     ) -> Self {
         let reaction = reaction::react(scenario, results, timeline, &times, limit);
-        let load = load::by_second(scenario, schedule, results);
+        let baseline = Baseline::of(results, &times);
+        let load = load::by_second(scenario, schedule, results, &baseline);
         // A watch has no results: its seconds are those of the watch.
         let seconds = match limit {
             Some(_) => load.len(),
             None => instances::between(times.started, times.ended).as_secs() as usize,
         };
         let serving = instances::serving(timeline, times.started, seconds);
-        let capacity = capacity::estimate(&load, &serving, Limit::of(scenario).p95);
+        let p95 = Limit::of(scenario).p95;
+        let observed = Observed {
+            scenario,
+            results,
+            timeline,
+            times: &times,
+            reaction: &reaction,
+            load: &load,
+            serving: &serving,
+            limit: p95,
+        };
+        let hypotheses = limit.map_or_else(Vec::new, |_| hypotheses::all(&observed, &baseline));
+        let explained = Explained::of(&hypotheses);
+        let capacity = capacity::estimate(&load, &serving, p95, &explained);
         Self {
             overload: Overload::new(&load, &serving, capacity.as_ref()),
             billed: instances::billed(timeline, times.started, seconds),
@@ -117,8 +138,39 @@ impl<'a> Facts<'a> {
             reaction,
             load,
             serving,
+            baseline,
+            hypotheses,
+            explained,
             capacity,
         }
+    }
+
+    /// Returns the reasons for which the group's size is not what the missed limits are about.
+    pub fn other_reasons(&self) -> Vec<Suspect> {
+        let others = hypotheses::other_remedies(&self.hypotheses);
+        others.iter().map(|one| one.suspect).collect()
+    }
+
+    /// Returns the share of requests that failed in these seconds, without the errors that are
+    /// there whatever the load.
+    pub fn error_share(&self, merged: &Merged, seconds: &[u32]) -> f64 {
+        let constant = seconds.iter().map(|at| self.baseline.errors(*at as usize));
+        let errors = merged.tally.errors().saturating_sub(constant.sum());
+        errors as f64 / merged.tally.requests().max(1) as f64
+    }
+
+    /// Returns true if most of these seconds that missed a limit did so for another reason than too
+    /// few instances.
+    pub fn is_explained_elsewhere(&self, seconds: &[u32]) -> bool {
+        let explained = seconds
+            .iter()
+            .filter(|at| self.explained.skip.contains(*at));
+        let missed = seconds.iter().filter(|at| {
+            let mut all = self.hypotheses.iter().flat_map(|one| &one.seconds);
+            all.any(|(from, until)| (*from..*until).contains(*at))
+        });
+        let explained = explained.count();
+        explained > 0 && explained * 2 >= missed.count()
     }
 
     /// Returns the time of the last look at the group, or the start if there was none.

@@ -31,6 +31,7 @@
 mod alarms; // which alarm fired, when, and on which datapoint
 pub mod capacity; // the load that one instance carries within the limits
 pub mod facts; // every fact of a run, computed once
+pub mod hypotheses; // what explains the seconds that missed a limit
 pub mod instances; // the life of each instance that came or went
 pub mod load; // the load second by second, and the fit of the group's size
 pub mod moment; // the moments of a reaction, each with time and origin
@@ -47,6 +48,7 @@ pub mod vocabulary; // AWS's closed lists of words, as types
 
 pub use capacity::InstanceCapacity;
 pub use facts::Facts;
+pub use hypotheses::{Baseline, Clue, Explained, Hypothesis, Standing, Suspect, TellingRun};
 pub use instances::{LaunchReason, Launched, Left, Sighting, Why};
 pub use load::{Confidence, Elasticity, Second};
 pub use moment::{Moment, MomentKind};

@@ -5,6 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::hypotheses::Baseline;
 use model::measure::{Results, Select};
 use model::plan::Schedule;
 use model::scenario::{Model, Scenario};
@@ -29,8 +30,10 @@ pub struct Second {
     pub demand: f64,
     /// Requests of this second that were answered as expected.
     pub ok: u64,
-    /// Requests of this second that failed.
+    /// Requests of this second that failed, without `constant`.
     pub errors: u64,
+    /// Requests of this second that fail whatever the load.
+    pub constant: u64,
     /// 95th percentile of the latency from the intended start, in microseconds.
     pub p95: Option<u64>,
 }
@@ -50,8 +53,13 @@ pub fn demand(open: bool, asked: &[f64], sent: &[u64]) -> Vec<f64> {
     asked.iter().map(|asked| asked * each).collect()
 }
 
-/// Returns the load by second, as measured.
-pub fn by_second(scenario: &Scenario, schedule: &Schedule, results: &Results) -> Vec<Second> {
+/// Returns the load by second, as measured, with the errors of the baseline apart.
+pub fn by_second(
+    scenario: &Scenario,
+    schedule: &Schedule,
+    results: &Results,
+    baseline: &Baseline,
+) -> Vec<Second> {
     let merged = results.by_second(Select::default());
     let middle = |second: usize| Duration::from_millis(second as u64 * 1_000 + 500);
     let asked: Vec<f64> = (0..merged.len())
@@ -69,11 +77,16 @@ pub fn by_second(scenario: &Scenario, schedule: &Schedule, results: &Results) ->
     demand(open, &asked, &sent)
         .into_iter()
         .zip(&merged)
-        .map(|(demand, merged)| Second {
-            demand,
-            ok: merged.tally.ok,
-            errors: merged.tally.errors(),
-            p95: merged.latency.percentile(95.0).map(micros),
+        .enumerate()
+        .map(|(second, (demand, merged))| {
+            let constant = baseline.errors(second).min(merged.tally.errors());
+            Second {
+                demand,
+                ok: merged.tally.ok,
+                errors: merged.tally.errors() - constant,
+                constant,
+                p95: merged.latency.percentile(95.0).map(micros),
+            }
         })
         .collect()
 }

@@ -115,6 +115,8 @@ pub fn count(number: impl Into<u64>, thing: &str) -> String {
     let number = number.into();
     if number == 1 {
         format!("1 {thing}")
+    } else if thing.ends_with("ch") {
+        format!("{number} {thing}es")
     } else {
         format!("{number} {thing}s")
     }

@@ -3,9 +3,13 @@
 use super::candidates::Tolerance;
 use super::content::{Answer, Basis, Choice, Content, Recommendation, Replay, Rest};
 use super::{Advice, Candidate, Change, Evidence, Topic, causes, links, settings, sizes};
-use evidence::Confidence;
+use evidence::{Confidence, Hypothesis, Standing, Suspect, hypotheses};
 
 pub(super) fn all(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Vec<Answer> {
+    let others = hypotheses::other_remedies(evidence.hypotheses);
+    if !others.is_empty() {
+        return elsewhere(evidence, serving, advice, &others);
+    }
     [
         links::slowest(evidence),
         causes::before_scaling(evidence, serving, advice),
@@ -20,6 +24,52 @@ pub(super) fn all(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> 
         settings::around(evidence, serving, advice),
         money(advice),
         what_to_change(evidence, advice),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Answers for a run whose missed limits have other reasons than the group's size. What rests on the
+/// size is not said.
+fn elsewhere(
+    evidence: &Evidence<'_>,
+    serving: &[u32],
+    advice: &Advice,
+    others: &[&Hypothesis],
+) -> Vec<Answer> {
+    let holds = others.iter().any(|one| one.holds());
+    let confidence = if holds {
+        Confidence::Medium
+    } else {
+        Confidence::Low
+    };
+    let basis = || Basis::Hypotheses(others.iter().map(|one| (*one).clone()).collect());
+    let reasons = others.iter().map(|one| (one.suspect, one.standing));
+    let reasons: Vec<(Suspect, Standing)> = reasons.collect();
+    let unknown = |topic| Answer::unknown(topic, basis());
+    [
+        links::slowest(evidence),
+        Some(Answer::new(
+            Topic::LatencyBeforeGrowth,
+            Content::OtherReasons(reasons.clone()),
+            basis(),
+            confidence,
+        )),
+        causes::errors(evidence, serving, advice),
+        Some(unknown(Topic::InstanceCapacity)),
+        Some(unknown(Topic::TargetValue)),
+        settings::warm_up(evidence),
+        settings::cooldown(evidence),
+        Some(unknown(Topic::MinAndMax)),
+        settings::around(evidence, serving, advice),
+        money(advice),
+        Some(Answer::new(
+            Topic::Change,
+            Content::OtherRemedies(reasons),
+            basis(),
+            confidence,
+        )),
     ]
     .into_iter()
     .flatten()

@@ -75,7 +75,7 @@ pub struct Candidate {
     pub name: String,
     /// Difference from the policy that ran.
     pub change: Change,
-    /// Seconds in which p95 would have been over its limit.
+    /// Seconds in which more was asked than the instances carry within the limits.
     pub over_limit: u32,
     /// Requests that could not have been carried.
     pub errors: u64,

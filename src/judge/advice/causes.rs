@@ -1,6 +1,7 @@
 //! Finds why latency grew and what caused the errors, second by second instead of over the whole
 //! spike.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::content::{
@@ -9,7 +10,7 @@ use super::content::{
 use super::{Advice, Evidence, Topic};
 use evidence::instances::{self, Left, between};
 use evidence::timeline::series;
-use evidence::{Confidence, InstanceCapacity};
+use evidence::{Confidence, InstanceCapacity, Suspect};
 
 /// Time after an instance became healthy in which it counts as new: its caches and pools are cold.
 /// The judgement on new instances uses the same minute.
@@ -107,6 +108,8 @@ struct Causes {
     saturated: u64,
     leaving: u64,
     young: u64,
+    /// Errors of seconds that a hypothesis explains.
+    known: BTreeMap<Suspect, u64>,
     other: u64,
 }
 
@@ -126,6 +129,23 @@ fn causes(evidence: &Evidence<'_>, serving: &[u32], limit: Option<f64>) -> Cause
         };
         limit.is_some_and(|limit| second.demand > limit * f64::from(*count))
     };
+    let explains = |second: usize| {
+        let at = second as u32;
+        let mut hypotheses = evidence.hypotheses.iter();
+        let found = hypotheses.find(|one| {
+            let counts = one.is_other() && one.suspect != Suspect::FailedLaunches;
+            counts
+                && one
+                    .seconds
+                    .iter()
+                    .any(|(from, until)| (*from..*until).contains(&at))
+        });
+        found.map(|one| one.suspect)
+    };
+    let constant: u64 = evidence.seconds.iter().map(|second| second.constant).sum();
+    if constant > 0 {
+        causes.known.insert(Suspect::ConstantErrors, constant);
+    }
     let failed = evidence
         .seconds
         .iter()
@@ -137,6 +157,8 @@ fn causes(evidence: &Evidence<'_>, serving: &[u32], limit: Option<f64>) -> Cause
         let window = (index as f64, index as f64 + 1.0);
         let cause = if *count == 0 {
             &mut causes.nobody
+        } else if let Some(suspect) = explains(index) {
+            causes.known.entry(suspect).or_default()
         } else if over(index) || (index > 0 && over(index - 1)) {
             &mut causes.saturated
         } else if evidence
@@ -160,7 +182,11 @@ fn causes(evidence: &Evidence<'_>, serving: &[u32], limit: Option<f64>) -> Cause
 }
 
 pub(super) fn errors(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Option<Answer> {
-    let all: u64 = evidence.seconds.iter().map(|second| second.errors).sum();
+    let all: u64 = evidence
+        .seconds
+        .iter()
+        .map(|second| second.errors + second.constant)
+        .sum();
     if all == 0 {
         return None;
     }
@@ -177,8 +203,12 @@ pub(super) fn errors(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) 
         (ErrorCause::NewInstance, found.young),
         (ErrorCause::Unexplained, found.other),
     ];
-    let shares = named
-        .into_iter()
+    let known = found
+        .known
+        .iter()
+        .map(|(suspect, count)| (ErrorCause::Other(*suspect), *count));
+    let shares = known
+        .chain(named)
         .filter(|(_, count)| *count > 0)
         .map(|(cause, count)| (cause, count as f64 / all as f64))
         .collect();
@@ -259,6 +289,7 @@ mod tests {
             demand,
             ok: demand as u64 - errors,
             errors,
+            constant: 0,
             p95: Some(p95 * 1_000),
         }
     }
@@ -309,7 +340,12 @@ mod tests {
         let timeline = Timeline::default();
         let evidence = evidence(&timeline, &seconds, &reaction);
         let mut advice = super::super::advise(&evidence, None);
-        advice.capacity = capacity::estimate(&seconds, &serving, evidence.limit.p95);
+        advice.capacity = capacity::estimate(
+            &seconds,
+            &serving,
+            evidence.limit.p95,
+            &evidence::Explained::default(),
+        );
         let said = before_scaling(&evidence, &serving, &advice).unwrap();
         assert_eq!(
             words::answer(said).answer,

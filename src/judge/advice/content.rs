@@ -23,6 +23,7 @@ use evidence::load::{Confidence, Elasticity};
 use evidence::moment::Moment;
 use evidence::price::PriceSource;
 use evidence::vocabulary::PolicyKind;
+use evidence::{Hypothesis, Standing, Suspect};
 use model::units::Usd;
 
 /// An answer of the advice, without its sentences.
@@ -66,6 +67,10 @@ pub enum Content {
     SlowestLink(SlowestLink),
     /// The load of each instance before the group grew, as the cause of latency.
     LatencyBeforeGrowth(BeforeGrowth),
+    /// Other reasons than the load of each instance for the limits that were missed.
+    OtherReasons(Vec<(Suspect, Standing)>),
+    /// The remedies for these reasons, none of which is a change of the group's size.
+    OtherRemedies(Vec<(Suspect, Standing)>),
     /// The causes of the errors, by share.
     Errors(ErrorShares),
     /// Distance of the group's size from the size that the load needed.
@@ -106,6 +111,8 @@ pub enum Basis {
     NoTaskStart,
     /// No candidate was replayed, for this reason if one is known.
     NoCandidates(Option<NoCandidates>),
+    /// The hypotheses that explain the limits that were missed.
+    Hypotheses(Vec<Hypothesis>),
     /// The measured load, replayed against each candidate.
     Replay(Replay),
     /// The moments at the two ends of a link.
@@ -242,6 +249,11 @@ pub struct Rest {
 pub enum NoCandidates {
     /// No second held the limit, so the capacity of an instance is not known.
     NothingHeld,
+    /// Other reasons than the group's size explain the limits that were missed.
+    OtherReasons {
+        /// The reasons that hold or may hold; never empty.
+        suspects: Vec<Suspect>,
+    },
     /// No read of the group succeeded.
     GroupNeverSeen,
     /// The group has no scaling policy.

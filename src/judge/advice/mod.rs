@@ -13,7 +13,7 @@ use evidence::capacity::{self, InstanceCapacity, Metric, Weakness};
 use evidence::load::{Elasticity, Second, elasticity};
 use evidence::timeline::{Alarm, Policy};
 use evidence::vocabulary::{PolicyKind, PredictiveMode};
-use evidence::{Reaction, Timeline, instances};
+use evidence::{Explained, Hypothesis, Reaction, Suspect, Timeline, hypotheses, instances};
 use model::scaling::policies::Rule;
 use model::scaling::step::{AdjustmentType, SimpleScaling, StepRule, StepScaling};
 use model::scaling::target_tracking::TargetTracking;
@@ -27,6 +27,7 @@ mod causes;
 mod content;
 mod links;
 mod others;
+mod remedy;
 mod settings;
 mod sizes;
 mod snippet;
@@ -70,6 +71,8 @@ pub struct Evidence<'a> {
     pub weakness: Option<Weakness>,
     /// The sentence on new instances that answered worse than the others, if they were so judged.
     pub fresh: Option<&'a str>,
+    /// What explains the seconds that missed a limit; empty where none did.
+    pub hypotheses: &'a [Hypothesis],
 }
 
 /// The answers and candidates of a run, without their sentences.
@@ -145,7 +148,9 @@ impl RanPolicy<'_> {
 /// Answers all topics and replays the candidates, including `what_if` if it is given.
 pub fn advise(evidence: &Evidence<'_>, what_if: Option<&WhatIf>) -> Advice {
     let serving = instances::serving(evidence.timeline, evidence.started, evidence.seconds.len());
-    let capacity = capacity::estimate(evidence.seconds, &serving, evidence.limit.p95)
+    let explained = Explained::of(evidence.hypotheses);
+    let others = hypotheses::other_remedies(evidence.hypotheses);
+    let capacity = capacity::estimate(evidence.seconds, &serving, evidence.limit.p95, &explained)
         .map(|capacity| capacity.weighed(serving.first().copied().unwrap_or(1), evidence.weakness));
     let ran = ran(evidence.timeline);
     let metric = ran
@@ -164,7 +169,8 @@ pub fn advise(evidence: &Evidence<'_>, what_if: Option<&WhatIf>) -> Advice {
         no_candidates: None,
         snippet: None,
     };
-    if let Some(capacity) = &advice.capacity {
+    // Where other reasons explain the limits that were missed, the load says nothing of the size.
+    if let Some(capacity) = advice.capacity.as_ref().filter(|_| others.is_empty()) {
         let least =
             instances::group_at(evidence.timeline, evidence.started).map_or(1, |group| group.min);
         advice.elasticity = Some(elasticity(
@@ -174,6 +180,14 @@ pub fn advise(evidence: &Evidence<'_>, what_if: Option<&WhatIf>) -> Advice {
             least,
         ));
     }
+    let blind = others.iter().any(|one| one.suspect == Suspect::BlindMetric);
+    let ran = if others.is_empty() {
+        ran
+    } else {
+        Err(NoCandidates::OtherReasons {
+            suspects: others.iter().map(|one| one.suspect).collect(),
+        })
+    };
     match ran.and_then(|ran| {
         candidates::tried(evidence, &ran, &serving, &advice, what_if).map(|tried| (ran, tried))
     }) {
@@ -187,6 +201,9 @@ pub fn advise(evidence: &Evidence<'_>, what_if: Option<&WhatIf>) -> Advice {
                 .and_then(|candidate| snippet::terraform(&candidate.change, evidence, &ran));
         }
         Err(why) => advice.no_candidates = Some(why),
+    }
+    if blind {
+        advice.snippet = remedy::by_requests(evidence, &advice);
     }
     advice.answers = answers::all(evidence, &serving, &advice);
     advice

@@ -163,6 +163,7 @@ fn seen_of(kind: &str, max: u32, load: Vec<f64>) -> (Timeline, Vec<Second>) {
             demand: *demand,
             ok: ok as u64,
             errors: (demand - ok) as u64,
+            constant: 0,
             p95: Some(p95),
         });
         points.push(Datapoint {
@@ -205,6 +206,7 @@ pub(super) fn evidence<'a>(
         instance_price: Some(0.6),
         weakness: None,
         fresh: None,
+        hypotheses: &[],
     }
 }
 

@@ -44,6 +44,7 @@ pub fn advice(
         instance_price: own.instance_price,
         weakness,
         fresh: judged.fresh_failed(),
+        hypotheses: &judged.hypotheses,
     };
     Some(words::advice(advise(&evidence, own.what_if.as_ref())))
 }
@@ -61,7 +62,8 @@ fn seconds(load: &Load) -> Vec<Second> {
         .map(|(demand, second)| Second {
             demand,
             ok: second.ok,
-            errors: second.errors,
+            errors: second.errors.saturating_sub(second.constant_errors),
+            constant: second.constant_errors,
             p95: second.p95,
         })
         .collect()

@@ -234,6 +234,7 @@ pub fn report() -> RunReport {
                     cloudwatch_lag_s: None,
                 },
             ))],
+            hypotheses: vec![],
             reaction: Some(words::reaction(Reaction {
                 out: vec![
                     moment(MomentKind::LoadRose, 10, Origin::Plan, 0),
@@ -314,6 +315,7 @@ pub fn report() -> RunReport {
                     let spike = (10..20).contains(&second);
                     let slow = (11..16).contains(&second);
                     ReportedSecond {
+                        constant_errors: 0,
                         asked: if spike { 560.0 } else { 120.0 },
                         ok: if slow {
                             390

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::verdict::{Expectation, Measured, Reason, Warning};
-use evidence::Reaction;
+use evidence::{Hypothesis, Reaction};
 use model::outcome::Verdict;
 
 /// One judgement, with the figures behind it.
@@ -97,6 +97,9 @@ pub struct Judged {
     /// load sent by Spikeproof. They do not count for the verdict.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_judged: Vec<Judgement>,
+    /// What explains the seconds that missed a limit; empty where none did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hypotheses: Vec<Hypothesis>,
     /// The moments of scaling; `null` where no group was watched.
     pub reaction: Option<Reaction>,
 }

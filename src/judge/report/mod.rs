@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use evidence::Timeline;
+use evidence::reaction::Times;
+use evidence::{Baseline, Timeline};
 use model::cost::{PRICES, TaskCost};
 use model::events::Phase as LifePhase;
 use model::limits::TargetAuthorization;
@@ -247,6 +248,9 @@ pub struct ReportedSecond {
     pub ok: u64,
     /// Requests that failed.
     pub errors: u64,
+    /// Those that fail whatever the load.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub constant_errors: u64,
     /// Median latency in microseconds; `null` where nothing was measured.
     #[serde(rename = "p50_us", alias = "p50")]
     pub p50: Option<u64>,
@@ -256,6 +260,14 @@ pub struct ReportedSecond {
     /// 99th percentile in microseconds; `null` where nothing was measured.
     #[serde(rename = "p99_us", alias = "p99")]
     pub p99: Option<u64>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference to the field"
+)]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The size of the group at one moment.
@@ -313,6 +325,9 @@ impl Load {
                 Row::new(&step_name(scenario, flow, step), results, select, ran)
             })
             .collect();
+        // Seconds do not depend on the wall clock.
+        let times = Times::new(scenario, &schedule, Timestamp::UNIX_EPOCH, None);
+        let baseline = Baseline::of(results, &times);
         let seconds = results
             .by_second(Select::default())
             .iter()
@@ -323,6 +338,7 @@ impl Load {
                     asked: schedule.level_at(middle),
                     ok: merged.tally.ok,
                     errors: merged.tally.errors(),
+                    constant_errors: baseline.errors(second).min(merged.tally.errors()),
                     p50: micros(merged, 50.0),
                     p95: micros(merged, 95.0),
                     p99: micros(merged, 99.0),

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
-use super::{Destroyed, Judged, Judgement, Load, ReportedAdvice, Row, RunReport, latency};
+use super::{Destroyed, Judged, Judgement, Load, ReportedAdvice, Row, RunReport, latency, words};
+use evidence::Standing;
 use model::outcome::Verdict;
 use model::plan::Schedule;
 use model::scenario::{Model, Scenario};
@@ -30,6 +31,7 @@ fn write_report(out: &mut String, report: &RunReport) -> std::fmt::Result {
     }
     if let Some(judged) = &report.judged {
         write_judged(out, judged)?;
+        write_hypotheses(out, judged)?;
         if let Some(reaction) = &judged.reaction {
             write_reaction(out, reaction, report.started)?;
         }
@@ -232,6 +234,27 @@ fn write_judged(out: &mut String, judged: &Judged) -> std::fmt::Result {
     Ok(())
 }
 
+fn write_hypotheses(out: &mut String, judged: &Judged) -> std::fmt::Result {
+    if judged.hypotheses.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nwhat explains the seconds that missed a limit")?;
+    for one in &judged.hypotheses {
+        let word = match one.standing {
+            Standing::Holds => "yes",
+            Standing::Open => "cannot tell",
+            Standing::Excluded => "no",
+        };
+        let name = words::suspect(one.suspect);
+        let count = match one.count() {
+            0 => String::new(),
+            seconds => format!(", for {}", units::count(seconds, "second")),
+        };
+        writeln!(out, "  {word:<11} {name}{count}: {}", one.because)?;
+    }
+    Ok(())
+}
+
 fn line(judgement: &Judgement) -> String {
     format!(
         "{} {:<42} {}",
@@ -267,10 +290,10 @@ fn write_advice(out: &mut String, advice: &ReportedAdvice) -> std::fmt::Result {
         .unwrap_or(0)
         .max(28);
     if !advice.candidates.is_empty() {
-        let (limit, against) = (units::duration(advice.limit.p95), "the same load against");
+        let against = "the same load against";
         writeln!(
             out,
-            "\n  {against:<width$}   p95 > {limit:<6} lost  most  instance-minutes      money"
+            "\n  {against:<width$}  over limits     lost  most  instance-minutes      money"
         )?;
     }
     for one in &advice.candidates {

@@ -120,26 +120,53 @@ fn dropped(facts: &Facts<'_>, leaving: &[&Left], overload: &Overload, by_header:
         let of = |id: &str| facts.results.of_instance(id, window).tally.status_5xx;
         seen.requests += all.requests();
         let cut = cut_off(&all);
-        let by_leaving: u64 = leaving
-            .iter()
-            .filter(|one| (span(one).0..=span(one).1).contains(&second))
-            .map(|one| of(&one.id))
-            .sum();
+        let leaves = |id: &str| {
+            let mut leaving = leaving.iter();
+            leaving.any(|one| one.id == id && (span(one).0..=span(one).1).contains(&second))
+        };
+        let by_leaving = beyond_others(facts, window, leaves);
         let named: u64 = facts.results.instances().map(of).sum();
+        // Errors that are there whatever the load are no drops.
+        let unnamed_5xx = all.status_5xx.saturating_sub(named);
+        let constant = facts.baseline.errors(second as usize);
+        let all_5xx = all.status_5xx.saturating_sub(constant);
+        let is_elsewhere = facts.explained.skip.contains(&second);
         // A 5xx that names no instance is the load balancer's own: 502 where an instance cut it
         // off.
-        let unnamed = all.status_5xx.saturating_sub(named);
-        match (by_header, overload.is_known(), overload.in_second(second)) {
+        let unnamed = unnamed_5xx.saturating_sub(constant);
+        let over = overload.in_second(second) || is_elsewhere;
+        match (by_header, overload.is_known(), over) {
             (true, _, false) => seen.sure += cut + by_leaving + unnamed,
             (true, _, true) => {
                 seen.sure += cut + by_leaving;
                 seen.doubtful += unnamed;
             }
-            (false, true, false) => seen.sure += cut + all.status_5xx,
-            (false, ..) => seen.doubtful += cut + all.status_5xx,
+            (false, true, false) => seen.sure += cut + all_5xx,
+            (false, ..) => seen.doubtful += cut + all_5xx,
         }
     }
     seen
+}
+
+/// Returns the 5xx of the instances that leave, beyond those that the other instances make likely.
+fn beyond_others(
+    facts: &Facts<'_>,
+    window: Option<(u32, u32)>,
+    leaves: impl Fn(&str) -> bool,
+) -> u64 {
+    let (mut own, mut others) = (Tally::default(), Tally::default());
+    for id in facts.results.instances() {
+        let tally = facts.results.of_instance(id, window).tally;
+        match leaves(id) {
+            true => own.merge(&tally),
+            false => others.merge(&tally),
+        }
+    }
+    let share = others.status_5xx as f64 / others.requests().max(1) as f64;
+    let expected = own.requests() as f64 * share;
+    // Three standard deviations of a binomial share.
+    let likely = expected + 3.0 * (expected * (1.0 - share)).max(0.0).sqrt();
+    own.status_5xx.saturating_sub(likely.ceil() as u64)
 }
 
 fn cut_off(tally: &Tally) -> u64 {

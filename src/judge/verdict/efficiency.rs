@@ -30,6 +30,11 @@ pub(super) fn judge(facts: &Facts<'_>) -> Efficiency {
             not_judged: Vec::new(),
         };
     }
+    let suspects = facts.other_reasons();
+    if !suspects.is_empty() {
+        let unclear = unclear([too_few, excess], &SizeReason::OtherReasons { suspects });
+        return unclear_if_asked(scaling.asked_for_efficiency, unclear);
+    }
     let capacity = facts.capacity.clone();
     let capacity = capacity.map(|capacity| capacity.weighed(facts.reaction.desired_before, None));
     let estimate = capacity
@@ -38,16 +43,7 @@ pub(super) fn judge(facts: &Facts<'_>) -> Efficiency {
     let Some(capacity) = capacity.filter(|capacity| capacity.confidence > Confidence::Low) else {
         let reason = SizeReason::CapacityUnknown { estimate };
         let unclear = unclear([too_few, excess], &reason);
-        return match scaling.asked_for_efficiency {
-            true => Efficiency {
-                judged: unclear,
-                not_judged: Vec::new(),
-            },
-            false => Efficiency {
-                judged: Vec::new(),
-                not_judged: unclear,
-            },
-        };
+        return unclear_if_asked(scaling.asked_for_efficiency, unclear);
     };
     let least =
         instances::group_at(facts.timeline, facts.times.started).map_or(0, |group| group.min);
@@ -89,6 +85,20 @@ pub(super) fn judge(facts: &Facts<'_>) -> Efficiency {
     Efficiency {
         judged: vec![below, above],
         not_judged: Vec::new(),
+    }
+}
+
+/// Returns findings that count only if the scenario asks for them.
+fn unclear_if_asked(asked: bool, unclear: Vec<Finding>) -> Efficiency {
+    match asked {
+        true => Efficiency {
+            judged: unclear,
+            not_judged: Vec::new(),
+        },
+        false => Efficiency {
+            judged: Vec::new(),
+            not_judged: unclear,
+        },
     }
 }
 

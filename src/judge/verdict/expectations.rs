@@ -149,7 +149,10 @@ pub(super) fn early(facts: &Facts<'_>) -> Option<Finding> {
     let launched_again = came_again(facts, &levels, &under_load);
     let needed = LeavingReason::TookWhatTheLoadNeeded { launched_again };
     let (verdict, reason) = match launched_again {
-        0 if slow || error_share(&merged) > ERRORS => (Verdict::Failed, needed),
+        _ if facts.is_explained_elsewhere(&seconds) => {
+            (Verdict::Inconclusive, LeavingReason::OtherReasons)
+        }
+        0 if slow || facts.error_share(&merged, &seconds) > ERRORS => (Verdict::Failed, needed),
         0 => (Verdict::Passed, LeavingReason::OthersCarriedTheLoad),
         _ => (Verdict::Failed, needed),
     };
@@ -225,7 +228,7 @@ pub(super) fn while_scaling(facts: &Facts<'_>) -> Option<Finding> {
         return unclear(ScalingReason::NoRequestWhileScaling);
     }
     let slow = is_slow(facts.results, &seconds, p95_limit);
-    let wrong = error_limit.is_some_and(|limit| error_share(&merged) > limit);
+    let wrong = error_limit.is_some_and(|limit| facts.error_share(&merged, &seconds) > limit);
     let answers = merged.latency.count();
     if p95_limit.is_some() && answers < LEAST_REQUESTS && !wrong {
         return unclear(ScalingReason::TooFewAnswers { answers });

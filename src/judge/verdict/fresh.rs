@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::expectations::error_share;
 use super::{Expectation, Finding, Measured, NewInstanceReason, WorseInstance};
-use evidence::Facts;
 use evidence::instances::{self, Launched, Why, after};
 use evidence::load::{ERRORS, LEAST_REQUESTS};
 use evidence::overload::Overload;
+use evidence::{Facts, Suspect};
 use model::measure::{Merged, Select, Tally};
 use model::outcome::Verdict;
 use model::scenario::Limit;
@@ -114,7 +114,8 @@ fn compared(
     for second in from..until.min(last + 1) {
         let of = |id: &str| facts.results.of_instance(id, Some((second, second + 1)));
         let own = of(&one.id);
-        if overload.in_second(second) {
+        // What all instances share makes new ones no worse than old ones.
+        if overload.in_second(second) || is_shared(facts, second) {
             found.overloaded += own.tally.errors();
             continue;
         }
@@ -166,6 +167,20 @@ fn p95(merged: &Merged) -> Option<Duration> {
         .latency
         .percentile(95.0)
         .filter(|_| merged.tally.requests() >= LEAST_REQUESTS)
+}
+
+/// Returns true if something that all instances share may explain this second.
+fn is_shared(facts: &Facts<'_>, second: u32) -> bool {
+    facts.hypotheses.iter().any(|one| {
+        let is_shared = matches!(
+            one.suspect,
+            Suspect::SharedBottleneck | Suspect::RateLimit | Suspect::NameResolution
+        );
+        let mut seconds = one.seconds.iter();
+        is_shared
+            && one.is_other()
+            && seconds.any(|(from, until)| (*from..*until).contains(&second))
+    })
 }
 
 /// Compares each new instance's answers with those of the instances that were not new then. Only
@@ -247,16 +262,27 @@ fn by_inference(facts: &Facts<'_>, served: &[&Launched], fresh_for: Duration) ->
             seconds: Some((second, second + 1)),
             ..Select::default()
         };
-        let tally = facts.results.merged(select).tally;
-        match overload.in_second(second) {
+        let mut tally = facts.results.merged(select).tally;
+        let constant = facts.baseline.errors(second as usize);
+        tally.status_5xx = tally.status_5xx.saturating_sub(constant);
+        match overload.in_second(second) || is_shared(facts, second) {
             true => over.merge(&tally),
             false => spare.merge(&tally),
         }
     }
     let new_for_s = fresh_for.into();
+    let cold = facts
+        .hypotheses
+        .iter()
+        .find(|one| one.suspect == Suspect::ColdInstances && one.is_other());
     let (verdict, reason) = if too_many(&spare) && overload.is_known() {
         let reason = NewInstanceReason::ErrorsWithLoadToSpare { new_for_s };
         (Verdict::Failed, reason)
+    } else if let Some(cold) = cold {
+        let reason = NewInstanceReason::PerhapsCold {
+            seconds: cold.count(),
+        };
+        (Verdict::Inconclusive, reason)
     } else if too_many(&over) && spare.requests() >= LEAST_REQUESTS {
         (
             Verdict::Passed,

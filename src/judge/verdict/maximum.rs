@@ -38,7 +38,10 @@ pub(super) fn judge(facts: &Facts<'_>) -> Option<Finding> {
     let asked = if pinned.is_spike { &spike } else { &besides };
     let (verdict, reason) = if spike.is_missed(limit) || besides.is_missed(limit) {
         let p95_s = limit.map(Into::into);
-        let reason = if spike.is_missed(limit) && !is_crowded(facts, &pinned.in_spike) {
+        let suspects = facts.other_reasons();
+        let reason = if !suspects.is_empty() {
+            SizeReason::OtherReasons { suspects }
+        } else if spike.is_missed(limit) && !is_crowded(facts, &pinned.in_spike) {
             SizeReason::NoInstanceOverloaded { maximum, p95_s }
         } else {
             SizeReason::MaximumTooSmall { maximum, p95_s }
@@ -71,6 +74,8 @@ struct Served<'a> {
     all: Merged,
     /// Answers of new instances while they count as new; another expectation judges those.
     by_new: Tally,
+    /// Errors that are there whatever the load.
+    constant: u64,
 }
 
 impl<'a> Served<'a> {
@@ -98,6 +103,10 @@ impl<'a> Served<'a> {
             seconds,
             all: over(facts.results, seconds),
             by_new,
+            constant: seconds
+                .iter()
+                .map(|second| facts.baseline.errors(*second as usize))
+                .sum(),
         }
     }
 
@@ -117,7 +126,8 @@ impl<'a> Served<'a> {
         {
             0 => error_share(&self.all),
             others => {
-                self.all.tally.errors().saturating_sub(self.by_new.errors()) as f64 / others as f64
+                let errors = self.all.tally.errors();
+                errors.saturating_sub(self.by_new.errors() + self.constant) as f64 / others as f64
             }
         }
     }

@@ -3,7 +3,7 @@
 //! Three answers, never two: passed, failed, or inconclusive with the reason. No data is never
 //! "passed", and a generator at its own limit is never the target's fault.
 
-use evidence::{Reaction, Timeline};
+use evidence::{Hypothesis, Reaction, Timeline};
 use model::measure::Results;
 use model::plan::Schedule;
 use model::scenario::Scenario;
@@ -66,6 +66,8 @@ pub struct Findings {
     /// Not asked for and could not be judged, or takes a load of one's own to judge; decides
     /// nothing.
     pub not_judged: Vec<Finding>,
+    /// What explains the seconds that missed a limit; empty where none did.
+    pub hypotheses: Vec<Hypothesis>,
     /// The facts that the scaling findings rest on; `None` where no group was watched.
     pub reaction: Option<Reaction>,
     /// The group or service that the scenario names, if it was not watched.
@@ -95,6 +97,7 @@ pub fn judge(
     Findings {
         scaling: group.judged,
         not_judged: group.not_judged,
+        hypotheses: group.hypotheses,
         reaction: Some(group.reaction),
         ..found
     }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::finding::OtherCause;
 use super::thresholds::Abort;
+use evidence::Suspect;
 use evidence::capacity::CapacityReason;
 use model::limits::ReachedLimit;
 use model::measure::Stretch;
@@ -160,6 +161,11 @@ pub enum SizeReason {
         maximum: u32,
         /// The p95 that was asked for; `null` where none was.
         p95_s: Option<Seconds>,
+    },
+    /// Limits were missed for other reasons than the group's size.
+    OtherReasons {
+        /// The reasons that hold or may hold.
+        suspects: Vec<Suspect>,
     },
     /// The maximum is too small for the load.
     MaximumTooSmall {

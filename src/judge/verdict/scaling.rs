@@ -13,7 +13,7 @@ use evidence::moment::MomentKind;
 use evidence::reaction::Reaction;
 use evidence::timeline::{Activity, Timeline};
 use evidence::vocabulary::ActivityStatus;
-use evidence::{Facts, OpenLink};
+use evidence::{Clue, Facts, Hypothesis, OpenLink, Suspect};
 use model::measure::Results;
 use model::outcome::Verdict;
 use model::plan::Schedule;
@@ -25,6 +25,7 @@ pub(super) struct Scaling {
     pub judged: Vec<Finding>,
     /// Findings that do not count for the verdict.
     pub not_judged: Vec<Finding>,
+    pub hypotheses: Vec<Hypothesis>,
     pub reaction: Reaction,
 }
 
@@ -84,6 +85,7 @@ pub(super) fn judge(
     Scaling {
         judged: findings,
         not_judged,
+        hypotheses: facts.hypotheses.clone(),
         reaction: facts.reaction.clone(),
     }
 }
@@ -148,6 +150,9 @@ fn launched(facts: &Facts<'_>) -> (Verdict, ScaleOutReason) {
         .launched
         .iter()
         .any(|one| one.in_service.is_some());
+    if let Some(reason) = never_reached(facts) {
+        return (Verdict::Failed, reason);
+    }
     match failed.first() {
         Some(first) if !came => {
             let reason = ScaleOutReason::LaunchesFailed {
@@ -158,6 +163,37 @@ fn launched(facts: &Facts<'_>) -> (Verdict, ScaleOutReason) {
         }
         _ => (Verdict::Passed, answered(facts)),
     }
+}
+
+/// Returns the hypothesis on this suspect, if it holds.
+fn held<'a>(facts: &'a Facts<'_>, suspect: Suspect) -> Option<&'a Hypothesis> {
+    let mut all = facts.hypotheses.iter();
+    all.find(|one| one.suspect == suspect && one.holds())
+}
+
+/// Returns the reason if launches failed and the group never had the instances that it wanted.
+fn never_reached(facts: &Facts<'_>) -> Option<ScaleOutReason> {
+    let found = held(facts, Suspect::FailedLaunches)?;
+    let (mut launches, mut reached) = (None, None);
+    for clue in &found.pro {
+        match clue {
+            Clue::LaunchesFailed {
+                failed,
+                of,
+                messages,
+            } => launches = Some((*failed, *of, messages.first().cloned())),
+            Clue::NeverReached { wanted, most } => reached = Some((*wanted, *most)),
+            _ => {}
+        }
+    }
+    let ((failed, of, message), (wanted, most)) = launches.zip(reached)?;
+    Some(ScaleOutReason::NeverReached {
+        failed,
+        of,
+        wanted,
+        most,
+        message,
+    })
 }
 
 /// Returns the reason why the group never asked for more.
@@ -200,6 +236,23 @@ fn stayed(facts: &Facts<'_>) -> (Verdict, ScaleOutReason) {
             Verdict::Inconclusive,
             ScaleOutReason::HighAlarmUnknown { call },
         );
+    }
+    if let Some(found) = held(facts, Suspect::BlindMetric) {
+        let below = found.pro.iter().find_map(|clue| match clue {
+            Clue::MetricBelow {
+                metric,
+                highest,
+                threshold,
+            } => Some(ScaleOutReason::MetricDoesNotSeeTheLoad {
+                metric: metric.clone(),
+                highest: *highest,
+                threshold: *threshold,
+            }),
+            _ => None,
+        });
+        if let Some(reason) = below {
+            return (Verdict::Failed, reason);
+        }
     }
     let peaks = timeline
         .metrics()

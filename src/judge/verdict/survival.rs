@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::expectations::{error_share, is_slow, over};
+use super::expectations::{is_slow, over};
 use super::{Answered, Expectation, Finding, Measured, SurvivalReason};
 use evidence::Facts;
 use evidence::instances::{self, Launched, between};
@@ -71,7 +71,7 @@ fn judge_spike(facts: &Facts<'_>, spike: &Span) -> Option<Finding> {
             SurvivalReason::TooFewRequests { requests },
         );
     }
-    let is_wrong = error_share(&merged) > errors;
+    let is_wrong = facts.error_share(&merged, &seconds) > errors;
     match slow {
         Some(false) if !is_wrong => found(Verdict::Passed, SurvivalReason::WithinLimits),
         None if !is_wrong => found(

@@ -12,10 +12,14 @@ pub enum Ending {
     Check,
     /// A status of 500 or above that no check asked for.
     Status5xx,
-    /// A status from 400 to 499 that no check asked for.
+    /// A status from 400 to 499 that no check asked for, but 429.
     Status4xx,
-    /// No connection: refused, unreachable, name not found.
+    /// Status 429, too many requests, that no check asked for.
+    Limited,
+    /// No connection: refused, or unreachable.
     Connect,
+    /// No connection, because the name was not resolved.
+    Unresolved,
     /// Connected, but no TLS: the handshake or the certificate failed.
     Tls,
     /// The connection broke before the answer was complete, or what came was not HTTP.
@@ -37,8 +41,14 @@ pub struct Tally {
     pub status_5xx: u64,
     /// Answered with a status from 400 to 499.
     pub status_4xx: u64,
+    /// Those of `status_4xx` whose status was 429, too many requests.
+    #[serde(default)]
+    pub limited: u64,
     /// No connection.
     pub connect: u64,
+    /// Those of `connect` whose name was not resolved.
+    #[serde(default)]
+    pub unresolved: u64,
     /// No TLS on the connection.
     pub tls: u64,
     /// Broken off before the answer was complete, or not HTTP.
@@ -62,19 +72,24 @@ impl Ending {
     /// True if the latency of this ending says something about the target's speed. A refused
     /// connection is quick, but it is no answer.
     pub fn has_latency(self) -> bool {
-        !matches!(self, Self::Connect | Self::Tls | Self::Unsent)
+        !matches!(
+            self,
+            Self::Connect | Self::Unresolved | Self::Tls | Self::Unsent
+        )
     }
 }
 
 impl Tally {
     /// Counts one request.
     pub fn add(&mut self, ending: Ending) {
+        self.limited += u64::from(ending == Ending::Limited);
+        self.unresolved += u64::from(ending == Ending::Unresolved);
         *match ending {
             Ending::Ok => &mut self.ok,
             Ending::Check => &mut self.check,
             Ending::Status5xx => &mut self.status_5xx,
-            Ending::Status4xx => &mut self.status_4xx,
-            Ending::Connect => &mut self.connect,
+            Ending::Status4xx | Ending::Limited => &mut self.status_4xx,
+            Ending::Connect | Ending::Unresolved => &mut self.connect,
             Ending::Tls => &mut self.tls,
             Ending::Broken => &mut self.broken,
             Ending::Timeout => &mut self.timeout,
@@ -88,7 +103,9 @@ impl Tally {
         self.check += other.check;
         self.status_5xx += other.status_5xx;
         self.status_4xx += other.status_4xx;
+        self.limited += other.limited;
         self.connect += other.connect;
+        self.unresolved += other.unresolved;
         self.tls += other.tls;
         self.broken += other.broken;
         self.timeout += other.timeout;

@@ -71,7 +71,8 @@ pub(super) async fn plan(cx: &Context) -> Result<RunPlan, RunError> {
         balancers: &survey.balancers,
     };
     let standing = claim.authorize(&asked).await?;
-    if options.probe {
+    // A local fleet costs nothing, and its first requests tell as much.
+    if options.probe && cloud.is_some() {
         let target = &preview.scenario.target;
         let found = probe(target, address_policy, cloud.is_some()).await?;
         if let Some(note) = found.note(target) {

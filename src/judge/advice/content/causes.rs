@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use evidence::Suspect;
 use evidence::moment::MomentKind;
 
 /// The slow links of scaling out.
@@ -103,6 +104,8 @@ pub enum ErrorCause {
     Leaving,
     /// An instance had been healthy for less than a minute.
     NewInstance,
+    /// Another reason than the load of each instance, which explains that second.
+    Other(Suspect),
     /// None of the other causes.
     Unexplained,
 }

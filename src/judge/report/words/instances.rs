@@ -55,6 +55,12 @@ pub(super) fn new_instance(reason: &NewInstanceReason) -> String {
         NewInstanceReason::NewInstancesInferred { new_for_s } => {
             return format!("in the first {new_for_s} of each, all instances together");
         }
+        NewInstanceReason::PerhapsCold { seconds } => {
+            return format!(
+                "for {} limits were missed from the time at which a new instance served, at a load that had held: {BY_NAME}",
+                units::count(*seconds, "second")
+            );
+        }
         NewInstanceReason::NoneServedInTime => {
             "no new instance could take requests before the load ended"
         }
@@ -136,6 +142,9 @@ pub(super) fn leaving(reason: &LeavingReason) -> String {
              `instance_header` would say for sure"
         }
         LeavingReason::LeftAfterTheFall => "those that left did so after the load had fallen",
+        LeavingReason::OtherReasons => {
+            "limits were missed meanwhile for another reason, so whether the load needed it cannot be told"
+        }
         LeavingReason::OthersCarriedTheLoad => "the others carried the load",
     };
     fixed.to_owned()

@@ -3,6 +3,7 @@
 mod advice;
 mod capacity;
 mod figures;
+mod hypotheses;
 mod instances;
 mod links;
 mod reaction;
@@ -16,6 +17,7 @@ mod warnings;
 pub use advice::{advice, agreement, answer, question, what_if};
 pub use capacity::{capacity, reason as capacity_reason};
 pub use figures::measured;
+pub use hypotheses::suspect;
 pub use links::link;
 pub use reaction::{reaction, source};
 pub use validity::{ended_early, reached_limit, stretch};
@@ -33,6 +35,7 @@ pub fn judged(findings: Findings) -> Judged {
         thresholds,
         scaling,
         not_judged,
+        hypotheses,
         reaction,
         not_watched,
     } = findings;
@@ -49,6 +52,7 @@ pub fn judged(findings: Findings) -> Judged {
         thresholds,
         scaling,
         not_judged,
+        hypotheses: hypotheses.into_iter().map(hypotheses::hypothesis).collect(),
         reaction: reaction.map(self::reaction),
     }
 }

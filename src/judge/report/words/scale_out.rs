@@ -13,6 +13,29 @@ pub(super) fn scale_out(reason: &ScaleOutReason) -> String {
                 message.as_deref().unwrap_or("AWS says no more")
             );
         }
+        ScaleOutReason::NeverReached {
+            failed,
+            of,
+            wanted,
+            most,
+            message,
+        } => {
+            return format!(
+                "{failed} of {} failed, so the group wanted {wanted} and never had more than {most}: {}",
+                units::count(*of, "launch"),
+                message.as_deref().unwrap_or("AWS says no more")
+            );
+        }
+        ScaleOutReason::MetricDoesNotSeeTheLoad {
+            metric,
+            highest,
+            threshold,
+        } => {
+            return format!(
+                "limits were missed while {metric} stayed at {highest:.1} or less, below the alarm's {threshold:.1}: the metric does not see \
+                 this load"
+            );
+        }
         ScaleOutReason::AtMaximumBefore { maximum } => {
             return format!("it was at its maximum of {maximum} before the load began");
         }

@@ -2,6 +2,7 @@
 
 use super::capacity;
 use crate::verdict::{ScalingReason, SizeReason, SurvivalReason};
+use model::units;
 use model::units::Seconds;
 
 pub(super) fn scaling(reason: &ScalingReason) -> String {
@@ -79,6 +80,16 @@ pub(super) fn size(reason: &SizeReason) -> String {
             return format!(
                 "no instance had more to do than it carries: a larger maximum than {maximum} is no remedy (asked: {}, errors within 1%)",
                 bound(*p95_s)
+            );
+        }
+        SizeReason::OtherReasons { suspects } => {
+            let names: Vec<String> = suspects
+                .iter()
+                .map(|one| super::suspect(*one).to_owned())
+                .collect();
+            return format!(
+                "limits were missed for another reason than the group's size: {}",
+                units::listed(&names)
             );
         }
         SizeReason::MaximumTooSmall { maximum, p95_s } => {

@@ -83,7 +83,7 @@ fn what_new_instances_fail_at_first_is_not_the_maximums_doing() {
     let judged = |old_fail: bool| {
         let answered = results(&scenario, |second, level| {
             let each = (level * 25.0) as u64;
-            let bad = if old_fail { each } else { 0 };
+            let bad = if old_fail && second >= 10 { each } else { 0 };
             let old = [
                 ("i-1", each * 2 - bad, bad, 50),
                 ("i-2", each * 2 - bad, bad, 50),

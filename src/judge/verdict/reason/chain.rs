@@ -26,6 +26,28 @@ pub enum ScaleOutReason {
         /// The status message of a failed launch, as AWS gives it; `null` where AWS gives none.
         message: Option<String>,
     },
+    /// Launches failed, and the group never had the instances that it wanted.
+    NeverReached {
+        /// Launches that failed.
+        failed: u32,
+        /// All launches.
+        of: u32,
+        /// The highest desired capacity.
+        wanted: u32,
+        /// The most instances that served.
+        most: u32,
+        /// The status message of a failed launch, as AWS gives it; `null` where AWS gives none.
+        message: Option<String>,
+    },
+    /// Limits were missed, and the policy's metric stayed below its alarm's threshold.
+    MetricDoesNotSeeTheLoad {
+        /// Name of the metric.
+        metric: String,
+        /// Its highest datapoint while limits were missed.
+        highest: f64,
+        /// The threshold of the alarm.
+        threshold: f64,
+    },
     /// The group was at its maximum before the load.
     AtMaximumBefore {
         /// The group's maximum size.
@@ -177,6 +199,11 @@ pub enum NewInstanceReason {
     NoneServedInTime,
     /// No answer named a new instance in its header.
     HeaderNamesNoNewInstance,
+    /// Latency grew when new instances began to serve, and no header tells whether it was theirs.
+    PerhapsCold {
+        /// Number of such seconds.
+        seconds: u32,
+    },
     /// New instances answered worse than the others did.
     Worse {
         /// The first new instance that answered worse.
@@ -266,6 +293,8 @@ pub enum LeavingReason {
     LeftAfterTheFall,
     /// The other instances carried the load.
     OthersCarriedTheLoad,
+    /// Limits were missed meanwhile, for another reason than too few instances.
+    OtherReasons,
     /// A policy removed instances that the load still needed.
     TookWhatTheLoadNeeded {
         /// Number of instances that were launched again for the same load.

@@ -3,6 +3,8 @@
 use crate::advice::{
     Aside, BalancerCount, BeforeGrowth, ErrorCause, ErrorShares, Longest, SlowestLink, Unfinished,
 };
+use crate::report::words::hypotheses;
+use evidence::{Hypothesis, Standing, Suspect};
 use model::units;
 
 pub(super) fn slowest_link(link: &SlowestLink) -> String {
@@ -98,8 +100,49 @@ pub(super) fn errors(found: &ErrorShares) -> String {
     format!("{}.{by_balancer}", shares.join("; "))
 }
 
-fn error_cause(cause: ErrorCause) -> &'static str {
-    match cause {
+/// Says why latency or errors grew, where the group's size is not the reason.
+pub(super) fn other_reasons(reasons: &[(Suspect, Standing)]) -> String {
+    let one = |(suspect, standing): &(Suspect, Standing)| {
+        let name = hypotheses::suspect(*suspect);
+        match standing {
+            Standing::Holds => name.to_owned(),
+            _ => format!("perhaps {name}"),
+        }
+    };
+    let names: Vec<String> = reasons.iter().map(one).collect();
+    format!(
+        "Not for the load of each instance: {}.",
+        units::listed(&names)
+    )
+}
+
+/// Says what to do where the group's size is not the reason.
+pub(super) fn other_remedies(reasons: &[(Suspect, Standing)]) -> String {
+    let one = |(suspect, standing): &(Suspect, Standing)| {
+        let remedy = hypotheses::remedy(*suspect);
+        match standing {
+            Standing::Holds => remedy.to_owned(),
+            _ => format!("If it is {}: {remedy}", hypotheses::suspect(*suspect)),
+        }
+    };
+    let remedies: Vec<String> = reasons.iter().map(one).collect();
+    let first = if reasons.iter().any(|(_, is)| *is == Standing::Holds) {
+        "Not the group's size."
+    } else {
+        "This run cannot tell."
+    };
+    format!("{first} {}", remedies.join(" "))
+}
+
+/// Joins the sentences of hypotheses.
+pub(super) fn hypotheses(found: &[Hypothesis]) -> String {
+    let all: Vec<&str> = found.iter().map(|one| one.because.as_str()).collect();
+    all.join("; ")
+}
+
+fn error_cause(cause: ErrorCause) -> String {
+    let fixed = match cause {
+        ErrorCause::Other(suspect) => return format!("from {}", hypotheses::suspect(suspect)),
         ErrorCause::NobodyHealthy => "while no instance was healthy",
         ErrorCause::Saturation => "while the instances had more to do than they carry (saturation)",
         ErrorCause::Leaving => "while an instance was leaving, until 2s after it was gone",
@@ -107,7 +150,8 @@ fn error_cause(cause: ErrorCause) -> &'static str {
             "within a minute of a new instance's first health, with load to spare"
         }
         ErrorCause::Unexplained => "at no moment that explains them",
-    }
+    };
+    fixed.to_owned()
 }
 
 fn balancer_count(what: BalancerCount) -> &'static str {

@@ -15,7 +15,7 @@ fn choice(choice: &Choice) -> String {
     let candidates = |others: &u32| units::count(*others, "candidate");
     match choice {
         Choice::Candidate { best, now } => format!(
-            "{}: p95 over its limit for {} s instead of {} s, {} requests lost instead of {}, for {:.1} instance-minutes \
+            "{}: limits missed for {} s instead of {} s, {} requests lost instead of {}, for {:.1} instance-minutes \
              instead of {:.1}.",
             capitalised(&best.name),
             best.over_limit,

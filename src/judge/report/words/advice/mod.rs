@@ -103,6 +103,8 @@ fn content(content: &Content) -> String {
         Content::Change(recommendation) => change::change(recommendation),
         Content::SlowestLink(link) => causes::slowest_link(link),
         Content::LatencyBeforeGrowth(found) => causes::before_growth(found),
+        Content::OtherReasons(reasons) => causes::other_reasons(reasons),
+        Content::OtherRemedies(reasons) => causes::other_remedies(reasons),
         Content::Errors(shares) => causes::errors(shares),
         Content::LoadFollowed { elasticity, cost } => sizes::followed(elasticity, *cost),
         Content::InstanceCapacity(size) => sizes::needed_size(size),
@@ -129,6 +131,7 @@ const WARM_UP_GUIDE: &str =
 fn basis(basis: &Basis) -> String {
     let fixed = match basis {
         Basis::NoCandidates(why) => return why.as_ref().map(no_candidates).unwrap_or_default(),
+        Basis::Hypotheses(found) => return causes::hypotheses(found),
         Basis::Replay(replay) => return change::replay(replay),
         Basis::Moments(moments) => {
             let sources: Vec<String> = moments.iter().map(super::source).collect();
@@ -244,6 +247,16 @@ pub(super) fn no_candidates(why: &NoCandidates) -> String {
         NoCandidates::NoDatapoint { policy } => {
             return format!(
                 "{policy} could not be laid beside the load: no datapoint below its ceiling"
+            );
+        }
+        NoCandidates::OtherReasons { suspects } => {
+            let names: Vec<String> = suspects
+                .iter()
+                .map(|one| super::suspect(*one).to_owned())
+                .collect();
+            return format!(
+                "no policy was replayed, since limits were missed for another reason than the group's size: {}",
+                units::listed(&names)
             );
         }
         NoCandidates::NoPolicy => "the group has no scaling policy",

@@ -1,0 +1,467 @@
+//! What explains the seconds that missed a limit. More instances help only if too few of them were
+//! the reason, so that chain is a hypothesis as well, and each has its own test on the data.
+//!
+//! A hypothesis holds, is excluded, or is open: then the run that would tell is named. Only those
+//! are listed that the run gives a reason to think of.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::load::Second;
+use crate::reaction::{Reaction, Times};
+use crate::timeline::Timeline;
+use model::measure::Results;
+use model::scenario::Scenario;
+
+mod bottleneck; // something behind all instances
+mod cold; // instances that are slow when they are new
+mod constant; // errors that are there whatever the load
+mod growth; // too few instances
+mod launches; // launches that failed
+mod metric; // a metric that does not see the load
+mod refused; // answers that no instance gave, rate limits, names
+mod seen; // the seconds of the run, prepared for the tests
+mod sick; // one instance that differs from the others
+mod timeouts; // answers that came too late
+
+pub use constant::Baseline;
+pub(crate) use seen::Seen;
+
+/// A possible reason for seconds that missed a limit.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Suspect {
+    /// The instances had more load than they carry.
+    TooFewInstances,
+    /// Something that all instances share, such as a database.
+    SharedBottleneck,
+    /// The policy's metric stays low although the limits are missed.
+    BlindMetric,
+    /// Some requests fail whatever the load.
+    ConstantErrors,
+    /// New instances answer late at first.
+    ColdInstances,
+    /// One instance fails or is slow while the others are well.
+    SickInstance,
+    /// One instance gets far more requests than the others.
+    UnevenLoad,
+    /// AWS could not launch the instances that the group wanted.
+    FailedLaunches,
+    /// Requests timed out while the target still worked on them.
+    TimedOutWork,
+    /// Requests were refused because there were too many of them: status 429, or 4xx that no
+    /// instance gave.
+    RateLimit,
+    /// The load balancer answered with an error of its own.
+    LoadBalancer,
+    /// The target's name was not resolved.
+    NameResolution,
+}
+
+/// The result of a hypothesis' test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// The run shows it.
+    Holds,
+    /// The run can neither show nor exclude it.
+    Open,
+    /// The run excludes it.
+    Excluded,
+}
+
+/// A hypothesis, with the clues for and against it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Hypothesis {
+    /// The suspected reason.
+    #[serde(rename = "id")]
+    pub suspect: Suspect,
+    /// The result of its test.
+    pub standing: Standing,
+    /// Clues that speak for it.
+    #[serde(rename = "for")]
+    pub pro: Vec<Clue>,
+    /// Clues that speak against it.
+    pub against: Vec<Clue>,
+    /// The seconds that missed a limit for this reason, each span with its first second and the one
+    /// after its last; empty if it explains no second by itself.
+    pub seconds: Vec<(u32, u32)>,
+    /// The run that would tell; absent where this one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tells: Option<TellingRun>,
+    /// The hypothesis as a sentence, which the report adds; empty before that.
+    #[serde(default)]
+    pub because: String,
+}
+
+/// An observation that speaks for or against a hypothesis.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "id", rename_all = "kebab-case")]
+pub enum Clue {
+    /// The group grew under the same load, and answered hardly more requests.
+    GrewWithoutGain {
+        /// Serving instances when the limits were first missed.
+        from: u32,
+        /// Serving instances later.
+        to: u32,
+        /// Good answers a second with the first size.
+        before: f64,
+        /// Good answers a second with the second size.
+        later: f64,
+        /// Requests a second that were asked for.
+        asked: f64,
+    },
+    /// The group grew under the same load, and p95 stayed as long.
+    SlowDespiteGrowth {
+        /// Serving instances when the limits were first missed.
+        from: u32,
+        /// Serving instances later.
+        to: u32,
+        /// Longest usual p95 with the first size, in microseconds.
+        before_us: u64,
+        /// The same with the second size.
+        later_us: u64,
+    },
+    /// New instances gave this share of the answers.
+    NewInstancesServed {
+        /// From 0 to 1.
+        share: f64,
+    },
+    /// The policy's metric stayed below its alarm's threshold while limits were missed.
+    MetricBelow {
+        /// Name of the metric.
+        metric: String,
+        /// Its highest datapoint while limits were missed.
+        highest: f64,
+        /// The threshold of the alarm.
+        threshold: f64,
+    },
+    /// A metric that rose with the load.
+    WouldHaveSeen {
+        /// Name of the metric.
+        metric: String,
+        /// Its mean before the load rose.
+        before: f64,
+        /// Its mean while limits were missed.
+        during: f64,
+    },
+    /// The policy's metric was at its ceiling while limits were missed.
+    MetricAtCeiling {
+        /// Name of the metric.
+        metric: String,
+        /// Its highest datapoint.
+        highest: f64,
+    },
+    /// The limits held again under the same load, once more instances served.
+    Cured {
+        /// Serving instances while the limits were missed.
+        from: u32,
+        /// Serving instances when they held again.
+        to: u32,
+    },
+    /// The limits held up to one load of an instance, and were missed from another on.
+    OnlyAbove {
+        /// Highest load of an instance that held, in requests per second.
+        held: f64,
+        /// Lowest load of an instance that missed, in requests per second.
+        missed: f64,
+    },
+    /// Limits were missed at a load of an instance that had held them before.
+    MissedBelow {
+        /// Load of an instance that missed, in requests per second.
+        missed: f64,
+        /// Load of an instance that had held, in requests per second.
+        held: f64,
+        /// Number of such seconds.
+        seconds: u32,
+    },
+    /// New instances answered late at first, while the others were quick.
+    SlowAtFirst {
+        /// Number of new instances that did.
+        instances: u32,
+        /// Number of new instances that answered.
+        of: u32,
+        /// The longest p95 of such an instance in a second, in microseconds.
+        p95_us: u64,
+        /// p95 of the others in that second, in microseconds.
+        others_us: u64,
+        /// The longest time for which one was slow.
+        for_s: u32,
+    },
+    /// Without the answers of those instances the limits would have held.
+    HeldWithout {
+        /// Seconds that would have held.
+        seconds: u32,
+        /// Seconds in which those instances answered, and that missed a limit.
+        of: u32,
+    },
+    /// The limits were first missed when a new instance began to serve.
+    SinceNewInstance {
+        /// The second, from the start of the load.
+        second: u32,
+    },
+    /// One instance failed while the others were well.
+    OneFailed {
+        /// The instance.
+        instance: String,
+        /// Share of its answers that failed in those seconds.
+        share: f64,
+        /// The same of the others.
+        others: f64,
+    },
+    /// One instance was slow while the others were quick.
+    OneSlow {
+        /// The instance.
+        instance: String,
+        /// Its p95 in those seconds, in microseconds.
+        p95_us: u64,
+        /// The same of the others.
+        others_us: u64,
+    },
+    /// The share of failed requests is that of one instance in all.
+    OneInN {
+        /// Share of requests that failed.
+        share: f64,
+        /// Serving instances.
+        instances: u32,
+    },
+    /// One instance got more requests than its even share.
+    MoreThanEven {
+        /// The instance.
+        instance: String,
+        /// Requests that it got, divided by an even share.
+        times: f64,
+    },
+    /// A step fails as often without the spike as in it.
+    AlwaysFails {
+        /// Name of the step.
+        step: String,
+        /// Share that failed before the load rose.
+        before: f64,
+        /// Share that failed in the spikes.
+        during: f64,
+    },
+    /// Launches of the group failed.
+    LaunchesFailed {
+        /// Launches that failed.
+        failed: u32,
+        /// All launches of the run.
+        of: u32,
+        /// AWS's words, each once.
+        messages: Vec<String>,
+    },
+    /// The group wanted more instances than ever served.
+    NeverReached {
+        /// Highest desired capacity.
+        wanted: u32,
+        /// Most instances in service.
+        most: u32,
+    },
+    /// The group reached the size that it wanted.
+    Reached {
+        /// Highest desired capacity.
+        wanted: u32,
+    },
+    /// Requests were given up without an answer.
+    TimedOut {
+        /// Number of them.
+        requests: u64,
+        /// Requests in the seconds that missed a limit.
+        of: u64,
+    },
+    /// Requests were answered with status 429.
+    TooManyRequests {
+        /// Number of them.
+        requests: u64,
+        /// Failed requests in the seconds that missed a limit.
+        of: u64,
+    },
+    /// Failed answers that no instance gave: they lack the header that names instances.
+    NotByInstances {
+        /// Number of them.
+        requests: u64,
+        /// Failed requests in the seconds that missed a limit.
+        of: u64,
+    },
+    /// The load balancer counted 5xx of its own.
+    BalancerCounted {
+        /// The sum of its datapoints.
+        errors: f64,
+    },
+    /// Names were not resolved.
+    Unresolved {
+        /// Number of requests without an address.
+        requests: u64,
+    },
+}
+
+/// The run that would tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TellingRun {
+    /// One whose answers name their instance in a header.
+    InstanceHeader,
+    /// One whose spike lasts until the group has grown and settled.
+    LongerSpike,
+    /// One in which the group has more instances from the start.
+    MoreInstances,
+    /// One that sends the load in steps, each of them held.
+    Steps,
+}
+
+impl Hypothesis {
+    fn new(suspect: Suspect, standing: Standing, pro: Vec<Clue>) -> Self {
+        Self {
+            suspect,
+            standing,
+            pro,
+            against: Vec::new(),
+            seconds: Vec::new(),
+            tells: None,
+            because: String::new(),
+        }
+    }
+
+    fn against(mut self, clues: impl IntoIterator<Item = Clue>) -> Self {
+        self.against.extend(clues);
+        self
+    }
+
+    fn explains(mut self, seconds: &BTreeSet<u32>) -> Self {
+        self.seconds = spans(seconds);
+        self
+    }
+
+    fn told_by(mut self, run: TellingRun) -> Self {
+        self.tells = Some(run);
+        self
+    }
+
+    /// Returns true if it holds.
+    pub fn holds(&self) -> bool {
+        self.standing == Standing::Holds
+    }
+
+    /// Returns true if it holds or may hold, and is another reason than too few instances.
+    pub fn is_other(&self) -> bool {
+        self.suspect != Suspect::TooFewInstances && self.standing != Standing::Excluded
+    }
+
+    /// Returns the number of seconds that it explains.
+    pub fn count(&self) -> u32 {
+        self.seconds.iter().map(|(from, until)| until - from).sum()
+    }
+}
+
+/// The evidence that the hypotheses are tested on.
+pub(crate) struct Observed<'a> {
+    pub scenario: &'a Scenario,
+    pub results: &'a Results,
+    pub timeline: &'a Timeline,
+    pub times: &'a Times,
+    pub reaction: &'a Reaction,
+    pub load: &'a [Second],
+    pub serving: &'a [u32],
+    /// The limit of p95 that a second has to keep.
+    pub limit: Duration,
+}
+
+/// Tests every hypothesis. `load` has the constant errors already taken out, as `baseline` says.
+pub(crate) fn all(observed: &Observed<'_>, baseline: &Baseline) -> Vec<Hypothesis> {
+    let seen = Seen::new(observed);
+    let constant = constant::hypothesis(observed.scenario, baseline);
+    if !seen.is_any_bad() && constant.is_none() && !launches::is_any_failed(observed) {
+        return Vec::new();
+    }
+    let mut found: Vec<Hypothesis> = constant.into_iter().collect();
+    found.extend(refused::all(&seen));
+    found.extend(sick::all(&seen));
+    found.extend(cold::test(&seen));
+    found.extend(launches::test(&seen));
+    let explained = |found: &[Hypothesis]| Explained::of(found).skip;
+    let taken = explained(&found);
+    found.extend(bottleneck::test(&seen, &taken));
+    found.extend(timeouts::test(&seen));
+    found.extend(metric::test(&seen));
+    let taken = explained(&found);
+    found.extend(growth::test(&seen, &taken));
+    found
+}
+
+/// Seconds that say nothing, or less, about the capacity of an instance.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Explained {
+    /// Seconds that missed a limit for another reason than too few instances.
+    pub skip: BTreeSet<u32>,
+    /// Seconds in which requests were given up while the target worked on them: the answers in time
+    /// are fewer than an instance carries.
+    pub given_up: BTreeSet<u32>,
+}
+
+impl Explained {
+    /// Returns the seconds that other reasons explain, whether these hold or are open.
+    pub fn of(hypotheses: &[Hypothesis]) -> Self {
+        let mut found = Self::default();
+        for one in hypotheses.iter().filter(|one| one.is_other()) {
+            let seconds = one.seconds.iter().flat_map(|(from, until)| *from..*until);
+            match one.suspect {
+                // The launches that failed are missing, so there were too few instances.
+                Suspect::FailedLaunches => {}
+                Suspect::TimedOutWork => found.given_up.extend(seconds),
+                _ => found.skip.extend(seconds),
+            }
+        }
+        found
+    }
+}
+
+/// Returns the reasons for which more instances, or earlier ones, are not the remedy: those that
+/// explain at least as many seconds as too few instances do. Launches that fail, and a metric that
+/// does not see the load, come before any change of size.
+pub fn other_remedies(hypotheses: &[Hypothesis]) -> Vec<&Hypothesis> {
+    let too_few: u32 = hypotheses
+        .iter()
+        .filter(|one| one.suspect == Suspect::TooFewInstances)
+        .map(Hypothesis::count)
+        .sum();
+    let comes_first = |one: &&Hypothesis| {
+        matches!(one.suspect, Suspect::FailedLaunches | Suspect::BlindMetric) && one.holds()
+    };
+    let others = Explained::of(hypotheses).skip.len() as u32;
+    hypotheses
+        .iter()
+        .filter(|one| {
+            let explains = one.is_other() && !one.seconds.is_empty();
+            let counts = !matches!(
+                one.suspect,
+                Suspect::TimedOutWork | Suspect::FailedLaunches | Suspect::ConstantErrors
+            );
+            comes_first(one) || (explains && counts && others >= too_few)
+        })
+        .collect()
+}
+
+fn spans(seconds: &BTreeSet<u32>) -> Vec<(u32, u32)> {
+    let mut found: Vec<(u32, u32)> = Vec::new();
+    for second in seconds {
+        match found.last_mut() {
+            Some((_, until)) if *until == *second => *until += 1,
+            _ => found.push((*second, *second + 1)),
+        }
+    }
+    found
+}
+
+/// Returns the second of the load that a time lies in; `None` before its start.
+fn second_of(times: &Times, at: Timestamp) -> Option<u32> {
+    crate::instances::second(times.started, at)
+}
+
+#[cfg(test)]
+mod tests;

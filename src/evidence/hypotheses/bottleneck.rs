@@ -1,0 +1,183 @@
+//! Something behind all instances: the group grows, and answers no more for it.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use super::seen::{NEARLY, SETTLED, Seen, mean, median};
+use super::{Clue, Hypothesis, Standing, Suspect, TellingRun};
+use crate::alarms;
+
+/// Factor by which the group must have grown for its growth to show anything.
+const GROWN: f64 = 1.25;
+/// Share of the gain that the growth should bring, below which it brought none.
+const NO_GAIN: f64 = 0.3;
+/// Smallest gain that the growth should bring for the throughput to tell.
+const TELLING: f64 = 1.15;
+/// Share of the first latency above which it stayed as long.
+const AS_SLOW: f64 = 0.7;
+/// Fewest seconds with each size.
+const EARLY: usize = 2;
+const LATE: usize = 4;
+/// Fewest seconds for which latency alone is compared.
+const LONG: usize = 8;
+/// Share of an even part that new instances must have answered.
+const SERVED: f64 = 0.5;
+
+/// Tests each spike; the first in which the group grew without gain counts. `taken` are the seconds
+/// that another hypothesis explains.
+pub(super) fn test(seen: &Seen<'_>, taken: &BTreeSet<u32>) -> Option<Hypothesis> {
+    let spikes = seen.spikes.clone();
+    spikes
+        .into_iter()
+        .filter_map(|spike| in_spike(seen, &spike, taken))
+        .max_by_key(|found| (found.holds(), found.count()))
+}
+
+fn in_spike(seen: &Seen<'_>, spike: &Range<usize>, taken: &BTreeSet<u32>) -> Option<Hypothesis> {
+    let bad: Vec<usize> = seen
+        .bad_in(spike.clone())
+        .filter(|second| !taken.contains(&(*second as u32)))
+        .collect();
+    let from = seen.serving(*bad.first()?);
+    let to = bad.iter().map(|second| seen.serving(*second)).max()?;
+    let ratio = f64::from(to) / f64::from(from.max(1));
+    if from == 0 || ratio < GROWN {
+        return None;
+    }
+    let demand = |second: usize| seen.of.load[second].demand;
+    let top = bad.iter().map(|second| demand(*second)).fold(0.0, f64::max);
+    let is_full = |second: &&usize| demand(**second) * NEARLY >= top;
+    // The first second after the rise is not whole.
+    let early: Vec<usize> = bad
+        .iter()
+        .skip(1)
+        .filter(is_full)
+        .copied()
+        .filter(|second| seen.serving(*second) == from)
+        .collect();
+    let late: Vec<usize> = bad
+        .iter()
+        .filter(is_full)
+        .copied()
+        .filter(|second| {
+            let is_large = f64::from(seen.serving(*second)) >= f64::from(from) * ratio * 0.9;
+            is_large && seen.serving(*second) > from && is_settled_large(seen, *second, from)
+        })
+        .collect();
+    if early.len() < EARLY || late.len() < LATE {
+        return None;
+    }
+    let explained = around(seen, spike, &bad);
+    let (pro, standing) = gain(seen, (from, to), &early, &late)?;
+    let mut found = Hypothesis::new(Suspect::SharedBottleneck, standing, pro);
+    if let Some(share) = new_share(seen, &late) {
+        let clue = Clue::NewInstancesServed { share };
+        let even = 1.0 - f64::from(from) / f64::from(to);
+        if share < even * SERVED {
+            found.standing = Standing::Excluded;
+            found = found.against([clue]);
+        } else {
+            found.pro.push(clue);
+        }
+    }
+    if let Some(ceiling) = at_ceiling(seen, &late) {
+        found.standing = Standing::Excluded;
+        found = found.against([ceiling]);
+    }
+    found = match found.standing {
+        Standing::Holds => found.explains(&explained),
+        Standing::Open => found
+            .explains(&late.iter().map(|second| *second as u32).collect())
+            .told_by(TellingRun::MoreInstances),
+        Standing::Excluded => found,
+    };
+    Some(found)
+}
+
+/// Returns these seconds, with those right before and after the spike that missed a limit as well:
+/// the load rises within a second, and a backlog outlasts it.
+fn around(seen: &Seen<'_>, spike: &Range<usize>, bad: &[usize]) -> BTreeSet<u32> {
+    let before = seen.bad_in(spike.start.saturating_sub(1)..spike.start);
+    let later = (spike.end..seen.bad.len()).take_while(|second| seen.bad[*second]);
+    let all = bad.iter().copied().chain(before).chain(later);
+    all.map(|second| second as u32).collect()
+}
+
+/// Returns true if the group has been larger than at first for some seconds.
+fn is_settled_large(seen: &Seen<'_>, second: usize, from: u32) -> bool {
+    second >= SETTLED && (second - SETTLED..second).all(|other| seen.serving(other) > from)
+}
+
+/// Compares throughput, or latency where throughput cannot tell.
+fn gain(
+    seen: &Seen<'_>,
+    (from, to): (u32, u32),
+    early: &[usize],
+    late: &[usize],
+) -> Option<(Vec<Clue>, Standing)> {
+    let ok = |seconds: &[usize]| mean(seconds.iter().map(|at| seen.of.load[*at].ok as f64));
+    let asked = mean(late.iter().map(|at| seen.of.load[*at].demand));
+    let (before, later) = (ok(early), ok(late));
+    if before <= 0.0 {
+        return None;
+    }
+    let expected = (f64::from(to) / f64::from(from)).min(asked / before);
+    let clue = Clue::GrewWithoutGain {
+        from,
+        to,
+        before,
+        later,
+        asked,
+    };
+    if expected >= TELLING {
+        let is_flat = later / before < 1.0 + NO_GAIN * (expected - 1.0);
+        return is_flat.then_some((vec![clue], Standing::Holds));
+    }
+    let usual = |seconds: &[usize]| {
+        median(seconds.iter().filter_map(|at| seen.of.load[*at].p95)).unwrap_or(0)
+    };
+    let (before_us, later_us) = (usual(early), usual(late));
+    let is_slow = later_us > seen.limit_us() && later_us as f64 >= before_us as f64 * AS_SLOW;
+    if !is_slow || late.len() < LONG {
+        return None;
+    }
+    let mut clues = vec![Clue::SlowDespiteGrowth {
+        from,
+        to,
+        before_us,
+        later_us,
+    }];
+    let last = *late.last()?;
+    let (each, held) = (seen.each(last)?, seen.held_before(early[0])?);
+    if each <= held * NEARLY {
+        clues.push(Clue::MissedBelow {
+            missed: each,
+            held,
+            seconds: late.len() as u32,
+        });
+        return Some((clues, Standing::Holds));
+    }
+    Some((clues, Standing::Open))
+}
+
+/// Returns the share of answers that new instances gave; `None` without a header that names them.
+fn new_share(seen: &Seen<'_>, seconds: &[usize]) -> Option<f64> {
+    seen.of.results.names_instances().then_some(())?;
+    let is_new = |id: &str| seen.of.reaction.launched.iter().any(|one| one.id == id);
+    let (mut new, mut all) = (0, 0);
+    for second in seconds {
+        all += seen.others(*second, |_| false).tally.requests();
+        new += seen.others(*second, |id| !is_new(id)).tally.requests();
+    }
+    (all > 0).then(|| new as f64 / all as f64)
+}
+
+/// Returns the clue of a CPU metric that stayed at its ceiling: then the instances are at work.
+pub(super) fn at_ceiling(seen: &Seen<'_>, seconds: &[usize]) -> Option<Clue> {
+    alarms::ceiling(
+        seen.of.timeline,
+        seen.of.times.started,
+        seconds.iter().map(|second| *second as u32),
+    )
+    .map(|(metric, highest)| Clue::MetricAtCeiling { metric, highest })
+}

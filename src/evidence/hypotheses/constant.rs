@@ -1,0 +1,148 @@
+//! Errors that are there whatever the load: the baseline of each step.
+
+use std::collections::BTreeMap;
+
+use super::{Clue, Hypothesis, Standing, Suspect};
+use crate::load::{ERRORS, LEAST_REQUESTS};
+use crate::reaction::Times;
+use model::measure::{Results, Select};
+use model::scenario::Scenario;
+
+/// Fewest errors before the load rose that are more than chance.
+const LEAST_ERRORS: u64 = 3;
+/// Share of the errors before the rise that one instance may have. More are that instance's own.
+const ONE_INSTANCE: f64 = 0.8;
+
+/// The share of each step's requests that always fails.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Baseline {
+    steps: Vec<Always>,
+    /// Constant errors of each second.
+    seconds: BTreeMap<u32, u64>,
+}
+
+/// A step that fails as often before the load rose as after.
+#[derive(Debug, Clone, PartialEq)]
+struct Always {
+    flow: u16,
+    step: u16,
+    share: f64,
+    before: f64,
+    during: f64,
+}
+
+impl Baseline {
+    /// Compares each step before the first rise, in the spikes and after them. Returns no baseline
+    /// where the load has no part before its rise.
+    pub fn of(results: &Results, times: &Times) -> Self {
+        let second = |at| crate::instances::second(times.started, at);
+        let rose = times.spikes.first().and_then(|spike| second(spike.rose?));
+        let fell = times.spikes.last().and_then(|spike| second(spike.fell?));
+        let Some(rose) = rose.filter(|rose| *rose > 0) else {
+            return Self::default();
+        };
+        if is_of_one_instance(results, rose) {
+            return Self::default();
+        }
+        let last = results.last_second().map_or(0, |last| last + 1);
+        let fell = fell.unwrap_or(last);
+        let mut found = Self::default();
+        let mut steps: Vec<(u16, u16)> = results
+            .keys()
+            .into_iter()
+            .map(|key| (key.flow, key.step))
+            .collect();
+        steps.sort_unstable();
+        steps.dedup();
+        for (flow, step) in steps {
+            let share = |from, until| share(results, flow, step, (from, until));
+            let Some(before) = share(0, rose).filter(|(_, errors)| *errors >= LEAST_ERRORS) else {
+                continue;
+            };
+            let Some((during, _)) = share(rose, fell) else {
+                continue;
+            };
+            let later = share(fell, last).map(|(share, _)| share);
+            let least = before.0.min(during).min(later.unwrap_or(1.0));
+            if least >= ERRORS && least * 2.0 >= before.0 {
+                found.steps.push(Always {
+                    flow,
+                    step,
+                    share: least,
+                    before: before.0,
+                    during,
+                });
+                found.count(results, flow, step, before.0.max(least));
+            }
+        }
+        found
+    }
+
+    /// Counts the step's errors of each second, up to what its share makes likely.
+    fn count(&mut self, results: &Results, flow: u16, step: u16, share: f64) {
+        let select = Select {
+            flow: Some(flow),
+            step: Some(step),
+            ..Select::default()
+        };
+        for (second, merged) in (0..).zip(results.by_second(select)) {
+            let expected = merged.tally.requests() as f64 * share;
+            // Three standard deviations of a binomial share.
+            let likely = expected + 3.0 * (expected * (1.0 - share)).max(0.0).sqrt();
+            let errors = merged.tally.errors().min(likely.ceil() as u64);
+            if errors > 0 {
+                *self.seconds.entry(second).or_default() += errors;
+            }
+        }
+    }
+
+    /// Returns the constant errors of a second.
+    pub fn errors(&self, second: usize) -> u64 {
+        let second = u32::try_from(second).unwrap_or(u32::MAX);
+        self.seconds.get(&second).copied().unwrap_or(0)
+    }
+
+    /// Returns the constant errors of all seconds.
+    pub fn all(&self) -> u64 {
+        self.seconds.values().sum()
+    }
+}
+
+fn share(results: &Results, flow: u16, step: u16, seconds: (u32, u32)) -> Option<(f64, u64)> {
+    let select = Select {
+        flow: Some(flow),
+        step: Some(step),
+        seconds: Some(seconds),
+        ..Select::default()
+    };
+    let tally = results.merged(select).tally;
+    let requests = tally.requests();
+    (requests >= LEAST_REQUESTS).then(|| (tally.errors() as f64 / requests as f64, tally.errors()))
+}
+
+/// Returns true if one of several instances has nearly all errors before the rise.
+fn is_of_one_instance(results: &Results, rose: u32) -> bool {
+    let errors = |id| {
+        let tally = results.of_instance(id, Some((0, rose))).tally;
+        (tally.requests() > 0).then(|| tally.errors())
+    };
+    let each: Vec<u64> = results.instances().filter_map(errors).collect();
+    let all: u64 = each.iter().sum();
+    let most = each.iter().copied().max().unwrap_or(0);
+    each.len() > 1 && all > 0 && most as f64 >= all as f64 * ONE_INSTANCE
+}
+
+/// Returns the hypothesis, if a step always fails.
+pub(super) fn hypothesis(scenario: &Scenario, baseline: &Baseline) -> Option<Hypothesis> {
+    let clue = |always: &Always| Clue::AlwaysFails {
+        step: scenario
+            .flows
+            .get(always.flow as usize)
+            .and_then(|flow| flow.steps.get(always.step as usize))
+            .map_or_else(String::new, |step| step.name.clone()),
+        before: always.before,
+        during: always.during,
+    };
+    let clues: Vec<Clue> = baseline.steps.iter().map(clue).collect();
+    (!clues.is_empty()).then(|| Hypothesis::new(Suspect::ConstantErrors, Standing::Holds, clues))
+}

@@ -1,0 +1,124 @@
+//! Requests that failed before an instance: rate limits, the load balancer's own answers, and names
+//! that were not resolved.
+
+use std::collections::BTreeSet;
+
+use super::seen::Seen;
+use super::{Clue, Hypothesis, Standing, Suspect};
+use crate::load::ERRORS;
+use crate::timeline::series;
+use model::measure::Tally;
+
+/// Share of the failed requests from which a class explains them.
+const MOST: f64 = 0.5;
+/// Fewest requests of a class.
+const LEAST: u64 = 5;
+
+/// Returns the hypotheses on the class of the errors.
+pub(super) fn all(seen: &Seen<'_>) -> Vec<Hypothesis> {
+    let bad: Vec<usize> = seen.all_bad().collect();
+    let tally = seen.tally(bad.iter().copied());
+    if tally.errors() == 0 {
+        return Vec::new();
+    }
+    let named = named(seen, &bad);
+    let unnamed_4xx = named.map_or(0, |named| tally.status_4xx.saturating_sub(named.status_4xx));
+    let unnamed_5xx = named.map_or(0, |named| tally.status_5xx.saturating_sub(named.status_5xx));
+    [
+        rate_limit(seen, &tally, unnamed_4xx),
+        balancer(seen, &tally, unnamed_5xx),
+        names(seen, &tally),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Returns the answers that name their instance; `None` without a header that names instances.
+fn named(seen: &Seen<'_>, bad: &[usize]) -> Option<Tally> {
+    seen.of.results.names_instances().then_some(())?;
+    let mut sum = Tally::default();
+    for second in bad {
+        sum.merge(&seen.others(*second, |_| false).tally);
+    }
+    Some(sum)
+}
+
+fn is_most(requests: u64, tally: &Tally) -> bool {
+    requests >= LEAST && requests as f64 >= tally.errors() as f64 * MOST
+}
+
+/// Returns the seconds that hold the limits without the errors of a class.
+fn explained(seen: &Seen<'_>, class: impl Fn(&Tally) -> u64) -> BTreeSet<u32> {
+    seen.all_bad()
+        .filter(|second| {
+            let (load, tally) = (&seen.of.load[*second], &seen.merged[*second].tally);
+            let rest = load.errors.saturating_sub(class(tally));
+            let is_quick = load.p95.is_none_or(|p95| p95 <= seen.limit_us());
+            is_quick && rest as f64 <= (load.ok + load.errors) as f64 * ERRORS
+        })
+        .map(|second| second as u32)
+        .collect()
+}
+
+fn rate_limit(seen: &Seen<'_>, tally: &Tally, unnamed: u64) -> Option<Hypothesis> {
+    let mut clues = Vec::new();
+    if is_most(tally.limited, tally) {
+        clues.push(Clue::TooManyRequests {
+            requests: tally.limited,
+            of: tally.errors(),
+        });
+    }
+    if is_most(unnamed, tally) {
+        clues.push(Clue::NotByInstances {
+            requests: unnamed,
+            of: tally.errors(),
+        });
+    }
+    let is_limited = tally.limited > 0;
+    let class = |tally: &Tally| {
+        if is_limited {
+            tally.limited
+        } else {
+            tally.status_4xx
+        }
+    };
+    (!clues.is_empty()).then(|| {
+        Hypothesis::new(Suspect::RateLimit, Standing::Holds, clues)
+            .explains(&explained(seen, class))
+    })
+}
+
+/// Returns the hypothesis that the load balancer itself answered. It explains no second: a balancer
+/// also fails because its targets do.
+fn balancer(seen: &Seen<'_>, tally: &Tally, unnamed: u64) -> Option<Hypothesis> {
+    let counted: f64 = seen
+        .of
+        .timeline
+        .metrics()
+        .filter(|one| one.name == series::BALANCER_5XX)
+        .flat_map(|one| &one.points)
+        .map(|point| point.value)
+        .sum();
+    let mut clues = Vec::new();
+    if is_most(unnamed, tally) {
+        clues.push(Clue::NotByInstances {
+            requests: unnamed,
+            of: tally.errors(),
+        });
+    }
+    if is_most(counted as u64, tally) {
+        clues.push(Clue::BalancerCounted { errors: counted });
+    }
+    (!clues.is_empty()).then(|| Hypothesis::new(Suspect::LoadBalancer, Standing::Holds, clues))
+}
+
+fn names(seen: &Seen<'_>, tally: &Tally) -> Option<Hypothesis> {
+    let clue = Clue::Unresolved {
+        requests: tally.unresolved,
+    };
+    is_most(tally.unresolved, tally).then(|| {
+        Hypothesis::new(Suspect::NameResolution, Standing::Holds, vec![clue])
+            .explains(&explained(seen, |tally| tally.unresolved))
+    })
+}

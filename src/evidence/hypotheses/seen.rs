@@ -1,0 +1,191 @@
+//! The seconds of the run, prepared for the tests of the hypotheses.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::time::Duration;
+
+use super::{Observed, second_of};
+use crate::load::{ERRORS, Second};
+use model::measure::{LatencyHistogram, Merged, Select, Tally};
+
+/// Seconds for which the group must have had its size, for its answers to show it.
+pub(super) const SETTLED: usize = 3;
+
+/// The evidence, and for each second whether it missed a limit.
+pub(crate) struct Seen<'a> {
+    pub(super) of: &'a Observed<'a>,
+    /// True for each second that missed a limit.
+    pub(super) bad: Vec<bool>,
+    /// All requests of each second.
+    pub(super) merged: Vec<Merged>,
+    /// The spikes, in seconds of the load.
+    pub(super) spikes: Vec<Range<usize>>,
+}
+
+impl<'a> Seen<'a> {
+    pub(crate) fn new(of: &'a Observed<'a>) -> Self {
+        let merged = of.results.by_second(Select::default());
+        let bad = of
+            .load
+            .iter()
+            .map(|second| misses(second, of.limit))
+            .collect();
+        let last = of.load.len();
+        let second = |at| {
+            second_of(of.times, at)
+                .map_or(0, |at| at as usize)
+                .min(last)
+        };
+        let spikes = of
+            .times
+            .spikes
+            .iter()
+            .map(|span| {
+                let from = span.rose.map_or(0, second);
+                let until = span.fell.map_or(last, second);
+                from..until.max(from)
+            })
+            .collect();
+        Self {
+            of,
+            bad,
+            merged,
+            spikes,
+        }
+    }
+
+    pub(super) fn is_any_bad(&self) -> bool {
+        self.bad.iter().any(|bad| *bad)
+    }
+
+    pub(super) fn bad_in(&self, range: Range<usize>) -> impl Iterator<Item = usize> + '_ {
+        range.filter(|second| self.bad.get(*second).copied().unwrap_or(false))
+    }
+
+    /// Returns all seconds that missed a limit.
+    pub(super) fn all_bad(&self) -> impl Iterator<Item = usize> + '_ {
+        self.bad_in(0..self.bad.len())
+    }
+
+    pub(super) fn serving(&self, second: usize) -> u32 {
+        self.of.serving.get(second).copied().unwrap_or(0)
+    }
+
+    /// Returns the load of each serving instance in a second; `None` where none serves.
+    pub(super) fn each(&self, second: usize) -> Option<f64> {
+        let serving = self.serving(second);
+        let load = self.of.load.get(second)?;
+        (serving > 0).then(|| load.demand / f64::from(serving))
+    }
+
+    /// Returns true if the group has had its size for some seconds.
+    pub(super) fn is_settled(&self, second: usize) -> bool {
+        let serving = self.serving(second);
+        second >= SETTLED && (second - SETTLED..second).all(|other| self.serving(other) == serving)
+    }
+
+    /// Returns the highest load of an instance that held the limits before a second, with a settled
+    /// group.
+    pub(super) fn held_before(&self, second: usize) -> Option<f64> {
+        (0..second)
+            .filter(|at| !self.bad[*at] && self.is_settled(*at) && self.requests(*at) > 0)
+            .filter_map(|at| self.each(at))
+            .max_by(f64::total_cmp)
+    }
+
+    pub(super) fn requests(&self, second: usize) -> u64 {
+        let tally = self.merged.get(second).map(|merged| merged.tally);
+        tally.map_or(0, |tally| tally.requests())
+    }
+
+    /// Returns the sum of the tallies of some seconds.
+    pub(super) fn tally(&self, seconds: impl IntoIterator<Item = usize>) -> Tally {
+        let mut sum = Tally::default();
+        for merged in seconds.into_iter().filter_map(|at| self.merged.get(at)) {
+            sum.merge(&merged.tally);
+        }
+        sum
+    }
+
+    /// Returns the answers of an instance in a second.
+    pub(super) fn own(&self, instance: &str, second: usize) -> Merged {
+        let at = second as u32;
+        self.of.results.of_instance(instance, Some((at, at + 1)))
+    }
+
+    /// Returns the answers of all instances in a second but those that `is_left_out`.
+    pub(super) fn others(&self, second: usize, is_left_out: impl Fn(&str) -> bool) -> Merged {
+        let mut merged = Merged::default();
+        let others = self.of.results.instances().filter(|id| !is_left_out(id));
+        others.for_each(|id| merged.merge(&self.own(id, second)));
+        merged
+    }
+
+    /// Returns true if these answers hold the limits.
+    pub(super) fn holds(&self, merged: &Merged) -> bool {
+        let requests = merged.tally.requests();
+        let errors = merged.tally.errors();
+        let is_slow = p95(&merged.latency).is_some_and(|p95| p95 > self.limit_us());
+        !is_slow && errors as f64 <= requests as f64 * ERRORS
+    }
+
+    pub(super) fn limit_us(&self) -> u64 {
+        self.of.limit.as_micros() as u64
+    }
+
+    /// Returns the seconds that missed a limit at a load of an instance that had held before, while
+    /// no backlog was left from a higher load.
+    pub(super) fn contradicted(&self) -> BTreeSet<usize> {
+        let mut found = BTreeSet::new();
+        let mut backlog = false;
+        for second in 0..self.bad.len() {
+            if !self.bad[second] {
+                backlog = false;
+                continue;
+            }
+            let (Some(each), Some(held)) = (self.each(second), self.held_before(second)) else {
+                continue;
+            };
+            // A load that no size had held leaves requests behind.
+            backlog |= each > held * NEARLY;
+            if !backlog && each <= held {
+                found.insert(second);
+            }
+        }
+        found
+    }
+}
+
+/// Factor up to which two loads count as the same.
+pub(super) const NEARLY: f64 = 1.1;
+
+/// Returns true if a second missed the latency limit, or failed more requests than usual.
+fn misses(second: &Second, limit: Duration) -> bool {
+    let requests = second.ok + second.errors;
+    let is_slow = second
+        .p95
+        .is_some_and(|p95| u128::from(p95) > limit.as_micros());
+    requests > 0 && (is_slow || second.errors as f64 > requests as f64 * ERRORS)
+}
+
+/// Returns the p95 in microseconds.
+pub(super) fn p95(latency: &LatencyHistogram) -> Option<u64> {
+    latency.percentile(95.0).map(|p95| p95.as_micros() as u64)
+}
+
+/// Returns the mean; zero for no values.
+pub(super) fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (mut sum, mut count) = (0.0, 0_u32);
+    for value in values {
+        sum += value;
+        count += 1;
+    }
+    sum / f64::from(count.max(1))
+}
+
+/// Returns the median of some values.
+pub(super) fn median(values: impl Iterator<Item = u64>) -> Option<u64> {
+    let mut values: Vec<u64> = values.collect();
+    values.sort_unstable();
+    values.get(values.len() / 2).copied()
+}

@@ -1,0 +1,312 @@
+use super::*;
+use crate::testing::{Answers, activity, alarm, at, group, phases, results, with_load};
+use crate::timeline::{Activity, Datapoint, MetricSeries, Observation, Observed as Seen};
+
+/// The load rises from 100/s to 600/s at 10 s and falls at 30 s.
+fn load() -> Scenario {
+    phases(&[(1.0, false), (6.0, true), (6.0, true), (1.0, false)])
+}
+
+/// Two instances; four serve from 15 s.
+fn grows() -> Vec<Observation> {
+    vec![
+        group(0, 2, &["i-1", "i-2"]),
+        alarm("high", "GreaterThanThreshold", 50.0, 3),
+        activity(13, "Launching a new EC2 instance: i-3", 2, 4),
+        activity(13, "Launching a new EC2 instance: i-4", 2, 4),
+        group(13, 4, &["i-1", "i-2"]),
+        group(15, 4, &["i-1", "i-2", "i-3", "i-4"]),
+        group(40, 4, &["i-1", "i-2", "i-3", "i-4"]),
+    ]
+}
+
+/// Returns the standing of each hypothesis. `answers` gets the second, the requests and the number
+/// of serving instances.
+fn standings(
+    story: Vec<Observation>,
+    answers: impl Fn(u32, u64, u64) -> Vec<Answers>,
+) -> Vec<(Suspect, Standing)> {
+    found(story, answers)
+        .iter()
+        .map(|one| (one.suspect, one.standing))
+        .collect()
+}
+
+fn found(
+    story: Vec<Observation>,
+    answers: impl Fn(u32, u64, u64) -> Vec<Answers>,
+) -> Vec<Hypothesis> {
+    let scenario = load();
+    let grown = story.len() > 4;
+    let results = results(&scenario, |second, level| {
+        let serving = if grown && second >= 15 { 4 } else { 2 };
+        answers(second, (level * 100.0) as u64, serving)
+    });
+    with_load(&scenario, story, &results, |facts| facts.hypotheses.clone())
+}
+
+/// Spreads the answers of a second evenly over its instances.
+fn even(serving: u64, ok: u64, bad: u64, millis: u64) -> Vec<Answers> {
+    ["i-1", "i-2", "i-3", "i-4"]
+        .into_iter()
+        .take(serving as usize)
+        .map(|id| (id, ok / serving, bad / serving, millis))
+        .collect()
+}
+
+#[test]
+fn a_load_that_more_instances_carry_had_too_few() {
+    // Each carries 200/s: two are overloaded, four are not.
+    let of = |_: u32, asked: u64, serving: u64| {
+        let ok = asked.min(serving * 200);
+        let millis = if asked > ok { 900 } else { 40 };
+        even(serving, ok, asked - ok, millis)
+    };
+    assert_eq!(
+        standings(grows(), of),
+        [(Suspect::TooFewInstances, Standing::Holds)]
+    );
+    let all = found(grows(), of);
+    assert!(
+        all[0].pro.contains(&Clue::Cured { from: 2, to: 4 }),
+        "{all:?}"
+    );
+    assert_eq!(
+        (all[0].seconds.clone(), other_remedies(&all).len()),
+        (vec![(10, 15)], 0)
+    );
+}
+
+#[test]
+fn a_group_that_grows_and_answers_no_more_shares_a_bottleneck() {
+    // All instances together answer 300/s.
+    let of = |_: u32, asked: u64, serving: u64| {
+        let ok = asked.min(300);
+        let millis = if asked > ok { 900 } else { 40 };
+        even(serving, ok, asked - ok, millis)
+    };
+    let all = found(grows(), of);
+    let shared = all
+        .iter()
+        .find(|one| one.suspect == Suspect::SharedBottleneck)
+        .unwrap();
+    assert_eq!((shared.standing, shared.count()), (Standing::Holds, 20));
+    assert!(matches!(
+        shared.pro[0],
+        Clue::GrewWithoutGain { from: 2, to: 4, .. }
+    ));
+    assert_eq!(other_remedies(&all)[0].suspect, Suspect::SharedBottleneck);
+    let few = all
+        .iter()
+        .find(|one| one.suspect == Suspect::TooFewInstances)
+        .unwrap();
+    assert_eq!(few.standing, Standing::Excluded);
+}
+
+#[test]
+fn no_bottleneck_is_seen_where_new_instances_get_no_requests() {
+    let of = |_: u32, asked: u64, _: u64| {
+        let ok = asked.min(300);
+        even(2, ok, asked - ok, if asked > ok { 900 } else { 40 })
+    };
+    let all = standings(grows(), of);
+    assert!(
+        all.contains(&(Suspect::SharedBottleneck, Standing::Excluded)),
+        "{all:?}"
+    );
+}
+
+#[test]
+fn one_instance_that_fails_alone_is_sick_and_not_the_groups_size() {
+    let of = |second: u32, asked: u64, serving: u64| {
+        let mut all = even(serving, asked.min(serving * 400), 0, 40);
+        if (18..28).contains(&second) {
+            (all[1].1, all[1].2) = (0, all[1].1);
+        }
+        all
+    };
+    let all = found(grows(), of);
+    assert_eq!(
+        (all[0].suspect, all[0].standing, all[0].seconds.clone()),
+        (Suspect::SickInstance, Standing::Holds, vec![(18, 28)])
+    );
+    assert!(matches!(&all[0].pro[0], Clue::OneFailed { instance, .. } if instance == "i-2"));
+}
+
+#[test]
+fn without_a_header_a_sick_instance_can_only_be_suspected() {
+    // Four instances from the start; a quarter of the answers fail at a load that had held.
+    let story = vec![group(0, 4, &["i-1", "i-2", "i-3", "i-4"])];
+    let of = |second: u32, asked: u64, _: u64| match second {
+        18..28 => vec![("", asked * 3 / 4, asked / 4, 40)],
+        _ => vec![("", asked, 0, 40)],
+    };
+    let all = found(story, of);
+    assert_eq!(
+        (all[0].suspect, all[0].standing, all[0].tells),
+        (
+            Suspect::SickInstance,
+            Standing::Open,
+            Some(TellingRun::InstanceHeader)
+        )
+    );
+}
+
+#[test]
+fn new_instances_that_are_slow_at_first_are_cold() {
+    let of = |second: u32, asked: u64, serving: u64| {
+        let mut all = even(serving, asked, 0, 40);
+        if (15..23).contains(&second) {
+            (all[2].3, all[3].3) = (900, 900);
+        }
+        all
+    };
+    let all = found(grows(), of);
+    let cold = all
+        .iter()
+        .find(|one| one.suspect == Suspect::ColdInstances)
+        .unwrap();
+    assert_eq!(
+        (cold.standing, cold.seconds.clone()),
+        (Standing::Holds, vec![(15, 23)])
+    );
+    // The same, with nothing that names them.
+    let nameless = |second: u32, asked: u64, _: u64| match second {
+        15..23 => vec![("", asked / 2, 0, 40), ("", asked / 2, 0, 900)],
+        _ => vec![("", asked, 0, 40)],
+    };
+    let all = standings(grows(), nameless);
+    assert!(
+        all.contains(&(Suspect::ColdInstances, Standing::Open)),
+        "{all:?}"
+    );
+}
+
+#[test]
+fn errors_that_are_always_there_are_a_baseline_and_miss_no_limit() {
+    let of = |_: u32, asked: u64, serving: u64| even(serving, asked - asked / 10, asked / 10, 40);
+    let scenario = load();
+    let results = results(&scenario, |second, level| {
+        of(second, (level * 100.0) as u64, 2)
+    });
+    with_load(&scenario, grows(), &results, |facts| {
+        assert_eq!(
+            facts
+                .hypotheses
+                .iter()
+                .map(|one| (one.suspect, one.standing))
+                .collect::<Vec<_>>(),
+            [(Suspect::ConstantErrors, Standing::Holds)]
+        );
+        assert!(facts.load.iter().all(|second| second.errors == 0));
+        assert!(facts.load[12].constant >= 58, "{:?}", facts.load[12]);
+    });
+}
+
+#[test]
+fn errors_of_one_instance_from_the_start_are_no_baseline() {
+    let of = |_: u32, asked: u64, serving: u64| {
+        let mut all = even(serving, asked, 0, 40);
+        (all[0].1, all[0].2) = (0, all[0].1);
+        all
+    };
+    let all = found(grows(), of);
+    assert_eq!(all[0].suspect, Suspect::SickInstance, "{all:?}");
+}
+
+#[test]
+fn launches_that_fail_leave_the_group_smaller_than_it_wants() {
+    let mut story = grows();
+    story.retain(|one| !matches!(&one.seen, Seen::Activity(_)));
+    story.insert(2, activity(13, "Launching a new EC2 instance: i-3", 2, 6));
+    for id in ["a", "b"] {
+        let failed = Activity {
+            id: id.to_owned(),
+            description: "Launching a new EC2 instance.  Status Reason: no capacity".to_owned(),
+            start: at(14),
+            status: "Failed".into(),
+            message: Some("no capacity".to_owned()),
+            ..Activity::default()
+        };
+        story.insert(3, Observation::new(at(14), Seen::Activity(failed)));
+    }
+    for one in &mut story {
+        if let Seen::Group(group) = &mut one.seen
+            && group.desired == 4
+        {
+            group.desired = 6;
+        }
+    }
+    let of = |_: u32, asked: u64, serving: u64| {
+        let ok = asked.min(serving * 100);
+        even(serving, ok, asked - ok, if asked > ok { 900 } else { 40 })
+    };
+    let all = found(story, of);
+    let failed = all
+        .iter()
+        .find(|one| one.suspect == Suspect::FailedLaunches)
+        .unwrap();
+    assert_eq!(failed.standing, Standing::Holds);
+    assert_eq!(
+        failed.pro,
+        [
+            Clue::LaunchesFailed {
+                failed: 2,
+                of: 3,
+                messages: vec!["no capacity".to_owned()]
+            },
+            Clue::NeverReached { wanted: 6, most: 4 }
+        ]
+    );
+    assert!(
+        other_remedies(&all)
+            .iter()
+            .any(|one| one.suspect == Suspect::FailedLaunches)
+    );
+}
+
+#[test]
+fn a_policy_whose_metric_stays_low_while_limits_are_missed_does_not_see_the_load() {
+    let points = (0..40)
+        .map(|second| Datapoint {
+            at: at(second),
+            value: if (10..30).contains(&second) {
+                19.0
+            } else {
+                5.0
+            },
+        })
+        .collect();
+    let series = MetricSeries {
+        name: MetricSeries::name_of_policy_metric("CPUUtilization"),
+        unit: "%".to_owned(),
+        period: Duration::from_secs(1),
+        points,
+        alarms: vec!["high".to_owned()],
+    };
+    let story = vec![
+        group(0, 2, &["i-1", "i-2"]),
+        alarm("high", "GreaterThanThreshold", 50.0, 3),
+        Observation::new(at(40), Seen::Metric(series)),
+    ];
+    let of = |_: u32, asked: u64, serving: u64| {
+        even(serving, asked, 0, if asked > 100 { 1_500 } else { 40 })
+    };
+    let all = found(story, of);
+    let blind = all
+        .iter()
+        .find(|one| one.suspect == Suspect::BlindMetric)
+        .unwrap();
+    assert!(blind.holds());
+    assert!(matches!(blind.pro[0], Clue::MetricBelow { highest, .. } if highest < 20.0));
+    assert!(
+        matches!(&blind.pro[1], Clue::WouldHaveSeen { metric, .. } if metric == "RequestCountPerTarget"),
+        "{blind:?}"
+    );
+}
+
+#[test]
+fn seconds_are_told_in_spans() {
+    let seconds = [1, 2, 3, 7, 9, 10].into_iter().collect();
+    assert_eq!(spans(&seconds), [(1, 4), (7, 8), (9, 11)]);
+}

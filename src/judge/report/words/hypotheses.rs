@@ -1,0 +1,308 @@
+//! Sentences for the hypotheses on the seconds that missed a limit.
+
+use std::time::Duration;
+
+use super::figures::percent;
+use evidence::{Clue, Hypothesis, Standing, Suspect, TellingRun};
+use model::units;
+
+/// Adds the sentence of a hypothesis.
+pub(super) fn hypothesis(mut found: Hypothesis) -> Hypothesis {
+    found.because = because(&found);
+    found
+}
+
+/// Names a suspect.
+pub fn suspect(suspect: Suspect) -> &'static str {
+    match suspect {
+        Suspect::TooFewInstances => "too few instances",
+        Suspect::SharedBottleneck => "something that all instances share",
+        Suspect::BlindMetric => "a metric that does not see the load",
+        Suspect::ConstantErrors => "errors that are always there",
+        Suspect::ColdInstances => "new instances that are slow at first",
+        Suspect::SickInstance => "one instance that differs from the others",
+        Suspect::UnevenLoad => "one instance that gets more requests than the others",
+        Suspect::FailedLaunches => "launches that failed",
+        Suspect::TimedOutWork => "requests that timed out",
+        Suspect::RateLimit => "a limit on requests",
+        Suspect::LoadBalancer => "the load balancer's own answers",
+        Suspect::NameResolution => "names that were not resolved",
+    }
+}
+
+/// Returns the remedy for a suspect that is not the group's size.
+pub(super) fn remedy(suspect: Suspect) -> &'static str {
+    match suspect {
+        Suspect::TooFewInstances => "More instances, or earlier ones.",
+        Suspect::SharedBottleneck => {
+            "More instances, a lower target, steps or a higher minimum do not help: find what they share, such as a database, a lock, a \
+             connection pool or an upstream service."
+        }
+        Suspect::BlindMetric => {
+            "Let the policy follow a metric that rises with this load, such as the requests of each target."
+        }
+        Suspect::ConstantErrors => "Mend the requests that always fail.",
+        Suspect::ColdInstances => {
+            "Warm new instances before they serve: slow start in the target group, a health check that passes only once they are \
+             warm, caches that are filled at the start. More instances at once are more cold ones."
+        }
+        Suspect::SickInstance => {
+            "Replace that instance, and let the health check see what users see. More instances only dilute it."
+        }
+        Suspect::UnevenLoad => {
+            "Spread the requests: least outstanding requests in the target group, no stickiness, shorter connections."
+        }
+        Suspect::FailedLaunches => {
+            "The policy is not at fault: other instance types, more zones, a capacity reservation or a higher quota let AWS launch \
+             what it asks for."
+        }
+        Suspect::TimedOutWork => {
+            "Give up work that nobody waits for: time-outs and bounded queues in the target."
+        }
+        Suspect::RateLimit => {
+            "Raise the limit, or exempt the generators: it refuses the same rate whatever the size of the group."
+        }
+        Suspect::LoadBalancer => {
+            "See the load balancer's access logs: it answered itself, for want of a healthy target or of an answer in time."
+        }
+        Suspect::NameResolution => "Mend the target's name: no instance was asked.",
+    }
+}
+
+/// Returns the clues for and against, and the run that would tell.
+fn because(found: &Hypothesis) -> String {
+    let join = |clues: &[Clue]| clues.iter().map(clue).collect::<Vec<_>>().join("; ");
+    let (pro, against) = (join(&found.pro), join(&found.against));
+    let mut text = match (found.standing, pro.is_empty(), against.is_empty()) {
+        (_, true, true) => match found.standing {
+            Standing::Excluded => {
+                "other reasons explain every second that missed a limit".to_owned()
+            }
+            _ => "nothing in this run speaks for or against it".to_owned(),
+        },
+        (_, false, true) => pro,
+        (_, true, false) => against,
+        (Standing::Excluded, false, false) => format!("{pro}; but {against}"),
+        (_, false, false) => format!("{pro}; against it: {against}"),
+    };
+    if let Some(run) = found.tells {
+        text += &format!(" (would tell: {})", telling(run));
+    }
+    text
+}
+
+fn telling(run: TellingRun) -> &'static str {
+    match run {
+        TellingRun::InstanceHeader => "a run whose answers name their instance, `instance_header`",
+        TellingRun::LongerSpike => "a spike that lasts until the group has grown and settled",
+        TellingRun::MoreInstances => "the same load with more instances from the start",
+        TellingRun::Steps => "the load in steps, each held until the group has settled",
+    }
+}
+
+fn micros(micros: u64) -> String {
+    units::duration(Duration::from_micros(micros))
+}
+
+fn rate(per_second: f64) -> String {
+    if per_second < 10.0 {
+        format!("{per_second:.1}/s")
+    } else {
+        format!("{per_second:.0}/s")
+    }
+}
+
+fn clue(clue: &Clue) -> String {
+    match clue {
+        Clue::GrewWithoutGain {
+            from,
+            to,
+            before,
+            later,
+            asked,
+        } => format!(
+            "{from} -> {to} instances served, and {} of {} were answered well, {} before",
+            rate(*later),
+            rate(*asked),
+            rate(*before)
+        ),
+        Clue::SlowDespiteGrowth {
+            from,
+            to,
+            before_us,
+            later_us,
+        } => format!(
+            "{from} -> {to} instances served, and p95 was {}, {} before",
+            micros(*later_us),
+            micros(*before_us)
+        ),
+        Clue::NewInstancesServed { share } => {
+            format!(
+                "new instances gave {} % of the answers",
+                percent(round(*share))
+            )
+        }
+        Clue::Cured { from, to } => {
+            format!(
+                "the limits held again under the same load with {to} instances in place of {from}"
+            )
+        }
+        Clue::OnlyAbove { held, missed } => format!(
+            "the limits held up to {} for each instance, and not from {} on",
+            rate(*held),
+            rate(*missed)
+        ),
+        Clue::MissedBelow {
+            missed,
+            held,
+            seconds,
+        } => format!(
+            "limits were missed for {} at {} for each instance, where {} had held",
+            units::count(*seconds, "second"),
+            rate(*missed),
+            rate(*held)
+        ),
+        Clue::MetricBelow { .. } | Clue::WouldHaveSeen { .. } | Clue::MetricAtCeiling { .. } => {
+            of_metrics(clue)
+        }
+        Clue::SlowAtFirst { .. }
+        | Clue::HeldWithout { .. }
+        | Clue::SinceNewInstance { .. }
+        | Clue::OneFailed { .. }
+        | Clue::OneSlow { .. }
+        | Clue::OneInN { .. }
+        | Clue::MoreThanEven { .. } => of_instances(clue),
+        _ => of_requests_and_launches(clue),
+    }
+}
+
+fn round(share: f64) -> f64 {
+    (share * 1_000.0).round() / 1_000.0
+}
+
+fn of_metrics(clue: &Clue) -> String {
+    match clue {
+        Clue::MetricBelow {
+            metric,
+            highest,
+            threshold,
+        } => format!(
+            "{metric} was {highest:.1} at most while limits were missed, below the alarm's {threshold:.1}"
+        ),
+        Clue::WouldHaveSeen {
+            metric,
+            before,
+            during,
+        } => format!("{metric} rose from {before:.1} to {during:.1}"),
+        Clue::MetricAtCeiling { metric, highest } => {
+            format!("{metric} was at its ceiling, {highest:.0}")
+        }
+        _ => String::new(),
+    }
+}
+
+fn of_instances(clue: &Clue) -> String {
+    match clue {
+        Clue::SlowAtFirst {
+            instances,
+            of,
+            p95_us,
+            others_us,
+            for_s,
+        } => format!(
+            "{instances} of {} slow for up to {}: p95 {} beside {} of the older ones",
+            units::count(*of, "new instance"),
+            units::count(*for_s, "second"),
+            micros(*p95_us),
+            micros(*others_us)
+        ),
+        Clue::HeldWithout { seconds, of } => format!(
+            "without those answers the limits hold in {seconds} of {}",
+            units::count(*of, "second")
+        ),
+        Clue::SinceNewInstance { second } => {
+            format!("it began when a new instance served, at {second} s")
+        }
+        Clue::OneFailed {
+            instance,
+            share,
+            others,
+        } => format!(
+            "{instance} failed {} % of its requests, the others {} %",
+            percent(round(*share)),
+            percent(round(*others))
+        ),
+        Clue::OneSlow {
+            instance,
+            p95_us,
+            others_us,
+        } => format!(
+            "{instance} took {} (p95), the others {}",
+            micros(*p95_us),
+            micros(*others_us)
+        ),
+        Clue::OneInN { share, instances } => format!(
+            "{} % of the requests failed, about one in {instances}, which is the number of instances",
+            percent(round(*share))
+        ),
+        Clue::MoreThanEven { instance, times } => {
+            format!("{instance} got {times:.1} times an even share of the requests")
+        }
+        _ => String::new(),
+    }
+}
+
+fn of_requests_and_launches(clue: &Clue) -> String {
+    match clue {
+        Clue::AlwaysFails {
+            step,
+            before,
+            during,
+        } => format!(
+            "{step} failed for {} % before the load rose and {} % in the spike",
+            percent(round(*before)),
+            percent(round(*during))
+        ),
+        Clue::LaunchesFailed {
+            failed,
+            of,
+            messages,
+        } => {
+            let words = if messages.is_empty() {
+                "AWS says no more".to_owned()
+            } else {
+                messages.join(" / ")
+            };
+            format!(
+                "{failed} of {} failed: {words}",
+                units::count(*of, "launch")
+            )
+        }
+        Clue::NeverReached { wanted, most } => {
+            format!("the group wanted {wanted} instances and never had more than {most}")
+        }
+        Clue::Reached { wanted } => {
+            format!("the group reached the {wanted} instances that it wanted")
+        }
+        Clue::TimedOut { requests, of } => format!(
+            "{} got no answer in time, of {of} in the seconds that missed a limit: the target may have worked on them all the same",
+            units::count(*requests, "request")
+        ),
+        Clue::TooManyRequests { requests, of } => {
+            format!("{requests} of {of} failed requests were answered 429")
+        }
+        Clue::NotByInstances { requests, of } => {
+            format!("{requests} of {of} failed answers name no instance, as all others do")
+        }
+        Clue::BalancerCounted { errors } => {
+            format!("the load balancer counted {errors:.0} 5xx of its own")
+        }
+        Clue::Unresolved { requests } => {
+            format!(
+                "the name was not resolved for {}",
+                units::count(*requests, "request")
+            )
+        }
+        _ => String::new(),
+    }
+}
