@@ -12,6 +12,8 @@
     reason = "the helpers of tests are tests, which clippy.toml cannot see; a story is told in one piece"
 )]
 
+#[path = "support/said.rs"]
+mod said;
 mod support;
 
 use std::collections::BTreeMap;
@@ -25,6 +27,7 @@ use spikeproof::lab::truth::{InstanceTruth, Truth};
 use spikeproof::outcome::Verdict;
 use spikeproof::report::{Judged, Judgement, RunReport, words};
 use spikeproof::verdict::Expectation;
+use said::Standing;
 use support::{lab, run, scenario};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -63,6 +66,12 @@ struct Expect {
     /// The model must agree with the group for this share of the seconds, and know an instance's
     /// capacity.
     agreement: Option<f64>,
+    /// By the id of a hypothesis: its standing. One that is not listed does not hold.
+    hypotheses: BTreeMap<String, Standing>,
+    /// `nothing` that costs money, `something`, or the kind of the recommended change.
+    recommends: Option<String>,
+    /// Texts that the report must contain, such as AWS's own words.
+    texts: Vec<String>,
 }
 
 struct Checked {
@@ -383,6 +392,28 @@ fn overall(judged: &Judged) -> Verdict {
     all.map(|one| one.verdict).max().unwrap()
 }
 
+/// Checks the standings of the hypotheses and what follows from them, in the report as it is read.
+fn check_causes(checked: &mut Checked, case: &Case, report: &RunReport) {
+    let report = serde_json::to_value(report).unwrap();
+    for (id, standing) in &case.expect.hypotheses {
+        checked.verdict(standing.fits(&report, id), || {
+            format!("{id} is not {standing:?}: {}", said::hypotheses(&report))
+        });
+    }
+    if let Some(expected) = &case.expect.recommends {
+        checked.verdict(said::recommends(&report, expected), || {
+            format!(
+                "{expected} is not what is recommended: {}",
+                said::recommendation(&report)
+            )
+        });
+    }
+    let all = report.to_string();
+    for text in &case.expect.texts {
+        checked.verdict(all.contains(text), || format!("`{text}` is not said"));
+    }
+}
+
 fn check(
     name: &str,
     case: &Case,
@@ -433,6 +464,7 @@ fn check(
             format!("the run is not {expected}:{}", listing())
         });
     }
+    check_causes(&mut checked, case, report);
     let advice = report.advice.as_ref();
     for (question, expected) in &case.expect.advice {
         let answers = || advice.iter().flat_map(|advice| &advice.answers);

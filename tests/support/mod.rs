@@ -1,7 +1,7 @@
 //! Groups of the lab, and runs against them: the part that tests of reports and of advice share.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -165,7 +165,9 @@ pub(crate) async fn run(
     lab: &serde_json::Value,
     scenario: &str,
 ) -> (RunReport, Timeline, Truth) {
-    let folder = tempfile::tempdir().unwrap();
+    let is_verbose = std::env::var_os("SPIKEPROOF_TRUTH_VERBOSE").is_some();
+    let mut folder = tempfile::tempdir().unwrap();
+    folder.disable_cleanup(is_verbose);
     let at = |file: &str| folder.path().join(file);
     std::fs::write(at("lab.yaml"), lab.to_string()).unwrap();
     std::fs::write(at("scenario.yaml"), scenario).unwrap();
@@ -204,8 +206,8 @@ pub(crate) async fn run(
     let truth = std::fs::read_to_string(at("truth.json")).unwrap_or_else(|_| panic!("{}", said()));
     let report: RunReport = serde_json::from_str(&report).unwrap();
     assert!(report.judged.is_some(), "{}", said());
-    if std::env::var_os("SPIKEPROOF_TRUTH_VERBOSE").is_some() {
-        println!("{}", said());
+    if is_verbose {
+        println!("{} kept for {}", folder.path().display(), said());
     }
     let timeline = watch::read(&run.join("watch.jsonl")).unwrap();
     (report, timeline, serde_json::from_str(&truth).unwrap())
