@@ -213,6 +213,10 @@ const READS_FOREIGN_TEXT: &[(&str, &str)] = &[
     ("evidence/price.rs", "the size of a task, as recorded"),
     (
         "evidence/timeline/activity.rs",
+        "the descriptions of AWS's scaling activities",
+    ),
+    (
+        "evidence/timeline/cause.rs",
         "the causes of AWS's scaling activities",
     ),
     (
@@ -350,14 +354,29 @@ fn lab_and_product_do_not_know_each_other() {
 /// the grammar of two kinds of values. None of them assumes anything about a target, such as equal
 /// instances or a capacity: the judge would then find its own assumption confirmed.
 const SHARED_WITH_THE_LAB: [(&str, &str); 8] = [
-    ("scaling::alarm", "CloudWatch's rules on datapoints to alarm"),
-    ("scaling::cooldown", "the cooldowns of Application Auto Scaling"),
+    (
+        "scaling::alarm",
+        "CloudWatch's rules on datapoints to alarm",
+    ),
+    (
+        "scaling::cooldown",
+        "the cooldowns of Application Auto Scaling",
+    ),
     ("scaling::policies", "the choice among several policies"),
     ("scaling::step", "step and simple scaling"),
     ("scaling::target_tracking", "target tracking"),
-    ("scaling::{Bounds, GroupReading}", "the figures that these rules are about"),
-    ("units::parse_duration", "durations are written as in the scenario file"),
-    ("scenario::parse_rate", "rates are written as in the scenario file"),
+    (
+        "scaling::{Bounds, GroupReading}",
+        "the figures that these rules are about",
+    ),
+    (
+        "units::parse_duration",
+        "durations are written as in the scenario file",
+    ),
+    (
+        "scenario::parse_rate",
+        "rates are written as in the scenario file",
+    ),
 ];
 
 /// Returns the paths below `model` that are named outside comments.
@@ -366,7 +385,10 @@ fn paths_of_model(code: &str) -> Vec<&str> {
         .lines()
         .filter(|line| !line.trim_start().starts_with("//"));
     lines
-        .flat_map(|line| line.match_indices("model::").map(move |(at, _)| line.split_at(at)))
+        .flat_map(|line| {
+            line.match_indices("model::")
+                .map(move |(at, _)| line.split_at(at))
+        })
         .filter(|(before, _)| !before.ends_with(|c: char| c.is_alphanumeric() || c == '_'))
         .map(|(_, rest)| &rest["model::".len()..])
         .collect()
@@ -384,7 +406,9 @@ fn the_lab_shares_only_rules_of_aws_with_the_judge() {
         for found in paths_of_model(&code) {
             let known = SHARED_WITH_THE_LAB.iter().find(|(known, _)| {
                 let rest = found.strip_prefix(known);
-                rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+                rest.is_some_and(|rest| {
+                    !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_')
+                })
             });
             match known {
                 Some((known, _)) => drop(used.insert(*known)),

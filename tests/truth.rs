@@ -21,13 +21,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use said::Standing;
 use serde::Deserialize;
 use spikeproof::evidence::{Launched, Left, MomentKind, Reaction, Sighting, Timeline};
 use spikeproof::lab::truth::{InstanceTruth, Truth};
 use spikeproof::outcome::Verdict;
 use spikeproof::report::{Judged, Judgement, RunReport, words};
 use spikeproof::verdict::Expectation;
-use said::Standing;
 use support::{lab, run, scenario};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;

@@ -139,7 +139,10 @@ impl Expect {
         let judged = judgements(report);
         let listing = || {
             let line = |one: &Judged<'_>| {
-                format!("\n    {} {}: {} ({})", one.id, one.detail, one.verdict, one.answer)
+                format!(
+                    "\n    {} {}: {} ({})",
+                    one.id, one.detail, one.verdict, one.answer
+                )
             };
             judged.iter().map(line).collect::<String>()
         };
@@ -174,7 +177,11 @@ impl Capacity {
         let Some(each) = capacity["at_limit"].as_f64() else {
             return true;
         };
-        let rank = |word: &str| ["low", "medium", "high"].iter().position(|one| *one == word);
+        let rank = |word: &str| {
+            ["low", "medium", "high"]
+                .iter()
+                .position(|one| *one == word)
+        };
         let confidence = capacity["confidence"].as_str().unwrap_or_default();
         self.at_least.is_none_or(|least| each >= least)
             && self.at_most.is_none_or(|most| each <= most)

@@ -106,10 +106,7 @@ async fn no_cause_is_taken_for_another() {
     let (mut cases, mut verdicts, mut wrong) = (0, 0, 0);
     while let Some(done) = running.join_next().await {
         let (name, checked, lines, about) = done.unwrap();
-        println!(
-            "{name}: {checked} verdicts, {} wrong  {about}",
-            lines.len()
-        );
+        println!("{name}: {checked} verdicts, {} wrong  {about}", lines.len());
         for line in &lines {
             println!("  WRONG {line}");
         }

@@ -127,7 +127,12 @@ fn spikeproof() -> Command {
 /// Returns the folder of the only run, once there is one.
 fn run_folder(runs: &Path) -> Option<PathBuf> {
     let mut entries = std::fs::read_dir(runs).ok()?;
-    entries.find_map(|entry| entry.ok().map(|entry| entry.path()).filter(|path| path.is_dir()))
+    entries.find_map(|entry| {
+        entry
+            .ok()
+            .map(|entry| entry.path())
+            .filter(|path| path.is_dir())
+    })
 }
 
 impl Lab {
@@ -172,7 +177,9 @@ async fn stop_generator(
     mut first: tokio::sync::watch::Receiver<Option<Instant>>,
     runs: PathBuf,
 ) {
-    let first = first.wait_for(Option::is_some).await.unwrap().unwrap();
+    // Before there is a run's folder, it was a look at whether the target answers.
+    let is_load = |first: &Option<Instant>| first.is_some() && run_folder(&runs).is_some();
+    let first = first.wait_for(is_load).await.unwrap().unwrap();
     let run = run_folder(&runs).unwrap();
     let generator = generator(run.file_name().unwrap().to_str().unwrap());
     sleep_until(first + Duration::from_secs_f64(stopped.at)).await;

@@ -15,6 +15,10 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::http::{Server, Upstream};
 
+/// Requests before the load, such as a look at whether the target answers.
+const FEW: usize = 3;
+/// The least time between them and the load.
+const PAUSE: Duration = Duration::from_secs(1);
 /// Instances whose first answer comes this soon after the first request were there before.
 const OLD: Duration = Duration::from_secs(2);
 
@@ -77,13 +81,16 @@ pub(crate) struct Target {
 struct State {
     settings: Settings,
     upstream: Upstream,
-    /// The instant of the first request.
+    /// The instant of the load's first request.
     first: watch::Sender<Option<Instant>>,
     known: Mutex<Known>,
 }
 
 #[derive(Default)]
 struct Known {
+    /// Requests so far, and the instant of the last.
+    requests: usize,
+    last: Option<Instant>,
     /// The first answer of each instance, and its place in their order.
     instances: HashMap<String, (Instant, usize)>,
     /// The instant at which each slot of the database is free.
@@ -117,7 +124,8 @@ impl Target {
         Self { server, state }
     }
 
-    /// Returns the instant of the first request, once there is one.
+    /// Returns the instant of the load's first request, once there is one. A few requests before a
+    /// pause are taken for it until it comes.
     pub(crate) fn first_request(&self) -> watch::Receiver<Option<Instant>> {
         self.state.first.subscribe()
     }
@@ -160,14 +168,18 @@ impl State {
         answer
     }
 
-    /// Returns the instant of the first request, which may be this one.
+    /// Counts a request, and returns the instant of the load's first, which may be this one.
     fn first_request(&self) -> Instant {
         let now = Instant::now();
-        self.first.send_if_modified(|first| {
-            let is_first = first.is_none();
-            first.get_or_insert(now);
-            is_first
-        });
+        let mut known = self.known.lock().unwrap();
+        let follows = known.last.is_some_and(|last| now - last < PAUSE);
+        if !follows && known.requests <= FEW {
+            // An instance that answered before the load was there before.
+            known.instances.clear();
+            self.first.send_replace(Some(now));
+        }
+        known.last = Some(now);
+        known.requests += 1;
         self.first.borrow().unwrap_or(now)
     }
 
