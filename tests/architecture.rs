@@ -213,6 +213,10 @@ const READS_FOREIGN_TEXT: &[(&str, &str)] = &[
     ("evidence/price.rs", "the size of a task, as recorded"),
     (
         "evidence/timeline/activity.rs",
+        "the descriptions of AWS's scaling activities",
+    ),
+    (
+        "evidence/timeline/cause.rs",
         "the causes of AWS's scaling activities",
     ),
     (
@@ -344,6 +348,101 @@ fn lab_and_product_do_not_know_each_other() {
         let used = uses(&code(&path));
         assert!(!used.contains(&"lab".to_owned()), "{}", path.display());
     }
+}
+
+/// The parts of `model` that the lab uses, each with its reason. They are AWS's documented rules and
+/// the grammar of two kinds of values. None of them assumes anything about a target, such as equal
+/// instances or a capacity: the judge would then find its own assumption confirmed.
+const SHARED_WITH_THE_LAB: [(&str, &str); 8] = [
+    (
+        "scaling::alarm",
+        "CloudWatch's rules on datapoints to alarm",
+    ),
+    (
+        "scaling::cooldown",
+        "the cooldowns of Application Auto Scaling",
+    ),
+    ("scaling::policies", "the choice among several policies"),
+    ("scaling::step", "step and simple scaling"),
+    ("scaling::target_tracking", "target tracking"),
+    (
+        "scaling::{Bounds, GroupReading}",
+        "the figures that these rules are about",
+    ),
+    (
+        "units::parse_duration",
+        "durations are written as in the scenario file",
+    ),
+    (
+        "scenario::parse_rate",
+        "rates are written as in the scenario file",
+    ),
+];
+
+/// Returns the paths below `model` that are named outside comments.
+fn paths_of_model(code: &str) -> Vec<&str> {
+    let lines = code
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
+    lines
+        .flat_map(|line| {
+            line.match_indices("model::")
+                .map(move |(at, _)| line.split_at(at))
+        })
+        .filter(|(before, _)| !before.ends_with(|c: char| c.is_alphanumeric() || c == '_'))
+        .map(|(_, rest)| &rest["model::".len()..])
+        .collect()
+}
+
+#[test]
+fn the_lab_shares_only_rules_of_aws_with_the_judge() {
+    let found = paths_of_model("use model::a::B;\n// model::c\nmy_model::d; x(model::e::f(1))");
+    assert_eq!(found, ["a::B;", "e::f(1))"], "the search itself");
+    let mut wrong = Vec::new();
+    let mut used = BTreeSet::new();
+    for path in sources(&src().join("lab")) {
+        let code = code(&path);
+        assert!(!code.contains("use model;") && !code.contains("use model as"));
+        for found in paths_of_model(&code) {
+            let known = SHARED_WITH_THE_LAB.iter().find(|(known, _)| {
+                let rest = found.strip_prefix(known);
+                rest.is_some_and(|rest| {
+                    !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_')
+                })
+            });
+            match known {
+                Some((known, _)) => drop(used.insert(*known)),
+                None => wrong.push(format!("{} uses model::{found}", path.display())),
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let unused: Vec<&str> = SHARED_WITH_THE_LAB
+        .iter()
+        .map(|(known, _)| *known)
+        .filter(|known| !used.contains(known))
+        .collect();
+    assert!(unused.is_empty(), "listed for nothing: {unused:?}");
+}
+
+/// The rules of AWS do not know the replay, which has the judge's assumptions about a target.
+#[test]
+fn the_rules_of_aws_assume_no_target() {
+    let rules = src().join("model/scaling");
+    let mut seen = 0;
+    for path in sources(&rules) {
+        let file = path.strip_prefix(&rules).unwrap().to_str().unwrap();
+        if ["mod.rs", "replay.rs"].contains(&file) {
+            continue;
+        }
+        seen += 1;
+        let code = code(&path);
+        let mut lines = code
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"));
+        assert!(!lines.any(|line| line.contains("replay")), "{file}");
+    }
+    assert!(seen > 4, "the search itself: {seen}");
 }
 
 /// Every call by which a group is watched is in the documents that people are told to grant; and

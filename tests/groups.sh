@@ -18,8 +18,8 @@ group() { # name, arguments of cargo test
   broken=$(sed -n 's/^test result: .* \([0-9]*\) failed;.*/\1/p' "$log" | awk "{n += \$1} END {if (NR) print n}")
   # A group that did not even build or run has failed.
   echo "$name: ${passed:-0} passed, ${broken:-1} failed, $((SECONDS - began)) s"
-  # What the groups with a known truth came to.
-  grep -hE ' groups, .* wrong, | not clean$| leaked$' "$log" || true
+  # What the groups with a known truth and the cases came to.
+  grep -hE ' groups, .* wrong, | cases, .* wrong$| not clean$| leaked$' "$log" || true
 }
 
 group unit --lib --bins
@@ -29,7 +29,7 @@ for file in tests/*.rs tests/*/main.rs; do
   name=${name%.rs}
   name=${name%/main}
   case $name in
-    truth) group "$name" --test "$name" -- --nocapture ;;
+    truth | cases) group "$name" --test "$name" -- --nocapture ;;
     teardown) group "$name" --test "$name" -- --nocapture --test-threads=1 ;;
     # These mostly wait: for terraform, for a load's end, for a lease.
     end_to_end | local | permissions | readme) group "$name" --test "$name" -- --test-threads=3 ;;

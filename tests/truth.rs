@@ -12,21 +12,23 @@
     reason = "the helpers of tests are tests, which clippy.toml cannot see; a story is told in one piece"
 )]
 
+#[path = "support/said.rs"]
+mod said;
+mod support;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use said::Standing;
 use serde::Deserialize;
 use spikeproof::evidence::{Launched, Left, MomentKind, Reaction, Sighting, Timeline};
 use spikeproof::lab::truth::{InstanceTruth, Truth};
 use spikeproof::outcome::Verdict;
 use spikeproof::report::{Judged, Judgement, RunReport, words};
 use spikeproof::verdict::Expectation;
-use spikeproof::watch;
-use tokio::process::Command;
+use support::{lab, run, scenario};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -42,35 +44,8 @@ const SAMPLE: [&str; 4] = [
     "step-policy",
     "service",
 ];
-/// A run takes about a minute.
-const PATIENCE: Duration = Duration::from_mins(4);
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Case {
-    /// The special feature of this group.
-    about: String,
-    #[serde(default)]
-    lab: serde_json::Value,
-    /// In place of the usual one.
-    #[serde(default)]
-    spike: Option<String>,
-    /// In place of all the usual phases, and of the limit in the spike.
-    #[serde(default)]
-    phases: Vec<String>,
-    #[serde(default)]
-    threshold: Option<String>,
-    /// Between a session's requests.
-    #[serde(default)]
-    think: Option<String>,
-    #[serde(default)]
-    scaling: BTreeMap<String, serde_json::Value>,
-    /// The header that names instances is left out.
-    #[serde(default)]
-    without_header: bool,
-    #[serde(default)]
-    expect: Expect,
-}
+/// A group of `tests/truth`.
+type Case = support::Case<Expect>;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -91,6 +66,12 @@ struct Expect {
     /// The model must agree with the group for this share of the seconds, and know an instance's
     /// capacity.
     agreement: Option<f64>,
+    /// By the id of a hypothesis: its standing. One that is not listed does not hold.
+    hypotheses: BTreeMap<String, Standing>,
+    /// `nothing` that costs money, `something`, or the kind of the recommended change.
+    recommends: Option<String>,
+    /// Texts that the report must contain, such as AWS's own words.
+    texts: Vec<String>,
 }
 
 struct Checked {
@@ -99,158 +80,6 @@ struct Checked {
     wrong: Vec<String>,
     /// As a share of the polling interval, and of what.
     worst: (f64, String),
-}
-
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/truth")
-}
-
-fn cases() -> Vec<(String, Case)> {
-    let wanted = std::env::var("SPIKEPROOF_TRUTH").unwrap_or_default();
-    let own = Path::new(&wanted);
-    if own.is_file() {
-        let lab = serde_saphyr::from_str(&std::fs::read_to_string(own).unwrap()).unwrap();
-        let case = Case {
-            about: wanted.clone(),
-            lab,
-            spike: None,
-            phases: Vec::new(),
-            threshold: None,
-            think: None,
-            scaling: BTreeMap::new(),
-            without_header: false,
-            expect: Expect::default(),
-        };
-        return vec![(wanted, case)];
-    }
-    let names: Vec<&str> = wanted.split(',').filter(|name| !name.is_empty()).collect();
-    let mut cases = Vec::new();
-    for entry in std::fs::read_dir(folder()).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        let case = serde_saphyr::from_str(&std::fs::read_to_string(&path).unwrap())
-            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let wants = match names.as_slice() {
-            [] => SAMPLE.contains(&name.as_str()),
-            ["all"] => true,
-            names => names.contains(&name.as_str()),
-        };
-        if wants {
-            cases.push((name, case));
-        }
-    }
-    cases.sort_by(|a, b| a.0.cmp(&b.0));
-    assert!(!cases.is_empty(), "no case is called {wanted}");
-    cases
-}
-
-/// Returns the lab's file of a case: this one, with the changes of the case.
-fn lab(case: &Case) -> serde_json::Value {
-    // 100 requests/s per instance.
-    let mut lab = serde_json::json!({ "target": { "workers": 4, "service_time": "40ms" } });
-    if let Some(own) = case.lab.as_object() {
-        for (section, value) in own {
-            match (
-                lab.get_mut(section).and_then(|known| known.as_object_mut()),
-                value.as_object(),
-            ) {
-                (Some(known), Some(value)) => known.extend(value.clone()),
-                _ => lab[section] = value.clone(),
-            }
-        }
-    }
-    lab
-}
-
-fn scenario(case: &Case) -> String {
-    let is_service = case.lab["target"]["service"].as_bool() == Some(true);
-    let subject = if is_service {
-        "service: \"${TARGET_SERVICE}\""
-    } else {
-        "group: \"${TARGET_GROUP}\""
-    };
-    let mut scaling = case.scaling.clone();
-    if !case.without_header {
-        scaling.insert("instance_header".to_owned(), "x-instance-id".into());
-    }
-    let scaling = if scaling.is_empty() {
-        String::new()
-    } else {
-        format!("scaling: {}\n", serde_json::to_string(&scaling).unwrap())
-    };
-    let spike = case
-        .spike
-        .as_deref()
-        .unwrap_or("{ name: spike, rate: 280/s, hold: 18s }");
-    let usual = [
-        "{ name: warm-up, rate: 60/s, hold: 3s }",
-        "{ name: sustained, rate: 60/s, hold: 6s }",
-        spike,
-        "{ name: recovery, rate: 60/s, hold: 24s }",
-    ];
-    let phases = if case.phases.is_empty() {
-        usual.map(str::to_owned).to_vec()
-    } else {
-        case.phases.clone()
-    };
-    let think = case
-        .think
-        .as_ref()
-        .map_or(String::new(), |think| format!("think: {think}, "));
-    let threshold = case.threshold.as_deref().unwrap_or("p95 < 400ms in spike");
-    format!(
-        "name: truth\ntarget: {{ url: \"${{TARGET_URL}}\", {subject}, timeout: 5s }}\n\
-         phases:\n  - {}\nflows: [ {{ name: home, {think}steps: [ {{ get: / }} ] }} ]\n\
-         thresholds: [ {threshold} ]\n{scaling}",
-        phases.join("\n  - ")
-    )
-}
-
-async fn run(name: &str, case: &Case) -> (RunReport, Timeline, Truth) {
-    let folder = tempfile::tempdir().unwrap();
-    let at = |file: &str| folder.path().join(file);
-    std::fs::write(at("lab.yaml"), serde_json::to_string(&lab(case)).unwrap()).unwrap();
-    std::fs::write(at("scenario.yaml"), scenario(case)).unwrap();
-    let program = env!("CARGO_BIN_EXE_spikeproof");
-    let mut command = Command::new(program);
-    command
-        .args(["lab", "--group"])
-        .arg(at("lab.yaml"))
-        .arg("--truth")
-        .arg(at("truth.json"))
-        .args(["--", program, "run", "--fleet", "local", "--runs-dir"])
-        .arg(at("runs"))
-        .arg(at("scenario.yaml"))
-        .kill_on_drop(true)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let output = tokio::time::timeout(PATIENCE, command.output())
-        .await
-        .unwrap_or_else(|_| panic!("{name}: no end"))
-        .unwrap();
-    let said = || {
-        format!(
-            "{name}: {}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        )
-    };
-    let runs = std::fs::read_dir(at("runs")).unwrap_or_else(|_| panic!("{}", said()));
-    let run = runs
-        .map(|entry| entry.unwrap().path())
-        .find(|path| path.is_dir())
-        .unwrap_or_else(|| panic!("{}", said()));
-    let report =
-        std::fs::read_to_string(run.join("report.json")).unwrap_or_else(|_| panic!("{}", said()));
-    let truth = std::fs::read_to_string(at("truth.json")).unwrap_or_else(|_| panic!("{}", said()));
-    let report: RunReport = serde_json::from_str(&report).unwrap();
-    assert!(report.judged.is_some(), "{}", said());
-    if std::env::var_os("SPIKEPROOF_TRUTH_VERBOSE").is_some() {
-        println!("{}", said());
-    }
-    let timeline = watch::read(&run.join("watch.jsonl")).unwrap();
-    (report, timeline, serde_json::from_str(&truth).unwrap())
 }
 
 impl Checked {
@@ -563,6 +392,28 @@ fn overall(judged: &Judged) -> Verdict {
     all.map(|one| one.verdict).max().unwrap()
 }
 
+/// Checks the standings of the hypotheses and what follows from them, in the report as it is read.
+fn check_causes(checked: &mut Checked, case: &Case, report: &RunReport) {
+    let report = serde_json::to_value(report).unwrap();
+    for (id, standing) in &case.expect.hypotheses {
+        checked.verdict(standing.fits(&report, id), || {
+            format!("{id} is not {standing:?}: {}", said::hypotheses(&report))
+        });
+    }
+    if let Some(expected) = &case.expect.recommends {
+        checked.verdict(said::recommends(&report, expected), || {
+            format!(
+                "{expected} is not what is recommended: {}",
+                said::recommendation(&report)
+            )
+        });
+    }
+    let all = report.to_string();
+    for text in &case.expect.texts {
+        checked.verdict(all.contains(text), || format!("`{text}` is not said"));
+    }
+}
+
 fn check(
     name: &str,
     case: &Case,
@@ -613,6 +464,7 @@ fn check(
             format!("the run is not {expected}:{}", listing())
         });
     }
+    check_causes(&mut checked, case, report);
     let advice = report.advice.as_ref();
     for (question, expected) in &case.expect.advice {
         let answers = || advice.iter().flat_map(|advice| &advice.answers);
@@ -673,13 +525,16 @@ fn check(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_said_of_a_group_is_true() {
+    let wanted = std::env::var("SPIKEPROOF_TRUTH").unwrap_or_default();
+    let cases: Vec<(String, Case)> = support::cases("truth", &wanted, &SAMPLE);
+    assert!(!cases.is_empty(), "no case is called {wanted}");
     let slots = Arc::new(Semaphore::new(AT_ONCE));
     let mut running = JoinSet::new();
-    for (name, case) in cases() {
+    for (name, case) in cases {
         let slots = Arc::clone(&slots);
         running.spawn(async move {
             let _slot = slots.acquire().await.unwrap();
-            let (report, timeline, truth) = run(&name, &case).await;
+            let (report, timeline, truth) = run(&name, &lab(&case), &scenario(&case)).await;
             (
                 check(&name, &case, (&report, &timeline), &truth),
                 case.about,

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::call::{ApiCall, ApiError, LabResponse, Protocol, answer};
 use super::tap::When;
+use super::worlds::balancing::Connection;
 use super::{
     World, autoscaling, clock, cloudwatch, ecs, elb, images, permissions, policies, service,
 };
@@ -28,6 +29,7 @@ where
     F: Future<Output = Result<LabResponse, Infallible>> + Send + 'static,
 {
     let mut connections = JoinSet::new();
+    let mut accepted = 0;
     loop {
         let stream = tokio::select! {
             () = closing.cancelled() => return,
@@ -41,6 +43,12 @@ where
         };
         drop(stream.set_nodelay(true));
         let service = service.clone();
+        accepted += 1;
+        let connection = Connection(accepted);
+        let service = move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(connection);
+            service(request)
+        };
         connections.spawn(async move {
             let server = hyper::server::conn::http1::Builder::new();
             drop(

@@ -364,6 +364,7 @@ mod tests {
                 group.route(
                     at(second) + Duration::from_secs(1) * index / per_second,
                     "/",
+                    None,
                 );
             }
             group.advance(at(second + 1));
@@ -604,7 +605,7 @@ mod tests {
         let mut config = Config::default();
         (config.target.instances, config.target.min) = (0, 0);
         assert!(matches!(
-            LabGroup::new(&config, START).route(START, "/"),
+            LabGroup::new(&config, START).route(START, "/", None),
             Route::Nobody
         ));
     }
@@ -617,7 +618,7 @@ mod tests {
         let mut group = LabGroup::new(&config, START);
         let broken = |group: &mut LabGroup, second| {
             (0..4)
-                .filter(|_| match group.route(at(second), "/") {
+                .filter(|_| match group.route(at(second), "/", None) {
                     Route::Serve(underway) => underway.fault == Some(500),
                     _ => false,
                 })

@@ -11,6 +11,7 @@ use super::clock::LabInstant;
 use super::group::LabGroup;
 use super::instance::TargetState;
 use super::worlds::backend::{Behind, Outcome, Progress};
+use super::worlds::balancing::{Balancing, Connection};
 use super::worlds::traffic::OthersNext;
 use super::worlds::unequal::Costs;
 
@@ -82,7 +83,7 @@ impl LabGroup {
 
     fn other_arrives(&mut self, at: LabInstant) {
         self.settle(at);
-        match self.take(at, "/") {
+        match self.take(at, "/", None) {
             Route::Serve(underway) => self.worlds.others.keep(underway),
             Route::Full { .. } => self.open.answered(503, 0.0),
             Route::Limited { status, .. } => self.open.answered(status, 0.0),
@@ -110,28 +111,41 @@ impl LabGroup {
     }
 
     /// Routes a request of a generator.
-    pub fn route(&mut self, now: LabInstant, path: &str) -> Route {
-        self.worlds.first_request.get_or_insert(now);
-        self.worlds.ours += 1;
+    pub fn route(&mut self, now: LabInstant, path: &str, connection: Option<Connection>) -> Route {
+        self.worlds.count_ours(now);
         self.advance(now);
-        self.take(now, path)
+        self.take(now, path, connection)
     }
 
     /// Returns the index of the instance that gets the next request; `None` if none is healthy.
-    fn choose(&mut self, now: LabInstant) -> Option<usize> {
+    fn choose(&mut self, now: LabInstant, connection: Option<Connection>) -> Option<usize> {
         let healthy: Vec<usize> = (0..self.instances.len())
             .filter(|&index| self.instances[index].target_state(now) == Some(TargetState::Healthy))
             .collect();
+        let pinned = connection.filter(|_| self.target.balancing == Balancing::Pinned);
+        if let Some(number) = pinned.and_then(|connection| self.worlds.pins.of(connection))
+            && let Some(index) = healthy
+                .iter()
+                .find(|&&one| self.instances[one].number == number)
+        {
+            return Some(*index);
+        }
         let turn = self.next.wrapping_add(1);
         let chosen = self.target.balancing.choose(healthy.len(), turn, |index| {
             self.instances[healthy[index]].outstanding()
         })?;
         self.next = turn;
-        Some(healthy[chosen])
+        let chosen = healthy[chosen];
+        if let Some(connection) = pinned {
+            self.worlds
+                .pins
+                .pin(connection, self.instances[chosen].number);
+        }
+        Some(chosen)
     }
 
-    fn take(&mut self, now: LabInstant, path: &str) -> Route {
-        let Some(chosen) = self.choose(now) else {
+    fn take(&mut self, now: LabInstant, path: &str, connection: Option<Connection>) -> Route {
+        let Some(chosen) = self.choose(now, connection) else {
             return Route::Nobody;
         };
         let chosen = &mut self.instances[chosen];

@@ -27,6 +27,7 @@ pub(crate) async fn serve(
         .last_request
         .store(arrived.as_millis() as u64, Ordering::Relaxed);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let connection = request.extensions().get().copied();
     // A body is read, or the connection could not be used again.
     let body = match request.body().is_end_stream() {
         true => Bytes::new(),
@@ -35,7 +36,7 @@ pub(crate) async fn serve(
             .map(http_body_util::Collected::to_bytes)
             .unwrap_or_default(),
     };
-    let route = world.group().route(arrived, &path);
+    let route = world.group().route(arrived, &path, connection);
     let mut underway = match route {
         Route::Nobody => return Ok(from_balancer(&world, StatusCode::SERVICE_UNAVAILABLE)),
         Route::Full { instance } => return Ok(full(&world, &instance, Duration::ZERO)),

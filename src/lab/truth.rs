@@ -42,7 +42,7 @@ pub struct Truth {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct WorldsTruth {
-    /// The first request that a generator sent; the times of `sick` and `traffic` count from it.
+    /// The first request of the generators' load; the times of `sick` and `traffic` count from it.
     pub first_request: Option<Timestamp>,
     /// Requests that generators sent.
     pub requests: u64,

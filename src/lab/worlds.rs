@@ -2,9 +2,12 @@
 //!
 //! Each part has a file with its keys and its rules. All are off unless the lab file has them.
 
+use std::time::Duration;
+
 use super::clock::LabInstant;
 use super::config::{Config, LabConfigError};
 use backend::{Behind, Progress};
+use balancing::Pins;
 use failing::FailingPaths;
 use rate_limit::Limiter;
 use traffic::Others;
@@ -25,11 +28,18 @@ pub(crate) mod unequal; // requests that cost more than others
 #[cfg(test)]
 mod tests; // the parts in a whole group
 
+/// Requests before the load.
+const FEW: u64 = 3;
+/// The least time between them and the load. A run creates its tasks in it.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// The state of the optional parts while the lab runs.
 #[derive(Debug)]
 pub(crate) struct Worlds {
-    /// The first request that a generator sent.
+    /// The first request of the load that generators sent.
     pub(crate) first_request: Option<LabInstant>,
+    /// Their latest request.
+    last_request: Option<LabInstant>,
     /// Requests that generators sent.
     pub(crate) ours: u64,
     /// Answers that were late because their instance was cold.
@@ -40,6 +50,7 @@ pub(crate) struct Worlds {
     pub(crate) limiter: Option<Limiter>,
     pub(crate) failing: FailingPaths,
     pub(crate) costs: Option<Costs>,
+    pub(crate) pins: Pins,
     pub(crate) others: Others,
 }
 
@@ -49,6 +60,7 @@ impl Worlds {
         let target = &config.target;
         Self {
             first_request: None,
+            last_request: None,
             ours: 0,
             cold: 0,
             sick: 0,
@@ -56,8 +68,20 @@ impl Worlds {
             limiter: target.rate_limit.map(Limiter::new),
             failing: FailingPaths::new(&target.failing),
             costs: target.unequal.map(Costs::new),
+            pins: Pins::default(),
             others: Others::new(&config.traffic),
         }
+    }
+
+    /// Counts a request of a generator. A few requests before a pause, such as a look at whether the
+    /// target answers, are not yet the load.
+    pub(crate) fn count_ours(&mut self, now: LabInstant) {
+        let last = self.last_request.replace(now);
+        let follows = last.is_some_and(|last| now.saturating_sub(last) < PAUSE);
+        if !follows && self.ours <= FEW {
+            self.first_request = Some(now);
+        }
+        self.ours += 1;
     }
 
     /// Returns what the backend has made of a request, as far as it is known by now.

@@ -8,6 +8,7 @@ use super::super::group::LabGroup;
 use super::super::instance::LabInstance;
 use super::super::route::{Fate, Route, Underway};
 use super::super::truth::Truth;
+use super::balancing::Connection;
 
 const START: LabInstant = Duration::from_hours(490_000);
 
@@ -47,7 +48,7 @@ fn ask(
     answers: &mut Vec<Answer>,
     now: LabInstant,
 ) {
-    match group.route(now, "/") {
+    match group.route(now, "/", None) {
         Route::Serve(one) => underway.push(one),
         Route::Full { instance } => answers.push((503, instance, Duration::ZERO)),
         Route::Limited {
@@ -411,4 +412,35 @@ fn without_its_parts_the_lab_does_nothing_else() {
         (0, 0, 0)
     );
     assert!(told.failed_launches.is_empty());
+}
+
+#[test]
+fn the_load_begins_after_the_request_that_asked_whether_the_target_answers() {
+    let mut group = group("");
+    load(&mut group, 0..1, 1);
+    assert_eq!(group.worlds.first_request, Some(at(0)));
+    load(&mut group, 5..7, 10);
+    // A pause within the load does not begin another.
+    load(&mut group, 20..21, 10);
+    assert_eq!(group.worlds.first_request, Some(at(5)));
+}
+
+#[test]
+fn a_pinned_connection_stays_with_its_instance_and_new_ones_come_in_turn() {
+    let mut group = group("target: { balancing: pinned }");
+    let go = |group: &mut LabGroup, connection, second| match group.route(
+        at(second),
+        "/",
+        Some(Connection(connection)),
+    ) {
+        Route::Serve(underway) => underway.instance,
+        other => panic!("{other:?}"),
+    };
+    let (first, second) = (go(&mut group, 1, 0), go(&mut group, 2, 0));
+    assert_ne!(first, second);
+    assert!((1..9).all(|second| go(&mut group, 1, second) == first));
+    // Its instance leaves: another takes its connections.
+    let leaving = group.instances.iter_mut().find(|known| known.id == first);
+    leaving.unwrap().leaving = Some((at(9), at(12)));
+    assert_eq!(go(&mut group, 1, 10), second);
 }

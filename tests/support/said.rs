@@ -1,0 +1,90 @@
+//! Readings of `report.json` as its readers have it, without the program's own types.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The standing that a report must give to a hypothesis. One that is not listed does not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Standing {
+    /// The run confirms it.
+    Holds,
+    /// The run leaves it open.
+    Open,
+    /// The run speaks against it, or gives no reason to think of it.
+    Excluded,
+    /// Excluded or open: in any case it must not be said to hold.
+    NotHolds,
+}
+
+impl Standing {
+    /// True if the report gives this standing to the hypothesis with this id.
+    pub(crate) fn fits(self, report: &Value, id: &str) -> bool {
+        let listed = standing(report, id);
+        match self {
+            Self::Holds => listed == Some("holds"),
+            Self::Open => listed == Some("open"),
+            Self::Excluded => listed.is_none_or(|listed| listed == "excluded"),
+            Self::NotHolds => listed != Some("holds"),
+        }
+    }
+}
+
+/// Returns the standing of a hypothesis; `None` if it is not listed.
+fn standing<'a>(report: &'a Value, id: &str) -> Option<&'a str> {
+    let all = report["hypotheses"].as_array()?;
+    all.iter().find(|one| one["id"] == id)?["standing"].as_str()
+}
+
+/// Returns the ids that are listed, each with its standing, for a message.
+pub(crate) fn hypotheses(report: &Value) -> String {
+    let all = report["hypotheses"].as_array();
+    let words = |one: &Value| format!("{} {}", one["id"], one["standing"]).replace('"', "");
+    let listed: Vec<String> = all.into_iter().flatten().map(words).collect();
+    if listed.is_empty() {
+        "none".to_owned()
+    } else {
+        listed.join(", ")
+    }
+}
+
+/// True if the report recommends as expected: `nothing` is a recommendation of nothing that costs
+/// money, `something` any change; all other words are the kind of the recommended change.
+pub(crate) fn recommends(report: &Value, expected: &str) -> bool {
+    let advice = &report["advice"];
+    let empty = Vec::new();
+    let rows = advice["candidates"].as_array().unwrap_or(&empty);
+    let kind = |row: &Value| row["change"]["kind"].as_str().unwrap_or("").to_owned();
+    let minutes = |row: &Value| row["instance_minutes"].as_f64().unwrap_or(0.0);
+    let ran = rows.iter().find(|row| kind(row) == "nothing");
+    let best = rows
+        .iter()
+        .find(|row| row["recommended"] == true && kind(row) != "nothing");
+    match (expected, best) {
+        ("nothing", None) => advice["snippet"].is_null(),
+        ("nothing", Some(best)) => ran.is_some_and(|ran| minutes(best) <= minutes(ran)),
+        ("something", best) => best.is_some(),
+        (expected, best) => best.is_some_and(|best| kind(best) == expected),
+    }
+}
+
+/// Returns the recommended change with its instance-minutes, beside those of the policy that ran.
+pub(crate) fn recommendation(report: &Value) -> String {
+    let rows = report["advice"]["candidates"].as_array();
+    let minutes = |row: &Value| row["instance_minutes"].as_f64().unwrap_or(0.0);
+    let ran = rows.and_then(|rows| rows.first()).map_or(0.0, minutes);
+    let best = rows
+        .into_iter()
+        .flatten()
+        .find(|row| row["recommended"] == true);
+    best.map_or_else(
+        || format!("no row (of {}) is recommended", rows.map_or(0, Vec::len)),
+        |best| {
+            format!(
+                "{} with {:.2} instance-minutes, where the policy that ran has {ran:.2}",
+                best["name"],
+                minutes(best)
+            )
+        },
+    )
+}
