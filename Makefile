@@ -26,7 +26,7 @@ endif
 endif
 export SPIKEPROOF_MOTO := $(CURDIR)/$(VENV)/bin/moto_server
 
-.PHONY: help demo test tests program check truth teardown calls chaos module image build dist sbom bench deny fuzz venv terraform lint clean
+.PHONY: help demo test tests program check truth advice teardown calls chaos module image build dist sbom bench deny fuzz venv terraform lint clean
 
 help: ## prints this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -90,6 +90,9 @@ $(SBOM)/bin/cargo-cyclonedx:
 
 truth: venv ## compares reports with the real events for every group of tests/truth; TRUTH=FILE uses your lab file
 	@SPIKEPROOF_TRUTH=$(or $(TRUTH),all) cargo test --quiet --locked --test truth -- --nocapture
+
+advice: venv ## runs each group again with the policy that its report recommends; ADVICE=NAME,... runs a few
+	@SPIKEPROOF_ADVICE=$(or $(ADVICE),all) cargo test --quiet --locked --test advice -- --nocapture
 
 teardown: terraform venv ## proves that nothing is left: every fault in every phase; CELL='load x Panic' runs one
 	@SPIKEPROOF_TEARDOWN=matrix cargo test --quiet --locked --test teardown -- --nocapture

@@ -1,7 +1,7 @@
 //! Groups of the lab, and runs against them: the part that tests of reports and of advice share.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
