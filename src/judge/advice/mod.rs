@@ -21,6 +21,7 @@ use model::scenario::Limit;
 
 mod agreement;
 mod answers;
+mod asked;
 mod candidate;
 mod candidates;
 mod causes;
@@ -34,6 +35,7 @@ mod topic;
 mod what_if;
 
 pub use agreement::Agreement;
+pub use asked::{Asked, AskedLoad, Carried, Reached, UntilInstances};
 pub use candidate::{Candidate, Change};
 pub use content::{
     Answer, Aside, BalancerCount, Basis, BeforeGrowth, BeyondMaximum, Choice, Content, Cooldown,
@@ -45,7 +47,7 @@ pub use content::{
 use evidence::price::Price;
 pub use others::{Assumption, ROOM, Standing};
 pub use topic::Topic;
-pub use what_if::{WhatIf, WhatIfError};
+pub use what_if::{OtherLoad, WhatIf, WhatIfError};
 
 /// The run that the advice is given on.
 #[derive(Debug, Clone, Copy)]
@@ -174,12 +176,14 @@ pub fn advise(evidence: &Evidence<'_>, what_if: Option<&WhatIf>) -> Advice {
             least,
         ));
     }
+    let mut asked = None;
     match ran.and_then(|ran| {
         candidates::tried(evidence, &ran, &serving, &advice, what_if).map(|tried| (ran, tried))
     }) {
         Ok((ran, tried)) => {
             advice.agreement = Some(tried.agreement);
             advice.candidates = tried.candidates;
+            asked = tried.asked;
             advice.snippet = advice
                 .candidates
                 .iter()
@@ -189,6 +193,10 @@ pub fn advise(evidence: &Evidence<'_>, what_if: Option<&WhatIf>) -> Advice {
         Err(why) => advice.no_candidates = Some(why),
     }
     advice.answers = answers::all(evidence, &serving, &advice);
+    if what_if.is_some() {
+        let first = asked::answer(evidence, &advice, asked);
+        advice.answers.insert(0, first);
+    }
     advice
 }
 
