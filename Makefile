@@ -26,7 +26,7 @@ endif
 endif
 export SPIKEPROOF_MOTO := $(CURDIR)/$(VENV)/bin/moto_server
 
-.PHONY: help demo test tests program check truth cases teardown calls chaos module image build dist sbom bench deny fuzz venv terraform lint clean
+.PHONY: help demo test tests program check truth cases advice teardown calls chaos module image build dist sbom bench deny fuzz venv terraform lint clean
 
 help: ## prints this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -93,6 +93,9 @@ truth: venv ## compares reports with the real events for every group of tests/tr
 
 cases: venv ## runs the cases of tests/cases, whose causes are easily mistaken; CASES=NAME,NAME runs those
 	@SPIKEPROOF_CASES=$(or $(CASES),all) cargo test --quiet --locked --test cases -- --nocapture
+
+advice: venv ## runs each group again with the policy that its report recommends; ADVICE=NAME,... runs a few
+	@SPIKEPROOF_ADVICE=$(or $(ADVICE),all) cargo test --quiet --locked --test advice -- --nocapture
 
 teardown: terraform venv ## proves that nothing is left: every fault in every phase; CELL='load x Panic' runs one
 	@SPIKEPROOF_TEARDOWN=matrix cargo test --quiet --locked --test teardown -- --nocapture

@@ -19,7 +19,7 @@ group() { # name, arguments of cargo test
   # A group that did not even build or run has failed.
   echo "$name: ${passed:-0} passed, ${broken:-1} failed, $((SECONDS - began)) s"
   # What the groups with a known truth and the cases came to.
-  grep -hE ' groups, .* wrong, | cases, .* wrong$| not clean$| leaked$' "$log" || true
+  grep -hE ' groups, .* wrong, | cases, .* wrong$| recommendations, | not clean$| leaked$' "$log" || true
 }
 
 group unit --lib --bins
@@ -29,7 +29,7 @@ for file in tests/*.rs tests/*/main.rs; do
   name=${name%.rs}
   name=${name%/main}
   case $name in
-    truth | cases) group "$name" --test "$name" -- --nocapture ;;
+    truth | cases | advice) group "$name" --test "$name" -- --nocapture ;;
     teardown) group "$name" --test "$name" -- --nocapture --test-threads=1 ;;
     # These mostly wait: for terraform, for a load's end, for a lease.
     end_to_end | local | permissions | readme) group "$name" --test "$name" -- --test-threads=3 ;;

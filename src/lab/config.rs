@@ -335,7 +335,8 @@ mod tests {
              \x20 no_alarm_history: true\n\
              \x20 group_deleted_after: 30s\n\
              \x20 refuse: [{ action: CreateRepository, code: LimitExceededException, message: too many, times: 2 }]\n\
-             group: { launches: { fail_after: 2, failures: 3, message: none, retry: 10s, delay: 30s } }\n\
+             group: { launches: { fail_after: 2, failures: 3, message: none, retry: 10s, delay: 30s },\n\
+             \x20 scheduled: [{ from: 5s, to: 20s, min: 3 }] }\n\
              traffic: [{ from: 0s, to: 60s, rate: 40/s }]\n\
              permissions: { operator: operator.json, tasks: generator.json }\n",
         )
@@ -483,6 +484,14 @@ mod tests {
             (
                 "traffic: [{ to: 0s, rate: 4/s }]",
                 "traffic: `to` must be later",
+            ),
+            (
+                "group: { scheduled: [{ from: 9s, to: 9s, min: 3 }] }",
+                "group.scheduled: `to` must be later",
+            ),
+            (
+                "{ target: { service: true }, group: { scheduled: [{ from: 9s, min: 3 }] } }",
+                "leave it out for a service",
             ),
             (
                 "{ target: { service: true }, group: { launches: { fail_after: 1 } } }",

@@ -20,6 +20,7 @@ use super::truth;
 use super::worlds::Worlds;
 use super::worlds::backend::Behind;
 use super::worlds::launches::Launching;
+use super::worlds::schedule::Schedule;
 use model::scaling::alarm::{AlarmDatapoint, AlarmModelState};
 use model::scaling::cooldown::Cooling;
 use model::scaling::policies::{PolicyReading, Rule, decide};
@@ -56,6 +57,7 @@ pub struct LabGroup {
     pub(crate) cut: bool,
     pub(crate) errors_when_fresh: Duration,
     pub(crate) launching: Launching,
+    pub(crate) schedule: Schedule,
     pub(crate) launched: u32,
     /// Simple scaling waits until then.
     cooling_until: LabInstant,
@@ -97,6 +99,7 @@ impl LabGroup {
             cut: config.faults.terminate_without_draining,
             errors_when_fresh: config.faults.errors_when_fresh,
             launching: Launching::new(&config.group.launches),
+            schedule: Schedule::new(&config.group.scheduled, config.target.min),
             launched: 0,
             cooling_until: LabInstant::ZERO,
             cooling: Cooling::default(),
@@ -218,6 +221,9 @@ impl LabGroup {
                 policy.latest = value;
                 fresh |= value.is_some();
             }
+        }
+        if !self.is_deleted(now) {
+            self.keep_schedule(now);
         }
         if fresh && !self.frozen && !self.is_deleted(now) {
             self.follow_policies(now);

@@ -1,6 +1,6 @@
 //! Changes of the group's size: launches that succeed, come late or fail, and terminations.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::alarms::Invoked;
 use super::clock::{self, LabInstant};
@@ -20,13 +20,7 @@ impl LabGroup {
         self.decisions
             .push(truth::Decided::new(now, policy, name, before, wanted));
         self.desired = wanted;
-        // Where launches failed, fewer are there than were desired.
-        let standing = self.instances.iter().filter(|known| known.stays()).count() as u32;
-        let coming = self.launching.coming().len() as u32;
-        let actual = standing + coming;
-        for _ in actual..wanted {
-            self.ask(now, &decision, (actual, wanted), &alarm.details);
-        }
+        let (actual, coming) = self.launch_up_to(wanted, &decision, &alarm.details, now);
         let surplus = actual.saturating_sub(wanted);
         let cancelled = surplus.min(coming);
         self.launching.cancel(cancelled as usize);
@@ -37,6 +31,42 @@ impl LabGroup {
                 &alarm.details,
             );
         }
+    }
+
+    /// Launches what is missing. Returns the number of instances before, and those of them that
+    /// were still to come: where launches failed, fewer are there than were desired.
+    fn launch_up_to(
+        &mut self,
+        wanted: u32,
+        decision: &str,
+        details: &Value,
+        now: LabInstant,
+    ) -> (u32, u32) {
+        let standing = self.instances.iter().filter(|known| known.stays()).count() as u32;
+        let coming = self.launching.coming().len() as u32;
+        let actual = standing + coming;
+        for _ in actual..wanted {
+            self.ask(now, decision, (actual, wanted), details);
+        }
+        (actual, coming)
+    }
+
+    /// Sets the minimum that the lab file schedules for this time, and launches up to it.
+    pub(crate) fn keep_schedule(&mut self, now: LabInstant) {
+        let first = self.worlds.first_request;
+        let since = first.map(|first| now.saturating_sub(first));
+        let min = self.schedule.minimum(since).min(self.target.max);
+        let before = std::mem::replace(&mut self.target.min, min);
+        if min == before || self.desired >= min {
+            return;
+        }
+        let (time, desired) = (clock::seconds(now), self.desired);
+        let decision = format!(
+            "At {time} the scheduled action lab-schedule executed. Setting min size from {before} to {min}, changing the \
+             desired capacity from {desired} to {min}."
+        );
+        self.desired = min;
+        self.launch_up_to(min, &decision, &json!({}), now);
     }
 
     /// Launches an instance, at once or after the lab file's delay.

@@ -21,6 +21,7 @@ pub(crate) mod held; // a backend that holds the workers of the instances
 pub(crate) mod launches; // launches that fail, or come late
 pub(crate) mod quantity; // `10%` and `300/s`
 pub(crate) mod rate_limit; // a most for all instances together
+pub(crate) mod schedule; // minimums of the group for a time
 pub(crate) mod sick; // one instance that fails while its checks pass
 pub(crate) mod traffic; // requests that no generator sends
 pub(crate) mod unequal; // requests that cost more than others
@@ -104,6 +105,9 @@ pub(crate) fn check(config: &Config) -> Result<(), LabConfigError> {
     }
     for traffic in &config.traffic {
         traffic.check()?;
+    }
+    for scheduled in &config.group.scheduled {
+        scheduled.check(target.service)?;
     }
     config.group.launches.check(target.service)
 }

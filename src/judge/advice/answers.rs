@@ -15,6 +15,7 @@ pub(super) fn all(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> 
         causes::before_scaling(evidence, serving, advice),
         causes::errors(evidence, serving, advice),
         Some(sizes::size(evidence, advice)),
+        sizes::at_maximum(evidence, serving, advice),
         followed(advice),
         sizes::target(evidence, advice),
         settings::warm_up(evidence),
@@ -158,7 +159,7 @@ fn rest(best: &Candidate, advice: &Advice, tolerance: Tolerance) -> Option<Rest>
 }
 
 /// Returns the basis of the replayed rows, and the confidence that it allows.
-fn how_sure(evidence: &Evidence<'_>, advice: &Advice) -> (Replay, Confidence) {
+pub(super) fn how_sure(evidence: &Evidence<'_>, advice: &Advice) -> (Replay, Confidence) {
     let capacity = advice.capacity.as_ref();
     let mut confidence = capacity.map_or(Confidence::Low, |capacity| capacity.confidence);
     let unsure = capacity.filter(|capacity| capacity.confidence < Confidence::High);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::agreement::{Agreement, Turn, agreement};
+use super::asked::{Asked, Recorded};
 use super::candidate::{Candidate, Change};
 use super::content::NoCandidates;
 use super::others::{self, Assumption, Other};
@@ -21,6 +22,8 @@ use model::scaling::target_tracking::TargetTracking;
 pub(super) struct Tried {
     pub candidates: Vec<Candidate>,
     pub agreement: Agreement,
+    /// The answer to `--what-if`.
+    pub asked: Option<Asked>,
 }
 
 /// Share of the spike's seconds by which equally good candidates may differ.
@@ -171,32 +174,28 @@ pub(super) fn tried(
         .chain(others.into_iter().map(row))
         .collect();
     recommend(&mut candidates, Tolerance::of(evidence));
-    candidates.extend(what_if.map(|what_if| {
-        let (name, setting) = (what_if.words(), what_if.applied_to(&current));
-        let standing = || {
-            others::all_day(
-                setting.bounds.min,
-                current.setting.bounds.min,
-                advice.price.as_ref(),
-            )
-        };
-        let assumes = unseen(&setting, current.lead, load.len()).or_else(standing);
-        row(Other {
-            name,
-            change: Change::WhatIf,
-            setting,
-            assumes,
-        })
-    }));
+    let recorded = Recorded {
+        evidence,
+        advice,
+        capacity,
+        service: &service,
+        current: &current,
+        load: &load,
+    };
+    let asked = what_if
+        .zip(candidates.first())
+        .map(|(what_if, now)| recorded.asked(what_if, now));
+    candidates.extend(asked.as_ref().map(|asked| (*asked.row).clone()));
     Ok(Tried {
         candidates,
         agreement: compared(evidence, &current, &as_it_ran),
+        asked,
     })
 }
 
 /// Returns an assumption if the alarm's window is longer than the recorded load: such a load cannot
 /// show any effect of the policy.
-fn unseen(setting: &Setting, lead: usize, seconds: usize) -> Option<Assumption> {
+pub(super) fn unseen(setting: &Setting, lead: usize, seconds: usize) -> Option<Assumption> {
     let follows = setting.policies.get(lead)?;
     let window = follows.period * follows.alarm.datapoints as u32;
     let recorded = Duration::from_secs(seconds as u64);
@@ -368,7 +367,7 @@ fn lag(evidence: &Evidence<'_>, window: Duration) -> Duration {
     }
 }
 
-fn candidate(
+pub(super) fn candidate(
     name: &str,
     change: Change,
     replayed: &Replayed,

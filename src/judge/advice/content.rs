@@ -15,6 +15,7 @@ pub use sizes::{
 };
 
 use super::agreement::Agreement;
+use super::asked::{Asked, Carried};
 use super::candidate::Candidate;
 use super::others::Assumption;
 use super::topic::Topic;
@@ -61,6 +62,8 @@ impl Answer {
 pub enum Content {
     /// This run cannot tell.
     Unknown,
+    /// The user's own change.
+    WhatIf(Box<Asked>),
     /// The candidate that the advice recommends.
     Change(Recommendation),
     /// The link of scaling out that took longest.
@@ -82,6 +85,8 @@ pub enum Content {
     },
     /// The capacity of one instance, and the size that the load needs.
     InstanceCapacity(NeededSize),
+    /// The load that the group carries at its maximum.
+    AtMaximum(Carried),
     /// The target value that fits, beside the one that is set.
     TargetValue(TargetValue),
     /// The minimum and maximum that fit, beside those that are set.
@@ -136,6 +141,13 @@ pub enum Basis {
     },
     /// The estimate of the capacity of one instance.
     Capacity(InstanceCapacity),
+    /// The capacity of one instance, times the maximum of the group.
+    CapacityTimesMaximum {
+        /// Requests per second that one instance carries within the limit.
+        each: f64,
+        /// The most instances that served at once.
+        served: u32,
+    },
     /// The datapoints of the tracked metric, beside the load.
     Metric {
         /// The metric, as a multiple of the load of one instance.

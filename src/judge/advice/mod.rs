@@ -21,6 +21,7 @@ use model::scenario::Limit;
 
 mod agreement;
 mod answers;
+mod asked;
 mod candidate;
 mod candidates;
 mod causes;
@@ -35,6 +36,7 @@ mod topic;
 mod what_if;
 
 pub use agreement::Agreement;
+pub use asked::{Asked, AskedLoad, Carried, Reached, UntilInstances};
 pub use candidate::{Candidate, Change};
 pub use content::{
     Answer, Aside, BalancerCount, Basis, BeforeGrowth, BeyondMaximum, Choice, Content, Cooldown,
@@ -46,7 +48,7 @@ pub use content::{
 use evidence::price::Price;
 pub use others::{Assumption, ROOM, Standing};
 pub use topic::Topic;
-pub use what_if::{WhatIf, WhatIfError};
+pub use what_if::{OtherLoad, WhatIf, WhatIfError};
 
 /// The run that the advice is given on.
 #[derive(Debug, Clone, Copy)]
@@ -188,12 +190,14 @@ pub fn advise(evidence: &Evidence<'_>, what_if: Option<&WhatIf>) -> Advice {
             suspects: others.iter().map(|one| one.suspect).collect(),
         })
     };
+    let mut asked = None;
     match ran.and_then(|ran| {
         candidates::tried(evidence, &ran, &serving, &advice, what_if).map(|tried| (ran, tried))
     }) {
         Ok((ran, tried)) => {
             advice.agreement = Some(tried.agreement);
             advice.candidates = tried.candidates;
+            asked = tried.asked;
             advice.snippet = advice
                 .candidates
                 .iter()
@@ -206,6 +210,10 @@ pub fn advise(evidence: &Evidence<'_>, what_if: Option<&WhatIf>) -> Advice {
         advice.snippet = remedy::by_requests(evidence, &advice);
     }
     advice.answers = answers::all(evidence, &serving, &advice);
+    if what_if.is_some() {
+        let first = asked::answer(evidence, &advice, asked);
+        advice.answers.insert(0, first);
+    }
     advice
 }
 

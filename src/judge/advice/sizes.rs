@@ -1,5 +1,6 @@
 //! Answers how many instances the load needs, and which target, minimum, maximum and steps fit.
 
+use super::asked::Carried;
 use super::candidates::Tolerance;
 use super::content::{
     Answer, Basis, BeyondMaximum, Content, MinAndMax, NeededSize, PresentTarget, SizeRange,
@@ -54,6 +55,34 @@ pub(super) fn size(evidence: &Evidence<'_>, advice: &Advice) -> Answer {
         Basis::Capacity(capacity.clone()),
         capacity.confidence,
     )
+}
+
+/// Answers how much load the group carries at its maximum. No run with fewer instances shows what
+/// lies behind so many.
+pub(super) fn at_maximum(
+    evidence: &Evidence<'_>,
+    serving: &[u32],
+    advice: &Advice,
+) -> Option<Answer> {
+    let (_, group) = evidence.timeline.groups().next_back()?;
+    let capacity = advice.capacity.as_ref().filter(|_| group.max > 0)?;
+    let served = serving.iter().copied().max().unwrap_or(0);
+    let confidence = if served < group.max {
+        capacity.confidence.min(Confidence::Medium)
+    } else {
+        capacity.confidence
+    };
+    let carried = Carried::of(group.max, capacity, evidence, peak(evidence));
+    let basis = Basis::CapacityTimesMaximum {
+        each: capacity.at_limit,
+        served,
+    };
+    Some(Answer::new(
+        Topic::AtMaximum,
+        Content::AtMaximum(carried),
+        basis,
+        confidence,
+    ))
 }
 
 fn beyond_maximum(max: u32, capacity: &InstanceCapacity, peak: f64) -> Option<BeyondMaximum> {
@@ -362,5 +391,24 @@ mod tests {
             Some(BeyondMaximum::MayBeTooSmall { max: 3 })
         );
         assert_eq!(beyond_maximum(8, &wide, 280.0), None);
+    }
+
+    #[test]
+    fn the_load_at_the_maximum_is_the_capacity_times_the_maximum() {
+        let (timeline, seconds) = seen("TargetTrackingScaling");
+        let reaction = Reaction::default();
+        let advice = advise(&evidence(&timeline, &seconds, &reaction), None);
+        let found = advice
+            .answers
+            .into_iter()
+            .find(|one| one.topic == Topic::AtMaximum)
+            .unwrap();
+        // Six instances served, of eight.
+        assert_eq!(found.confidence, Confidence::Medium);
+        let said = words::answer(found).answer;
+        assert!(
+            said.starts_with("At max 8 it carries 1,600 requests/s"),
+            "{said}"
+        );
     }
 }

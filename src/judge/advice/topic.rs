@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Topic {
+    /// Result of the user's own change, given by `--what-if`.
+    WhatIf,
     /// Which candidate to take instead of the policy that ran.
     Change,
     /// Which link from the breach to the served request took longest.
@@ -19,6 +21,8 @@ pub enum Topic {
     LoadFollowed,
     /// Capacity of one instance, and the size that the load needs.
     InstanceCapacity,
+    /// Load that the group carries at its maximum.
+    AtMaximum,
     /// Target value of a target tracking policy.
     TargetValue,
     /// Minimum and maximum of the group.

@@ -7,6 +7,7 @@ use super::candidates::Current;
 use evidence::Timeline;
 use model::scaling::Bounds;
 use model::scaling::replay::Setting;
+use model::scenario::parse_rate;
 use model::units::{self, DurationError};
 
 /// Changes to the policy that ran, as `--what-if` gives them.
@@ -24,6 +25,37 @@ pub struct WhatIf {
     pub period: Option<Duration>,
     /// Datapoints to alarm, which are also the evaluation periods.
     pub datapoints: Option<usize>,
+    /// Another load, in place of the recorded one.
+    pub load: Option<OtherLoad>,
+    /// Number of instances; the answer is the time until they serve.
+    pub instances: Option<u32>,
+}
+
+/// A load in place of the recorded one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum OtherLoad {
+    /// The recorded load, multiplied by this.
+    Times(f64),
+    /// The recorded load, multiplied so that its highest second asks for this many requests.
+    Highest(f64),
+}
+
+impl OtherLoad {
+    /// Returns the factor for a recorded load with this highest second.
+    pub(super) fn times(self, peak: f64) -> f64 {
+        match self {
+            Self::Times(times) => times,
+            Self::Highest(requests) if peak > 0.0 => requests / peak,
+            Self::Highest(_) => 1.0,
+        }
+    }
+
+    fn words(self) -> String {
+        match self {
+            Self::Times(times) => format!("load {times}x"),
+            Self::Highest(requests) => format!("load {requests}/s"),
+        }
+    }
 }
 
 /// The reason why `--what-if` cannot be read, or does not fit the group that was watched.
@@ -74,6 +106,36 @@ pub enum WhatIfError {
         /// Name of the group.
         group: String,
     },
+    /// Both are given, and so many instances are more than the maximum.
+    InstancesAboveMax {
+        /// The number of instances that was given.
+        instances: u32,
+        /// The maximum that was given.
+        max: u32,
+    },
+    /// The number of instances is more than the group's maximum, and no maximum is given.
+    InstancesAboveMaximum {
+        /// The number of instances that was given.
+        instances: u32,
+        /// Maximum of the group.
+        maximum: u32,
+        /// Name of the group.
+        group: String,
+    },
+    /// The load is neither a factor nor a rate.
+    NotALoad {
+        /// The text that was given.
+        value: String,
+    },
+    /// The load is zero, or beyond the largest factor or rate.
+    LoadOutOfRange {
+        /// The text that was given.
+        value: String,
+        /// The largest factor that is accepted.
+        times: f64,
+        /// The largest rate that is accepted, in requests per second.
+        rate: f64,
+    },
     /// No metric is tracked in periods of this length.
     UnusualPeriod {
         /// The period that was given.
@@ -93,14 +155,14 @@ pub enum WhatIfError {
     },
     /// A count is not a whole number.
     NotACount {
-        /// `min`, `max` or `datapoints`.
+        /// `min`, `max`, `datapoints` or `instances`.
         name: &'static str,
         /// The text that was given.
         value: String,
     },
     /// A count is out of its range.
     CountOutOfRange {
-        /// `min`, `max` or `datapoints`.
+        /// `min`, `max`, `datapoints` or `instances`.
         name: &'static str,
         /// The count that was given.
         count: u32,
@@ -133,6 +195,10 @@ pub enum WhatIfError {
 const MOST: u32 = 10_000;
 /// Highest target that is accepted. The largest metrics that are tracked are bytes a minute.
 const HIGHEST_TARGET: f64 = 1e12;
+/// Largest factor of a load. More says nothing about the group that ran.
+const MOST_TIMES: f64 = 1_000.0;
+/// Largest rate of a load, in requests per second: beyond those of all groups of AWS's size.
+const HIGHEST_RATE: f64 = 1e8;
 /// Longest warm-up that AWS accepts.
 const LONGEST_WARM_UP: Duration = Duration::from_hours(1);
 /// Longest window of an alarm, datapoints times period, that AWS accepts.
@@ -169,6 +235,8 @@ impl WhatIf {
             "warm-up" => self.warm_up = Some(warm_up(value)?),
             "period" => self.period = Some(period(value)?),
             "datapoints" => self.datapoints = Some(count("datapoints", value, 1)? as usize),
+            "load" => self.load = Some(load(value)?),
+            "instances" => self.instances = Some(count("instances", value, 1)?),
             _ => {
                 let name = name.to_owned();
                 return Err(WhatIfError::UnknownName { name });
@@ -183,6 +251,11 @@ impl WhatIf {
             && min > max
         {
             return Err(WhatIfError::MinAboveMax { min, max });
+        }
+        if let (Some(instances), Some(max)) = (self.instances, self.max)
+            && instances > max
+        {
+            return Err(WhatIfError::InstancesAboveMax { instances, max });
         }
         let window = self.period.unwrap_or(MINUTE) * self.datapoints.unwrap_or(1) as u32;
         if window > LONGEST_WINDOW {
@@ -211,6 +284,16 @@ impl WhatIf {
                     });
                 }
                 _ => {}
+            }
+            if let Some(instances) = self.instances
+                && self.max.is_none()
+                && instances > max
+            {
+                return Err(WhatIfError::InstancesAboveMaximum {
+                    instances,
+                    maximum: max,
+                    group: group.name.clone(),
+                });
             }
         }
         match self.period {
@@ -247,8 +330,15 @@ impl WhatIf {
         setting
     }
 
+    /// Returns the name of the candidate.
     pub(super) fn words(&self) -> String {
+        format!("what if: {}", self.changes())
+    }
+
+    /// Returns the changes in words.
+    pub(super) fn changes(&self) -> String {
         let parts = [
+            self.load.map(OtherLoad::words),
             self.target.map(|target| format!("target {target}")),
             self.min.map(|min| format!("min {min}")),
             self.max.map(|max| format!("max {max}")),
@@ -258,11 +348,9 @@ impl WhatIf {
                 .map(|time| format!("period {}", units::duration(time))),
             self.datapoints
                 .map(|count| units::count(count as u32, "datapoint")),
+            self.instances.map(|count| units::count(count, "instance")),
         ];
-        format!(
-            "what if: {}",
-            parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
-        )
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -304,6 +392,30 @@ fn count(name: &'static str, value: &str, least: u32) -> Result<u32, WhatIfError
     Ok(count)
 }
 
+/// Reads `3x` and `600/s`.
+fn load(value: &str) -> Result<OtherLoad, WhatIfError> {
+    let (read, most) = match value.strip_suffix('x') {
+        Some(times) => (times.trim().parse().ok(), MOST_TIMES),
+        None => (parse_rate(value).ok(), HIGHEST_RATE),
+    };
+    let amount: f64 = read
+        .filter(|amount: &f64| amount.is_finite())
+        .ok_or_else(|| WhatIfError::NotALoad {
+            value: value.to_owned(),
+        })?;
+    if amount <= 0.0 || amount > most {
+        return Err(WhatIfError::LoadOutOfRange {
+            value: value.to_owned(),
+            times: MOST_TIMES,
+            rate: HIGHEST_RATE,
+        });
+    }
+    Ok(match value.ends_with('x') {
+        true => OtherLoad::Times(amount),
+        false => OtherLoad::Highest(amount),
+    })
+}
+
 fn time(name: &'static str, value: &str) -> Result<Duration, WhatIfError> {
     units::parse_duration(value).map_err(|why| WhatIfError::NotADuration { name, why })
 }
@@ -342,6 +454,15 @@ mod tests {
             (what_if.target, what_if.min, what_if.datapoints),
             (Some(35.0), Some(3), Some(2))
         );
+        let other = WhatIf::parse("load=2.5x,instances=6,max=20").unwrap();
+        assert_eq!(other.load, Some(OtherLoad::Times(2.5)));
+        assert_eq!(other.words(), "what if: load 2.5x, max 20, 6 instances");
+        let rate = WhatIf::parse("load=36000/min").unwrap().load.unwrap();
+        assert_eq!(rate, OtherLoad::Highest(600.0));
+        assert_eq!(
+            (rate.words().as_str(), rate.times(300.0)),
+            ("load 600/s", 2.0)
+        );
         assert_eq!(
             what_if.words(),
             "what if: target 35, min 3, warm-up 20s, period 10s, 2 datapoints"
@@ -364,6 +485,20 @@ mod tests {
             ("period=1h,datapoints=25", "a day at most"),
             ("warm-up=5", "unit"),
             ("warm-up=2h", "the hour"),
+            (
+                "load=3",
+                "neither a factor such as 3x nor a rate such as 600/s",
+            ),
+            ("load=x", "neither a factor"),
+            ("load=infx", "neither a factor"),
+            ("load=0x", "more than 0"),
+            ("load=-2x", "more than 0"),
+            ("load=1001x", "1000x at most"),
+            ("load=0/s", "more than 0"),
+            ("load=2x,load=3x", "given twice"),
+            ("instances=0", "not from 1 to 10000"),
+            ("instances=4.5", "not a whole number"),
+            ("max=4,instances=5", "more than max=4"),
         ] {
             let why = words::what_if(&WhatIf::parse(text).unwrap_err());
             assert!(why.contains(hint), "{text}: {why}");
@@ -393,6 +528,9 @@ mod tests {
             ("min=100,max=100", None),
             ("max=1", Some("minimum of 2 of web: give min too")),
             ("max=1,min=1", None),
+            ("instances=9", Some("maximum of 8 of web: give max too")),
+            ("instances=8", None),
+            ("instances=9,max=9", None),
             ("period=90s", Some("10s, 30s or whole minutes")),
             ("period=1s", None),
             ("period=30s", None),

@@ -74,7 +74,7 @@ mod tests {
             ("Judgements", "Judgement", 20),
             ("Moments", "MomentKind", 16),
             ("Warnings", "ReportedWarning", 20),
-            ("Advice", "Topic", 13),
+            ("Advice", "Topic", 15),
         ] {
             let (_, rest) = page.split_once(&format!("\n## {section}\n")).unwrap();
             let section = rest.split("\n## ").next().unwrap();

@@ -51,6 +51,11 @@ pub enum LabConfigError {
     /// `group.launches.fail_after` is set, and the target is a service.
     #[error("group.launches: only launches of a group fail; leave `fail_after` out for a service")]
     FailingLaunchesOfService,
+    /// `group.scheduled` is set, and the target is a service.
+    #[error(
+        "group.scheduled: only the minimum of a group is scheduled; leave it out for a service"
+    )]
+    ScheduledOfService,
 }
 
 /// A policy of the lab file that the lab's group could not follow.

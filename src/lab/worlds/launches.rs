@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::super::clock::{self, LabInstant};
 use super::super::config::{self, LabConfigError};
 use super::super::resize::started;
+use super::schedule::Scheduled;
 
 /// The end of AWS's message on a launch that failed.
 const FAILED: &str = "Launching EC2 instance failed.";
@@ -18,6 +19,8 @@ const FAILED: &str = "Launching EC2 instance failed.";
 pub struct GroupKeys {
     /// The launches after the start.
     pub launches: Launches,
+    /// Minimums for a time.
+    pub scheduled: Vec<Scheduled>,
 }
 
 /// `group.launches` of the lab file.

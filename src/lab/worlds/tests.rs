@@ -401,6 +401,23 @@ fn the_least_busy_instance_gets_the_next_request() {
 }
 
 #[test]
+fn a_scheduled_minimum_launches_instances_and_is_taken_back() {
+    let mut group = group(&format!(
+        "{{ target: {{ {HUNDRED} }}, group: {{ scheduled: [{{ from: 4s, to: 9s, min: 5 }}] }} }}"
+    ));
+    load(&mut group, 0..4, 40);
+    assert_eq!((group.desired, group.target.min), (2, 2));
+    load(&mut group, 4..6, 40);
+    assert_eq!((group.desired, group.target.min), (5, 5));
+    let launch = group.activities.last().unwrap();
+    let cause = "the scheduled action lab-schedule executed. Setting min size from 2 to 5";
+    assert!(launch.cause.contains(cause), "{}", launch.cause);
+    load(&mut group, 6..40, 40);
+    assert_eq!((group.desired, group.target.min), (2, 2));
+    assert!(truth(&group).decisions.iter().all(|one| one.to < one.from));
+}
+
+#[test]
 fn without_its_parts_the_lab_does_nothing_else() {
     let mut group = group("");
     load(&mut group, 0..5, 100);

@@ -17,8 +17,10 @@ pub(super) struct AdviseArgs {
     run: String,
     #[command(flatten)]
     runs_dir: RunsDir,
-    /// Also replays this policy: any of target, min, max, warm-up, period and datapoints, such as
-    /// `target=40,min=3`. A period is 10s, 30s, whole minutes, or one of the group's alarms; a
+    /// Also replays this policy or load, and answers it first: any of load, target, min, max,
+    /// warm-up, period, datapoints and instances, such as `target=40,min=3` or `load=3x,max=20`. A
+    /// load is a factor (`3x`) or the highest second's rate (`600/s`). `instances=6` asks for the
+    /// time until 6 serve. A period is 10s, 30s, whole minutes, or one of the group's alarms; a
     /// count is at most 10000
     #[arg(long, value_name = "NAME=VALUE,...", value_parser = what_if)]
     what_if: Option<WhatIf>,

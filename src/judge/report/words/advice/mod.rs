@@ -67,12 +67,14 @@ pub fn answer(answer: advice::Answer) -> ReportedAnswer {
 /// The question that an answer has as its heading.
 pub fn question(topic: Topic) -> &'static str {
     match topic {
+        Topic::WhatIf => "What if?",
         Topic::Change => "What should be changed?",
         Topic::SlowestLink => "Which link of scaling out is the slow one?",
         Topic::LatencyBeforeGrowth => "Why did latency grow before the group did?",
         Topic::Errors => "What explains the errors?",
         Topic::LoadFollowed => "Did the group follow the load?",
         Topic::InstanceCapacity => "What does one instance carry, and how many are needed?",
+        Topic::AtMaximum => "How much load does the group carry at its maximum?",
         Topic::TargetValue => "What should the target value be?",
         Topic::MinAndMax => "What should min and max be?",
         Topic::StepSizes => "How large should the steps be?",
@@ -100,6 +102,7 @@ fn candidate(candidate: advice::Candidate) -> ReportedCandidate {
 fn content(content: &Content) -> String {
     match content {
         Content::Unknown => "This run cannot tell.".to_owned(),
+        Content::WhatIf(asked) => what_if::asked(asked),
         Content::Change(recommendation) => change::change(recommendation),
         Content::SlowestLink(link) => causes::slowest_link(link),
         Content::LatencyBeforeGrowth(found) => causes::before_growth(found),
@@ -108,6 +111,7 @@ fn content(content: &Content) -> String {
         Content::Errors(shares) => causes::errors(shares),
         Content::LoadFollowed { elasticity, cost } => sizes::followed(elasticity, *cost),
         Content::InstanceCapacity(size) => sizes::needed_size(size),
+        Content::AtMaximum(carried) => sizes::at_maximum(carried),
         Content::TargetValue(target) => sizes::target_value(target),
         Content::MinAndMax(bounds) => sizes::min_and_max(bounds),
         Content::StepSizes(step) => sizes::step_size(step),
@@ -152,6 +156,13 @@ fn basis(basis: &Basis) -> String {
             );
         }
         Basis::Capacity(capacity) => return sizes::known(capacity),
+        Basis::CapacityTimesMaximum { each, served } => {
+            return format!(
+                "{}; at most {} served at once in this run",
+                by_capacity(*each),
+                units::count(*served, "instance")
+            );
+        }
         Basis::Metric { metric, each } => return datapoints(metric, *each),
         Basis::PeakAndCalm { peak, calm, each } => {
             return format!(

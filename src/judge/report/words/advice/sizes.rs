@@ -1,8 +1,8 @@
 //! Sentences for the answers on sizes: instances, target, minimum, maximum and steps.
 
 use crate::advice::{
-    BeyondMaximum, MinAndMax, NeededSize, PresentTarget, ROOM, SizeRange, StepSize, TargetCompared,
-    TargetRow, TargetValue,
+    BeyondMaximum, Carried, MinAndMax, NeededSize, PresentTarget, ROOM, SizeRange, StepSize,
+    TargetCompared, TargetRow, TargetValue,
 };
 use evidence::InstanceCapacity;
 use evidence::load::Elasticity;
@@ -42,6 +42,38 @@ pub(super) fn needed_size(size: &NeededSize) -> String {
     }
     if size.limit_is_assumed {
         text += &format!(" (The scenario has no threshold on p95: {limit} was assumed.)");
+    }
+    text
+}
+
+/// Describes the load that a group carries at its maximum, beside the highest load.
+pub(super) fn at_maximum(carried: &Carried) -> String {
+    let Carried { max, limit, .. } = carried;
+    let (load, held) = (thousands(carried.load), thousands(carried.held));
+    let range = match carried.missed.map(thousands) {
+        None => " or more".to_owned(),
+        Some(missed) if missed == held => String::new(),
+        Some(missed) => {
+            format!(" ({held} to {missed} by what held the limit and what did not)")
+        }
+    };
+    format!(
+        "At max {max} it carries {load} requests/s{range} with p95 within {}: {:.1} times the highest second, which asked {}.",
+        units::duration(*limit),
+        carried.load / carried.peak.max(1.0),
+        thousands(carried.peak)
+    )
+}
+
+/// Rounds a number of requests, with a comma between thousands.
+pub(super) fn thousands(number: f64) -> String {
+    let digits = format!("{number:.0}");
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
     }
     text
 }
@@ -210,6 +242,34 @@ mod tests {
         );
         assert_eq!(said(1, Some(1), 1), "1 instance");
         assert_eq!(said(4, None, 4), "4 instances (at most 4)");
+    }
+
+    #[test]
+    fn the_load_at_the_maximum_is_said_with_its_bracket() {
+        let carried = Carried {
+            max: 8,
+            load: 1600.0,
+            held: 1520.0,
+            missed: Some(1680.0),
+            limit: std::time::Duration::from_millis(400),
+            peak: 320.0,
+        };
+        assert_eq!(
+            at_maximum(&carried),
+            "At max 8 it carries 1,600 requests/s (1,520 to 1,680 by what held the limit and what did not) with p95 within \
+             400ms: 5.0 times the highest second, which asked 320."
+        );
+        let least = Carried {
+            missed: None,
+            ..carried
+        };
+        assert!(
+            at_maximum(&least).starts_with("At max 8 it carries 1,600 requests/s or more with")
+        );
+        assert_eq!(
+            [0.0, 999.0, 1234567.0].map(thousands),
+            ["0", "999", "1,234,567"]
+        );
     }
 
     #[test]
