@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
-use super::{Destroyed, Judged, Judgement, Load, ReportedAdvice, Row, RunReport, latency};
+use super::{Destroyed, Judged, Judgement, Load, ReportedAdvice, Row, RunReport, latency, words};
 use model::outcome::Verdict;
 use model::plan::Schedule;
 use model::scenario::{Model, Scenario};
@@ -268,9 +268,14 @@ fn write_advice(out: &mut String, advice: &ReportedAdvice) -> std::fmt::Result {
         .max(28);
     if !advice.candidates.is_empty() {
         let (limit, against) = (units::duration(advice.limit.p95), "the same load against");
+        if let Some(chosen) = advice.chosen {
+            writeln!(out, "\n  → {}", words::chosen(chosen))?;
+        } else {
+            writeln!(out)?;
+        }
         writeln!(
             out,
-            "\n  {against:<width$}   p95 > {limit:<6} lost  most  instance-minutes      money"
+            "  {against:<width$}   p95 > {limit:<6} lost  most  instance-minutes      money"
         )?;
     }
     for one in &advice.candidates {
