@@ -21,8 +21,8 @@ mod group;
 pub use activity::{Activity, ActivityKind, Decision};
 pub use alarm::{Alarm, AlarmChange, Datapoint, MathQuery};
 pub use group::{
-    Balancer, GroupState, Hook, Instance, Policy, ScheduledAction, StepAdjustment, Surroundings,
-    TargetGroup, TargetHealth,
+    Balancer, GroupState, Hook, Instance, OwnMetric, Policy, ScheduledAction, StepAdjustment,
+    Surroundings, TargetGroup, TargetHealth, TrackedMetric,
 };
 
 /// One answer of AWS, with the times between which it became true.

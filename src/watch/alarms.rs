@@ -42,6 +42,7 @@ pub(crate) fn alarm(alarm: &aws_sdk_cloudwatch::types::MetricAlarm) -> Alarm {
             .statistic()
             .map(|statistic| statistic.as_str().to_owned())
             .or_else(|| alarm.extended_statistic().map(str::to_owned)),
+        unit: alarm.unit().map(|unit| unit.as_str().to_owned()),
         dimensions: named(alarm.dimensions()),
         comparison: alarm
             .comparison_operator()
@@ -78,6 +79,10 @@ fn query(query: &MetricDataQuery) -> MathQuery {
             .and_then(|metric| metric.metric_name())
             .map(str::to_owned),
         statistic: stat.and_then(|stat| stat.stat()).map(str::to_owned),
+        unit: stat
+            .and_then(|stat| stat.unit())
+            .map(|unit| unit.as_str().to_owned()),
+        label: query.label().map(str::to_owned),
         dimensions: metric
             .map(|metric| named(metric.dimensions()))
             .unwrap_or_default(),
@@ -104,6 +109,7 @@ fn settle_math(alarm: &mut Alarm) {
     alarm.namespace = returned.namespace;
     alarm.metric = returned.metric;
     alarm.statistic = returned.statistic;
+    alarm.unit = returned.unit;
     alarm.dimensions = returned.dimensions;
     alarm.math.clear();
 }

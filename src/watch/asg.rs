@@ -4,7 +4,8 @@ use jiff::Timestamp;
 
 use super::{Clients, WatchError, call, count, pages, seconds, timestamp};
 use evidence::timeline::{
-    Activity, GroupState, Hook, Instance, Policy, ScheduledAction, StepAdjustment, Surroundings,
+    Activity, GroupState, Hook, Instance, MathQuery, OwnMetric, Policy, ScheduledAction,
+    StepAdjustment, Surroundings, TrackedMetric,
 };
 use evidence::vocabulary::PolicyKind;
 
@@ -180,6 +181,8 @@ fn policy(policy: &aws_sdk_autoscaling::types::ScalingPolicy) -> Policy {
             .and_then(|metric| metric.predefined_metric_type())
             .map(|kind| kind.as_str().to_owned())
             .or_else(|| own_metric(tracking?.customized_metric_specification()?)),
+        tracked: tracking.and_then(tracked),
+        aggregation: policy.metric_aggregation_type().map(str::to_owned),
         adjustment: policy.adjustment_type().map(str::to_owned),
         least: policy
             .min_adjustment_magnitude()
@@ -216,6 +219,61 @@ fn own_metric(own: &aws_sdk_autoscaling::types::CustomizedMetricSpecification) -
         })
     });
     own.metric_name().or(of_math).map(str::to_owned)
+}
+
+/// Returns the whole metric specification of a target-tracking policy.
+fn tracked(
+    tracking: &aws_sdk_autoscaling::types::TargetTrackingConfiguration,
+) -> Option<TrackedMetric> {
+    if let Some(known) = tracking.predefined_metric_specification() {
+        return Some(TrackedMetric::Predefined {
+            name: known.predefined_metric_type()?.as_str().to_owned(),
+            label: known.resource_label().map(str::to_owned),
+        });
+    }
+    let own = tracking.customized_metric_specification()?;
+    if !own.metrics().is_empty() {
+        let queries = own.metrics().iter().map(query).collect();
+        return Some(TrackedMetric::Math(queries));
+    }
+    Some(TrackedMetric::Own(OwnMetric {
+        namespace: own.namespace().unwrap_or_default().to_owned(),
+        metric: own.metric_name().unwrap_or_default().to_owned(),
+        statistic: own.statistic().map(|word| word.as_str().to_owned()),
+        unit: own.unit().map(str::to_owned),
+        period: own.period().map(seconds),
+        dimensions: named(own.dimensions()),
+    }))
+}
+
+fn named(dimensions: &[aws_sdk_autoscaling::types::MetricDimension]) -> Vec<(String, String)> {
+    let pair = |one: &aws_sdk_autoscaling::types::MetricDimension| {
+        Some((one.name()?.to_owned(), one.value()?.to_owned()))
+    };
+    dimensions.iter().filter_map(pair).collect()
+}
+
+fn query(query: &aws_sdk_autoscaling::types::TargetTrackingMetricDataQuery) -> MathQuery {
+    let stat = query.metric_stat();
+    let metric = stat.and_then(|stat| stat.metric());
+    let own = |name: Option<&str>| name.map(str::to_owned);
+    MathQuery {
+        id: query.id().unwrap_or_default().to_owned(),
+        expression: own(query.expression()),
+        namespace: own(metric.and_then(|metric| metric.namespace())),
+        metric: own(metric.and_then(|metric| metric.metric_name())),
+        statistic: own(stat.and_then(|stat| stat.stat())),
+        unit: own(stat.and_then(|stat| stat.unit())),
+        label: own(query.label()),
+        dimensions: metric
+            .map(|metric| named(metric.dimensions()))
+            .unwrap_or_default(),
+        period: stat
+            .and_then(aws_sdk_autoscaling::types::TargetTrackingMetricStat::period)
+            .or(query.period())
+            .map(seconds),
+        returned: query.return_data() != Some(false),
+    }
 }
 
 /// Reads the group's hooks, warm pool, scheduled actions and instance refreshes as far as possible.
@@ -348,4 +406,79 @@ async fn refreshes(clients: &Clients, name: &str) -> Result<Vec<String>, WatchEr
             })
         })
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use aws_sdk_autoscaling::types as asg;
+
+    use super::*;
+
+    #[test]
+    fn metric_math_is_read_with_every_query() {
+        let metric = asg::Metric::builder()
+            .namespace("Shop")
+            .metric_name("Backlog")
+            .dimensions(
+                asg::MetricDimension::builder()
+                    .name("queue")
+                    .value("orders")
+                    .build(),
+            )
+            .build();
+        let stat = asg::TargetTrackingMetricStat::builder()
+            .metric(metric)
+            .stat("p90")
+            .unit("Count")
+            .period(30)
+            .build();
+        let own = asg::CustomizedMetricSpecification::builder()
+            .metrics(
+                asg::TargetTrackingMetricDataQuery::builder()
+                    .id("backlog")
+                    .label("waiting")
+                    .metric_stat(stat)
+                    .return_data(false)
+                    .build(),
+            )
+            .metrics(
+                asg::TargetTrackingMetricDataQuery::builder()
+                    .id("each")
+                    .expression("backlog / 4")
+                    .build(),
+            )
+            .build();
+        let tracking = asg::TargetTrackingConfiguration::builder()
+            .target_value(50.0)
+            .customized_metric_specification(own)
+            .build();
+        let read = policy(
+            &asg::ScalingPolicy::builder()
+                .policy_type("TargetTrackingScaling")
+                .target_tracking_configuration(tracking)
+                .metric_aggregation_type("Maximum")
+                .build(),
+        );
+        let backlog = MathQuery {
+            id: "backlog".to_owned(),
+            namespace: Some("Shop".to_owned()),
+            metric: Some("Backlog".to_owned()),
+            statistic: Some("p90".to_owned()),
+            unit: Some("Count".to_owned()),
+            label: Some("waiting".to_owned()),
+            dimensions: vec![("queue".to_owned(), "orders".to_owned())],
+            period: Some(Duration::from_secs(30)),
+            ..MathQuery::default()
+        };
+        let each = MathQuery {
+            id: "each".to_owned(),
+            expression: Some("backlog / 4".to_owned()),
+            returned: true,
+            ..MathQuery::default()
+        };
+        assert_eq!(read.tracked, Some(TrackedMetric::Math(vec![backlog, each])));
+        assert_eq!(read.aggregation.as_deref(), Some("Maximum"));
+    }
 }

@@ -12,7 +12,8 @@ use jiff::Timestamp;
 
 use super::{Clients, Since, WatchError, call, count, pages, seconds, timestamp};
 use evidence::timeline::{
-    Activity, GroupState, Instance, Policy, ScheduledAction, StepAdjustment, Surroundings,
+    Activity, GroupState, Instance, MathQuery, OwnMetric, Policy, ScheduledAction, StepAdjustment,
+    Surroundings, TrackedMetric,
 };
 use evidence::vocabulary::{ActivityStatus, Lifecycle};
 use model::scenario::Subject;
@@ -261,6 +262,10 @@ fn policy(policy: &scaling::ScalingPolicy) -> Policy {
         metric: predefined
             .map(|metric| metric.predefined_metric_type().as_str().to_owned())
             .or_else(|| own_metric(tracking?.customized_metric_specification()?)),
+        tracked: tracking.and_then(tracked),
+        aggregation: step
+            .and_then(|step| step.metric_aggregation_type())
+            .map(|kind| kind.as_str().to_owned()),
         adjustment: step
             .and_then(|step| step.adjustment_type())
             .map(|kind| kind.as_str().to_owned()),
@@ -293,6 +298,54 @@ fn own_metric(own: &scaling::CustomizedMetricSpecification) -> Option<String> {
         })
     });
     own.metric_name().or(of_math).map(str::to_owned)
+}
+
+/// Returns the whole metric specification of a target-tracking policy.
+fn tracked(tracking: &scaling::TargetTrackingScalingPolicyConfiguration) -> Option<TrackedMetric> {
+    if let Some(known) = tracking.predefined_metric_specification() {
+        return Some(TrackedMetric::Predefined {
+            name: known.predefined_metric_type().as_str().to_owned(),
+            label: known.resource_label().map(str::to_owned),
+        });
+    }
+    let own = tracking.customized_metric_specification()?;
+    if !own.metrics().is_empty() {
+        let queries = own.metrics().iter().map(query).collect();
+        return Some(TrackedMetric::Math(queries));
+    }
+    let pair = |one: &scaling::MetricDimension| (one.name().to_owned(), one.value().to_owned());
+    Some(TrackedMetric::Own(OwnMetric {
+        namespace: own.namespace().unwrap_or_default().to_owned(),
+        metric: own.metric_name().unwrap_or_default().to_owned(),
+        statistic: own.statistic().map(|word| word.as_str().to_owned()),
+        unit: own.unit().map(str::to_owned),
+        period: None,
+        dimensions: own.dimensions().iter().map(pair).collect(),
+    }))
+}
+
+fn query(query: &scaling::TargetTrackingMetricDataQuery) -> MathQuery {
+    let stat = query.metric_stat();
+    let metric = stat.and_then(|stat| stat.metric());
+    let own = |name: Option<&str>| name.map(str::to_owned);
+    let pair = |one: &scaling::TargetTrackingMetricDimension| {
+        (one.name().to_owned(), one.value().to_owned())
+    };
+    MathQuery {
+        id: query.id().to_owned(),
+        expression: own(query.expression()),
+        namespace: own(metric.and_then(|metric| metric.namespace())),
+        metric: own(metric.and_then(|metric| metric.metric_name())),
+        statistic: own(stat.map(scaling::TargetTrackingMetricStat::stat)),
+        unit: own(stat.and_then(|stat| stat.unit())),
+        label: own(query.label()),
+        dimensions: metric
+            .map(|metric| metric.dimensions().iter().map(pair).collect())
+            .unwrap_or_default(),
+        // Application Auto Scaling has no periods of its own.
+        period: None,
+        returned: query.return_data() != Some(false),
+    }
 }
 
 /// Returns the activities, newest first, including those that could not change anything.
@@ -469,6 +522,45 @@ mod tests {
             (unset.cooldown, unset.out_cooldown),
             (Some(COOLDOWN), Some(COOLDOWN))
         );
+    }
+
+    #[test]
+    fn the_whole_metric_of_a_policy_is_read() {
+        let tracking = scaling::TargetTrackingScalingPolicyConfiguration::builder;
+        let own = scaling::CustomizedMetricSpecification::builder()
+            .metric_name("Backlog")
+            .namespace("Shop")
+            .statistic(scaling::MetricStatistic::Average)
+            .unit("Count")
+            .dimensions(
+                scaling::MetricDimension::builder()
+                    .name("queue")
+                    .value("orders")
+                    .build()
+                    .unwrap(),
+            )
+            .build();
+        let read_whole = read(tracking().customized_metric_specification(own)).tracked;
+        let wanted = TrackedMetric::Own(OwnMetric {
+            namespace: "Shop".to_owned(),
+            metric: "Backlog".to_owned(),
+            statistic: Some("Average".to_owned()),
+            unit: Some("Count".to_owned()),
+            period: None,
+            dimensions: vec![("queue".to_owned(), "orders".to_owned())],
+        });
+        assert_eq!(read_whole, Some(wanted));
+        let known = scaling::PredefinedMetricSpecification::builder()
+            .predefined_metric_type(scaling::MetricType::AlbRequestCountPerTarget)
+            .resource_label("app/web/1/targetgroup/web/2")
+            .build()
+            .unwrap();
+        let wanted = TrackedMetric::Predefined {
+            name: "ALBRequestCountPerTarget".to_owned(),
+            label: Some("app/web/1/targetgroup/web/2".to_owned()),
+        };
+        let read_known = read(tracking().predefined_metric_specification(known)).tracked;
+        assert_eq!(read_known, Some(wanted));
     }
 
     #[test]

@@ -23,6 +23,9 @@ pub struct Alarm {
     pub metric: Option<String>,
     /// `Statistic` or `ExtendedStatistic`, for example `Average`; absent for metric math.
     pub statistic: Option<String>,
+    /// `Unit` of the metric; absent if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
     /// Names and values of the metric's dimensions.
     pub dimensions: Vec<(String, String)>,
     /// `ComparisonOperator`.
@@ -57,6 +60,12 @@ pub struct MathQuery {
     pub metric: Option<String>,
     /// `Stat` of the metric; absent for an expression.
     pub statistic: Option<String>,
+    /// `Unit` of the metric; absent if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// `Label`; absent if unset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
     /// Names and values of the metric's dimensions.
     pub dimensions: Vec<(String, String)>,
     /// `Period`; absent for an expression without a period of its own.

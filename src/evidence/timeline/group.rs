@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::alarm::MathQuery;
 use crate::vocabulary::{Lifecycle, PolicyKind, PredictiveMode, TargetState};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -123,6 +124,12 @@ pub struct Policy {
     /// Name of the predefined metric or of the policy's own metric; for metric math, its
     /// expression.
     pub metric: Option<String>,
+    /// The whole metric specification of a target-tracking policy; absent in older records.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tracked: Option<TrackedMetric>,
+    /// `MetricAggregationType` of a step policy, for example `Average`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aggregation: Option<String>,
     /// `AdjustmentType`: `ChangeInCapacity`, `ExactCapacity` or `PercentChangeInCapacity`.
     pub adjustment: Option<String>,
     /// `MinAdjustmentMagnitude`: fewest instances that a percentage adds or removes.
@@ -140,6 +147,41 @@ pub struct Policy {
     pub mode: Option<PredictiveMode>,
     /// True if `Enabled` is false, so its alarms change nothing.
     pub disabled: bool,
+}
+
+/// The metric of a target-tracking policy, as its configuration specifies it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TrackedMetric {
+    /// `PredefinedMetricSpecification`.
+    Predefined {
+        /// `PredefinedMetricType`.
+        name: String,
+        /// `ResourceLabel`: the load balancer and target group of a count of requests.
+        label: Option<String>,
+    },
+    /// `CustomizedMetricSpecification` of one metric.
+    Own(OwnMetric),
+    /// `CustomizedMetricSpecification` of metric math: its queries, in their order.
+    Math(Vec<MathQuery>),
+}
+
+/// The one metric of a `CustomizedMetricSpecification`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OwnMetric {
+    /// `Namespace`.
+    pub namespace: String,
+    /// `MetricName`.
+    pub metric: String,
+    /// `Statistic`, for example `Average`.
+    pub statistic: Option<String>,
+    /// `Unit`; absent if any.
+    pub unit: Option<String>,
+    /// `Period` in whole seconds; absent for AWS's default of a minute, and for a service.
+    pub period: Option<Duration>,
+    /// Names and values of the metric's dimensions.
+    pub dimensions: Vec<(String, String)>,
 }
 
 /// A step of a step policy: the change of size for a range of the metric.

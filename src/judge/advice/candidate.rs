@@ -44,6 +44,13 @@ pub enum Change {
         #[schemars(with = "Seconds")]
         period: Duration,
     },
+    /// A shorter warm-up of new instances, of the policies or of the group.
+    WarmUp {
+        /// Time from in service until the instance counts in the metric.
+        #[serde(rename = "warm_up_s", with = "seconds")]
+        #[schemars(with = "Seconds")]
+        warm_up: Duration,
+    },
     /// A warm pool, from which instances come into service sooner.
     WarmPool {
         /// Time from the launch out of the pool until in service.
@@ -90,4 +97,24 @@ pub struct Candidate {
     /// The assumption behind the prediction, where the run does not show it; `None` where there is
     /// none.
     pub assumes: Option<Assumption>,
+}
+
+/// The reason why a candidate is recommended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Chosen {
+    /// It is the cheapest that holds the limit.
+    CheapestThatHolds,
+    /// It is the cheapest that holds the limit if its assumption is true, and no other helps.
+    CheapestIfAssumed,
+    /// No candidate without an assumption holds the limit, and it misses least.
+    MissesLeast,
+    /// No candidate without an assumption helps. It misses least if its assumption is true.
+    MissesLeastIfAssumed,
+    /// No candidate misses clearly less, and it costs least.
+    CostsLeast,
+    /// The policy that ran holds the limit, and no other candidate is clearly cheaper.
+    NoneCheaper,
+    /// The policy that ran misses the limit, and no other candidate misses clearly less.
+    NoneBetter,
 }

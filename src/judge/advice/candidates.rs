@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::agreement::{Agreement, Turn, agreement};
 use super::asked::{Asked, Recorded};
-use super::candidate::{Candidate, Change};
+use super::candidate::{Candidate, Change, Chosen};
 use super::content::NoCandidates;
 use super::others::{self, Assumption, Other};
 use super::{Advice, Evidence, Ran, RanPolicy, WhatIf};
@@ -21,6 +21,7 @@ use model::scaling::target_tracking::TargetTracking;
 
 pub(super) struct Tried {
     pub candidates: Vec<Candidate>,
+    pub chosen: Option<Chosen>,
     pub agreement: Agreement,
     /// The answer to `--what-if`.
     pub asked: Option<Asked>,
@@ -173,7 +174,7 @@ pub(super) fn tried(
     let mut candidates: Vec<Candidate> = std::iter::once(now)
         .chain(others.into_iter().map(row))
         .collect();
-    recommend(&mut candidates, Tolerance::of(evidence));
+    let chosen = recommend(&mut candidates, Tolerance::of(evidence));
     let recorded = Recorded {
         evidence,
         advice,
@@ -188,6 +189,7 @@ pub(super) fn tried(
     candidates.extend(asked.as_ref().map(|asked| (*asked.row).clone()));
     Ok(Tried {
         candidates,
+        chosen,
         agreement: compared(evidence, &current, &as_it_ran),
         asked,
     })
@@ -388,13 +390,11 @@ pub(super) fn candidate(
     }
 }
 
-/// Recommends the candidate with the least time over the limit. Among equally good ones it takes
-/// the fewest requests lost, and among those the cheapest. A candidate with an assumption is
-/// recommended only if no other helps.
-fn recommend(candidates: &mut [Candidate], tolerance: Tolerance) {
-    let Some(now) = candidates.first() else {
-        return;
-    };
+/// Recommends the candidate with the least time over the limit, and returns the reason. Among
+/// equally good ones it takes the fewest requests lost, and among those the cheapest. A candidate
+/// with an assumption is recommended only if no other helps.
+fn recommend(candidates: &mut [Candidate], tolerance: Tolerance) -> Option<Chosen> {
+    let now = candidates.first()?;
     let pick = |assuming: bool| best(candidates, assuming, tolerance);
     let helps = |index: &usize| {
         candidates
@@ -402,13 +402,23 @@ fn recommend(candidates: &mut [Candidate], tolerance: Tolerance) {
             .is_some_and(|one| tolerance.is_helped_by(one, now))
     };
     let sure = pick(false);
-    let picked = sure
+    let index = sure
         .filter(helps)
         .or_else(|| pick(true).filter(helps))
-        .or(sure);
-    if let Some(candidate) = picked.and_then(|index| candidates.get_mut(index)) {
-        candidate.recommended = true;
-    }
+        .or(sure)?;
+    let is_held = tolerance.is_held_by(candidates.get(index)?);
+    let is_helped = helps(&index);
+    let candidate = candidates.get_mut(index)?;
+    candidate.recommended = true;
+    Some(match (index, candidate.assumes.is_some()) {
+        (0, _) if is_held => Chosen::NoneCheaper,
+        (0, _) => Chosen::NoneBetter,
+        (_, false) if is_held => Chosen::CheapestThatHolds,
+        (_, true) if is_held => Chosen::CheapestIfAssumed,
+        (_, true) => Chosen::MissesLeastIfAssumed,
+        (_, false) if is_helped => Chosen::MissesLeast,
+        (_, false) => Chosen::CostsLeast,
+    })
 }
 
 /// Returns the index of the cheapest candidate that is as good as any within the tolerance. The
@@ -462,15 +472,73 @@ mod tests {
         }
     }
 
-    fn recommended(mut rows: Vec<Candidate>) -> String {
-        recommend(
-            &mut rows,
-            Tolerance {
-                seconds: 5,
-                errors: 10,
-            },
-        );
-        rows.into_iter().find(|row| row.recommended).unwrap().name
+    fn chosen(mut rows: Vec<Candidate>) -> (String, Chosen) {
+        let tolerance = Tolerance {
+            seconds: 5,
+            errors: 10,
+        };
+        let chosen = recommend(&mut rows, tolerance).unwrap();
+        let row = rows.into_iter().find(|row| row.recommended).unwrap();
+        (row.name, chosen)
+    }
+
+    fn recommended(rows: Vec<Candidate>) -> String {
+        chosen(rows).0
+    }
+
+    #[test]
+    fn every_recommendation_has_its_reason() {
+        let now = || row("now", 40, 0, 10.0, false);
+        for (rows, name, reason) in [
+            (
+                vec![
+                    now(),
+                    row("lower", 2, 0, 14.0, false),
+                    row("lowest", 0, 0, 20.0, false),
+                ],
+                "lower",
+                Chosen::CheapestThatHolds,
+            ),
+            (
+                vec![now(), row("pool", 2, 0, 14.0, true)],
+                "pool",
+                Chosen::CheapestIfAssumed,
+            ),
+            (
+                vec![
+                    now(),
+                    row("lower", 20, 0, 14.0, false),
+                    row("pool", 2, 0, 14.0, true),
+                ],
+                "lower",
+                Chosen::MissesLeast,
+            ),
+            (
+                vec![now(), row("pool", 20, 0, 14.0, true)],
+                "pool",
+                Chosen::MissesLeastIfAssumed,
+            ),
+            (
+                vec![now(), row("higher", 40, 0, 8.0, false)],
+                "higher",
+                Chosen::CostsLeast,
+            ),
+            (
+                vec![now(), row("lower", 38, 0, 14.0, false)],
+                "now",
+                Chosen::NoneBetter,
+            ),
+            (
+                vec![
+                    row("now", 2, 0, 10.0, false),
+                    row("lower", 0, 0, 14.0, false),
+                ],
+                "now",
+                Chosen::NoneCheaper,
+            ),
+        ] {
+            assert_eq!(chosen(rows), (name.to_owned(), reason));
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ use model::scenario::Limit;
 mod agreement;
 mod answers;
 mod asked;
+mod binding;
 mod candidate;
 mod candidates;
 mod causes;
@@ -37,7 +38,8 @@ mod what_if;
 
 pub use agreement::Agreement;
 pub use asked::{Asked, AskedLoad, Carried, Reached, UntilInstances};
-pub use candidate::{Candidate, Change};
+pub use binding::Binding;
+pub use candidate::{Candidate, Change, Chosen};
 pub use content::{
     Answer, Aside, BalancerCount, Basis, BeforeGrowth, BeyondMaximum, Choice, Content, Cooldown,
     ErrorCause, ErrorShares, Fit, FreshErrors, Longest, MinAndMax, NeededSize, NoCandidates,
@@ -98,6 +100,11 @@ pub struct Advice {
     pub candidates: Vec<Candidate>,
     /// The reason why there are no candidates, if there are none.
     pub no_candidates: Option<NoCandidates>,
+    /// The reason why the recommended candidate is recommended; `None` where nothing was replayed.
+    pub chosen: Option<Chosen>,
+    /// The policy that made the group grow most in the spike; `None` where a group has one policy
+    /// only, or where no policy is known to have decided.
+    pub binding: Option<Binding>,
     /// The recommended candidate as Terraform.
     pub snippet: Option<String>,
 }
@@ -105,6 +112,8 @@ pub struct Advice {
 /// The policies that ran, with their alarms as last read.
 struct Ran<'a> {
     policies: Vec<RanPolicy<'a>>,
+    /// The policy that made the group grow most; `None` where none is known to have.
+    binding: Option<Binding>,
 }
 
 struct RanPolicy<'a> {
@@ -117,12 +126,21 @@ struct RanPolicy<'a> {
 }
 
 impl<'a> Ran<'a> {
-    /// Returns the policy that answers a rising load; target tracking comes before others.
+    /// Returns the policy that answers a rising load: the one that binds, or where none decided,
+    /// the first that tracks a target, else the first of all.
     fn lead(&self) -> Option<&RanPolicy<'a>> {
         let out = || self.policies.iter().filter(|one| one.alarm.is_high());
+        let binds = self.binding.as_ref().map(|binding| &binding.policy);
         out()
-            .find(|one| one.target().is_some())
+            .find(|one| Some(&one.policy.name) == binds)
+            .or_else(|| out().find(|one| one.target().is_some()))
             .or_else(|| out().next())
+    }
+
+    /// Notes the policy that bound the group in the run.
+    fn with_binding(self, evidence: &Evidence<'_>) -> Self {
+        let binding = binding::of(&self, evidence);
+        Self { binding, ..self }
     }
 }
 
@@ -154,13 +172,16 @@ pub fn advise(evidence: &Evidence<'_>, what_if: Option<&WhatIf>) -> Advice {
     let others = hypotheses::other_remedies(evidence.hypotheses);
     let capacity = capacity::estimate(evidence.seconds, &serving, evidence.limit.p95, &explained)
         .map(|capacity| capacity.weighed(serving.first().copied().unwrap_or(1), evidence.weakness));
-    let ran = ran(evidence.timeline);
+    let ran = ran(evidence.timeline).map(|ran| ran.with_binding(evidence));
     let metric = ran
         .as_ref()
         .ok()
         .and_then(|ran| ran.lead()?.metric(evidence, &serving));
+    let binding = ran.as_ref().ok().and_then(|ran| ran.binding.clone());
     let mut advice = Advice {
         limit: evidence.limit,
+        binding,
+        chosen: None,
         answers: Vec::new(),
         capacity,
         metric,
@@ -198,6 +219,7 @@ pub fn advise(evidence: &Evidence<'_>, what_if: Option<&WhatIf>) -> Advice {
             advice.agreement = Some(tried.agreement);
             advice.candidates = tried.candidates;
             asked = tried.asked;
+            advice.chosen = tried.chosen;
             advice.snippet = advice
                 .candidates
                 .iter()
@@ -260,7 +282,10 @@ fn ran(timeline: &Timeline) -> Result<Ran<'_>, NoCandidates> {
             low: low.filter(|_| tracks),
         });
     }
-    let ran = Ran { policies };
+    let ran = Ran {
+        policies,
+        binding: None,
+    };
     match ran.lead() {
         Some(_) => Ok(ran),
         None if ran.policies.is_empty() => Err(NoCandidates::NoPolicy),

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use super::Evidence;
 use super::candidate::Change;
 use super::candidates::Current;
+use super::{Evidence, settings};
 use evidence::price::Price;
 use model::scaling::Bounds;
 use model::scaling::alarm::{AlarmModel, BreachRule};
 use model::scaling::policies::Rule;
 use model::scaling::replay::{Follows, InstanceLimits, Setting};
 use model::scaling::step::{StepRule, StepScaling};
-use model::units::Usd;
+use model::units::{self, Usd};
 
 pub(super) struct Other {
     pub name: String,
@@ -121,6 +121,7 @@ pub(super) fn all(
     others.extend(step(&size, current, lead));
     others.extend(minimums(&size, current, price));
     others.extend(high_resolution(current, lead, is_service));
+    others.extend(warm_up(current, settings::shorter_warm_up(evidence)));
     others.extend(warm_pool(current, is_service));
     others.extend(scheduled(evidence, &size, current));
     others
@@ -346,6 +347,22 @@ fn high_resolution(current: &Current, lead: &Follows, is_service: bool) -> Optio
         )
         .assuming(assumes),
     )
+}
+
+/// Returns a candidate with a shorter warm-up, if one fits and if any policy heeds it: simple
+/// scaling does not.
+fn warm_up(current: &Current, fitting: Option<Duration>) -> Option<Other> {
+    let setting = &current.setting;
+    let warm_up = fitting.filter(|fitting| *fitting < setting.warm_up)?;
+    let heeds = |follows: &Follows| !matches!(follows.rule, Rule::Simple { .. });
+    setting.policies.iter().any(heeds).then(|| {
+        let with = Setting {
+            warm_up,
+            ..setting.clone()
+        };
+        let name = format!("warm-up {}", units::duration(warm_up));
+        Other::new(name, Change::WarmUp { warm_up }, with)
+    })
 }
 
 fn warm_pool(current: &Current, is_service: bool) -> Option<Other> {

@@ -118,6 +118,25 @@ pub(super) fn warm_up(evidence: &Evidence<'_>) -> Option<Answer> {
     ))
 }
 
+/// Returns the warm-up that fits, if the one that is set is clearly longer: than that, and than the
+/// starts that were seen. It is none for a service, whose tasks do not warm up.
+pub(super) fn shorter_warm_up(evidence: &Evidence<'_>) -> Option<Duration> {
+    let group = group(evidence).filter(|group| !group.is_service)?;
+    let own = evidence
+        .timeline
+        .policies()
+        .into_iter()
+        .filter_map(|policy| policy.warm_up)
+        .max();
+    let live = own
+        .or(group.default_warm_up)
+        .unwrap_or(group.default_cooldown);
+    let start = InstanceStart::of(evidence)?;
+    let is_longer = |than: Duration| matches!(fit(live, than, instances::POLLED * 2), Fit::Longer);
+    let about = start.to_steady();
+    (is_longer(about) && is_longer(start.boot + start.health)).then_some(about)
+}
+
 /// Returns the time for which the warm-up delayed scaling in.
 fn blocked(evidence: &Evidence<'_>, live: Duration) -> Option<Duration> {
     let at = |kind| moment::first(&evidence.reaction.back, kind).map(|moment| moment.at);

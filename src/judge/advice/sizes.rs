@@ -101,9 +101,16 @@ fn beyond_maximum(max: u32, capacity: &InstanceCapacity, peak: f64) -> Option<Be
 pub(super) fn target(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
     let topic = Topic::TargetValue;
     let policies = evidence.timeline.policies();
+    let tracks = |policy: &&&Policy| policy.kind == PolicyKind::TargetTracking;
+    let binds = |policy: &&&Policy| {
+        let binding = advice.binding.as_ref();
+        binding.is_some_and(|binding| binding.policy == policy.name)
+    };
     let tracking = policies
         .iter()
-        .find(|policy| policy.kind == PolicyKind::TargetTracking)?;
+        .filter(tracks)
+        .find(binds)
+        .or_else(|| policies.iter().find(tracks))?;
     let (Some(capacity), Some(metric)) = (&advice.capacity, &advice.metric) else {
         let basis = match advice.capacity {
             None => Basis::NothingHeld,
@@ -123,6 +130,7 @@ pub(super) fn target(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer>
         metric: metric.name.clone(),
         full: metric.ceiling.map_or(full, |ceiling| full.min(ceiling)),
         now,
+        binding: advice.binding.clone(),
     };
     let basis = Basis::Metric {
         metric: metric.clone(),

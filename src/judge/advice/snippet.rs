@@ -1,10 +1,18 @@
-//! Writes a change as Terraform that fits beside the group's own module.
+//! Writes a change as Terraform that fits beside the group's own module. AWS replaces a policy as a
+//! whole, so a snippet repeats whatever the advice does not change.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::{Change, Evidence, Ran, RanPolicy};
-use evidence::timeline::{Alarm, GroupState};
+use evidence::timeline::{Alarm, GroupState, MathQuery, StepAdjustment, TrackedMetric};
+
+mod block;
+mod metric;
+mod policy;
+
+use block::{Block, quoted};
+use policy::{Changed, Steps};
 
 /// The shortest alarm period in seconds that AWS allows on a custom metric; the lab allows shorter
 /// ones.
@@ -23,97 +31,125 @@ const CPU_OF_THE_AGENT: &str = r#"# EC2 publishes CPUUtilization every minute at
 /// Returns the Terraform of a change, or `None` if there is nothing to change.
 pub(super) fn terraform(change: &Change, evidence: &Evidence<'_>, ran: &Ran<'_>) -> Option<String> {
     let (_, group) = evidence.timeline.groups().next_back()?;
-    of(change, group, ran.lead()?)
+    of(change, group, ran)
 }
 
-fn of(change: &Change, group: &GroupState, lead: &RanPolicy<'_>) -> Option<String> {
-    let mut out = String::new();
-    // Writing to a String cannot fail.
-    let _ = match change {
+fn of(change: &Change, group: &GroupState, ran: &Ran<'_>) -> Option<String> {
+    let lead = ran.lead()?;
+    Some(match change {
         Change::Nothing | Change::WhatIf => return None,
-        Change::Target { .. } | Change::Period { .. } | Change::Step { .. }
-            if !lead.alarm.math.is_empty() =>
-        {
-            of_math(&mut out, change, lead)
-        }
-        Change::Target { target } => tracking(&mut out, group, lead, *target, None),
-        Change::Period { period } => {
-            if is_ec2_cpu(lead.alarm) {
-                out += CPU_OF_THE_AGENT;
+        Change::Target { target } => match lead.target() {
+            Some(_) => {
+                let target = Some(*target);
+                let changed = Changed {
+                    target,
+                    ..Changed::default()
+                };
+                policy::whole(group, lead, changed, "spikeproof")?
             }
-            tracking(&mut out, group, lead, lead.target()?, Some(*period))
+            None => policy::in_place_of(group, lead, *target),
+        },
+        Change::Period { period } => {
+            let changed = Changed {
+                period: Some(*period),
+                ..Changed::default()
+            };
+            let text = policy::whole(group, lead, changed, "spikeproof")?;
+            match metric::is_ec2_cpu(lead.alarm) {
+                true => CPU_OF_THE_AGENT.to_owned() + &text,
+                false => text,
+            }
         }
+        Change::WarmUp { warm_up } => shorter_warm_up(group, ran, *warm_up),
         Change::Maximum { max, with } => {
             // The change that comes with it is written for the group with the new maximum.
             let group = GroupState {
                 max: *max,
                 ..group.clone()
             };
-            let more = with.as_ref().and_then(|with| of(with, &group, lead));
-            maximum(&mut out, &group)
-                .and_then(|()| more.map_or(Ok(()), |more| write!(out, "\n{more}")))
+            let more = with.as_ref().and_then(|with| of(with, &group, ran));
+            let text = in_its_resource(&group, &bound(&group, "max", *max));
+            more.map_or(text.clone(), |more| format!("{text}\n{more}"))
         }
-        Change::Step { threshold, add } => step(&mut out, group, lead, *threshold, *add),
-        Change::Minimum { min } if group.is_service => write!(
-            out,
-            "# In the service's own resource:\n#   resource \"aws_appautoscaling_target\" ... {{\n#     resource_id  = {:?}\n#     min_capacity = {min}\n#   }}\n",
-            resource(group)
+        Change::Step { threshold, add } => step(group, lead, *threshold, *add)?,
+        Change::Minimum { min } => in_its_resource(group, &bound(group, "min", *min)),
+        Change::WarmPool { .. } => in_its_resource(
+            group,
+            &[format!("name = {}", quoted(&group.name))]
+                .into_iter()
+                .chain(["warm_pool {", "  pool_state = \"Stopped\"", "}"].map(str::to_owned))
+                .collect::<Vec<_>>(),
         ),
-        Change::Minimum { min } => write!(
-            out,
-            "# In the group's own resource:\n#   resource \"aws_autoscaling_group\" ... {{\n#     name     = {:?}\n#     min_size = {min}\n#   }}\n",
-            group.name
-        ),
-        Change::WarmPool { .. } => write!(
-            out,
-            "# In the group's own resource:\n#   resource \"aws_autoscaling_group\" ... {{\n#     name = {:?}\n#     warm_pool {{\n#       pool_state = \"Stopped\"\n#     }}\n#   }}\n",
-            group.name
-        ),
-        Change::Scheduled { min, .. } => scheduled(&mut out, group, *min),
-    };
-    Some(out)
+        Change::Scheduled { min, .. } => {
+            let mut out = String::new();
+            scheduled(&mut out, group, *min).ok()?;
+            out
+        }
+    })
 }
 
-fn maximum(out: &mut String, group: &GroupState) -> std::fmt::Result {
-    let max = group.max;
+/// Returns the lines that name the group or service, and set one of its bounds.
+fn bound(group: &GroupState, which: &str, value: u32) -> Vec<String> {
     if group.is_service {
-        return write!(
-            out,
-            "# In the service's own resource:\n#   resource \"aws_appautoscaling_target\" ... {{\n#     resource_id  = {:?}\n#     max_capacity = {max}\n#   }}\n",
-            resource(group)
-        );
+        vec![
+            format!("resource_id  = {}", quoted(&resource(group))),
+            format!("{which}_capacity = {value}"),
+        ]
+    } else {
+        vec![
+            format!("name     = {}", quoted(&group.name)),
+            format!("{which}_size = {value}"),
+        ]
     }
-    write!(
-        out,
-        "# In the group's own resource:\n#   resource \"aws_autoscaling_group\" ... {{\n#     name     = {:?}\n#     max_size = {max}\n#   }}\n",
-        group.name
-    )
 }
 
-fn is_ec2_cpu(alarm: &Alarm) -> bool {
-    alarm.namespace.as_deref() == Some("AWS/EC2")
-        && alarm.metric.as_deref() == Some("CPUUtilization")
+/// Returns a comment with lines for the group's or service's own resource. A resource has more than
+/// these, so it is not written again.
+fn in_its_resource(group: &GroupState, lines: &[String]) -> String {
+    let (owner, kind) = if group.is_service {
+        ("service", "aws_appautoscaling_target")
+    } else {
+        ("group", "aws_autoscaling_group")
+    };
+    let inner: String = lines.iter().map(|line| format!("#     {line}\n")).collect();
+    format!("# In the {owner}'s own resource:\n#   resource \"{kind}\" ... {{\n{inner}#   }}\n")
 }
 
-/// Returns the alarm on the same CPU, as the agent publishes it for the whole group.
-fn of_the_agent(alarm: &Alarm, group: &GroupState) -> Alarm {
-    Alarm {
-        namespace: Some("CWAgent".to_owned()),
-        metric: Some("cpu_usage_active".to_owned()),
-        dimensions: vec![("AutoScalingGroupName".to_owned(), group.name.clone())],
-        ..alarm.clone()
+/// Returns each policy that has a longer warm-up of its own; where none has, the group's default.
+fn shorter_warm_up(group: &GroupState, ran: &Ran<'_>, warm_up: Duration) -> String {
+    let longer = ran
+        .policies
+        .iter()
+        .filter(|one| one.policy.warm_up.is_some_and(|own| own > warm_up));
+    let changed = Changed {
+        warm_up: Some(warm_up),
+        ..Changed::default()
+    };
+    let mut policies = Vec::new();
+    for (index, one) in longer.enumerate() {
+        let label = match index {
+            0 => "spikeproof".to_owned(),
+            more => format!("spikeproof_{}", more + 1),
+        };
+        policies.extend(policy::whole(group, one, changed, &label));
     }
+    let default = group.default_warm_up.unwrap_or(group.default_cooldown);
+    let uses_default = ran
+        .policies
+        .iter()
+        .any(|one| one.policy.warm_up.is_none() && default > warm_up);
+    if uses_default || policies.is_empty() {
+        let lines = [
+            format!("name                    = {}", quoted(&group.name)),
+            format!("default_instance_warmup = {}", warm_up.as_secs()),
+        ];
+        policies.insert(0, in_its_resource(group, &lines));
+    }
+    policies.join("\n")
 }
 
 fn resource(group: &GroupState) -> String {
     format!("service/{}", group.name)
-}
-
-/// Writes the three lines that identify a service for Application Auto Scaling.
-fn of_service(out: &mut String, group: &GroupState) -> std::fmt::Result {
-    writeln!(out, "  service_namespace  = \"ecs\"")?;
-    writeln!(out, "  resource_id        = {:?}", resource(group))?;
-    writeln!(out, "  scalable_dimension = \"ecs:service:DesiredCount\"")
 }
 
 fn scheduled(out: &mut String, group: &GroupState, min: u32) -> std::fmt::Result {
@@ -128,7 +164,9 @@ fn scheduled(out: &mut String, group: &GroupState, min: u32) -> std::fmt::Result
             "resource \"aws_appautoscaling_scheduled_action\" \"before_the_spike\" {{"
         )?;
         writeln!(out, "  name               = \"before-the-spike\"")?;
-        of_service(out, group)?;
+        writeln!(out, "  service_namespace  = \"ecs\"")?;
+        writeln!(out, "  resource_id        = {}", quoted(&resource(group)))?;
+        writeln!(out, "  scalable_dimension = \"ecs:service:DesiredCount\"")?;
         writeln!(
             out,
             "  schedule           = \"cron(50 8 ? * MON-FRI *)\" # ten minutes before the spike\n"
@@ -151,264 +189,103 @@ fn scheduled(out: &mut String, group: &GroupState, min: u32) -> std::fmt::Result
     )
 }
 
-/// Writes a change to a policy that follows metric math. The expression stays as it is.
-fn of_math(out: &mut String, change: &Change, lead: &RanPolicy<'_>) -> std::fmt::Result {
-    writeln!(
-        out,
-        "# Policy {:?} follows metric math, which stays as it is. In its own resource:",
-        lead.policy.name
-    )?;
-    match change {
-        Change::Target { target } => writeln!(out, "#   target_value = {target}"),
-        Change::Period { period } => {
-            writeln!(out, "#   period = {} in each metric_stat", period.as_secs())
-        }
-        Change::Step { threshold, add } => {
-            writeln!(
-                out,
-                "#   and beside it a step policy with an alarm on the same expression:"
-            )?;
-            writeln!(
-                out,
-                "#   threshold = {threshold}, evaluation_periods = 1, scaling_adjustment = {add}"
-            )
-        }
-        _ => Ok(()),
+/// Returns a step policy beside the one that ran, with an alarm that looks at one datapoint only.
+fn step(group: &GroupState, lead: &RanPolicy<'_>, threshold: f64, add: u32) -> Option<String> {
+    if !metric::is_whole(&TrackedMetric::Math(lead.alarm.math.clone())) {
+        return Some(format!(
+            "# Beside policy {}, a step policy with an alarm on the same expression:\n#   threshold = {threshold}, evaluation_periods = 1, scaling_adjustment = {add}\n",
+            quoted(&lead.policy.name)
+        ));
     }
-}
-
-/// Writes the policy that ran with another target, or a new policy if it tracked none.
-fn tracking(
-    out: &mut String,
-    group: &GroupState,
-    lead: &RanPolicy<'_>,
-    target: f64,
-    period: Option<Duration>,
-) -> std::fmt::Result {
-    let name = match lead.target() {
-        Some(_) => lead.policy.name.clone(),
-        None => {
-            writeln!(
-                out,
-                "# In place of the policies that are there, alarms and all."
-            )?;
-            format!("{}-tracking", group.name.replace('/', "-"))
-        }
+    let name = format!("{}-spike", lead.policy.name);
+    let adjustments = [StepAdjustment {
+        lower: Some(0.0),
+        upper: None,
+        change: i32::try_from(add).ok()?,
+    }];
+    let own = Steps {
+        label: "spike",
+        name: &name,
+        adjustment: "ChangeInCapacity",
+        least: None,
+        adjustments: &adjustments,
+        warm_up: policy::seconds(lead.policy.warm_up),
     };
-    if group.is_service {
-        writeln!(
-            out,
-            "resource \"aws_appautoscaling_policy\" \"spikeproof\" {{"
-        )?;
-        writeln!(out, "  name               = {name:?}")?;
-        writeln!(out, "  policy_type        = \"TargetTrackingScaling\"")?;
-        of_service(out, group)?;
-        writeln!(out, "\n  target_tracking_scaling_policy_configuration {{")?;
-    } else {
-        writeln!(out, "resource \"aws_autoscaling_policy\" \"spikeproof\" {{")?;
-        writeln!(out, "  name                   = {name:?}")?;
-        writeln!(out, "  autoscaling_group_name = {:?}", group.name)?;
-        writeln!(out, "  policy_type            = \"TargetTrackingScaling\"")?;
-        if let Some(warm_up) = lead.policy.warm_up {
-            writeln!(out, "\n  estimated_instance_warmup = {}", warm_up.as_secs())?;
-        }
-        writeln!(out, "\n  target_tracking_configuration {{")?;
-    }
-    writeln!(out, "    target_value = {target}")?;
-    match period {
-        Some(_) if is_ec2_cpu(lead.alarm) => metric(out, &of_the_agent(lead.alarm, group), period)?,
-        _ => metric(out, lead.alarm, period)?,
-    }
-    writeln!(out, "  }}\n}}")
-}
-
-fn metric(out: &mut String, alarm: &Alarm, period: Option<Duration>) -> std::fmt::Result {
-    let name = alarm.metric.as_deref().unwrap_or_default();
-    let namespace = alarm.namespace.as_deref().unwrap_or_default();
-    let predefined = match (namespace, name, period) {
-        ("AWS/EC2", "CPUUtilization", None) => Some("ASGAverageCPUUtilization"),
-        ("AWS/EC2", "NetworkIn", None) => Some("ASGAverageNetworkIn"),
-        ("AWS/EC2", "NetworkOut", None) => Some("ASGAverageNetworkOut"),
-        ("AWS/ECS", "CPUUtilization", None) => Some("ECSServiceAverageCPUUtilization"),
-        ("AWS/ECS", "MemoryUtilization", None) => Some("ECSServiceAverageMemoryUtilization"),
-        ("AWS/ApplicationELB", "RequestCountPerTarget", None) => Some("ALBRequestCountPerTarget"),
-        _ => None,
-    };
-    if let Some(predefined) = predefined {
-        writeln!(out, "\n    predefined_metric_specification {{")?;
-        writeln!(out, "      predefined_metric_type = {predefined:?}")?;
-        if let Some(label) =
-            resource_label(alarm).filter(|_| predefined == "ALBRequestCountPerTarget")
-        {
-            writeln!(out, "      resource_label         = {label:?}")?;
-        }
-        return writeln!(out, "    }}");
-    }
-    writeln!(out, "\n    customized_metric_specification {{")?;
-    let statistic = alarm.statistic.as_deref().unwrap_or("Average");
-    match period {
-        None => {
-            writeln!(
-                out,
-                "      metric_name = {name:?}\n      namespace   = {namespace:?}"
-            )?;
-            writeln!(out, "      statistic   = {statistic:?}")?;
-            dimensions(
-                out,
-                alarm,
-                "      ",
-                if namespace == "AWS/ECS" {
-                    "dimensions"
-                } else {
-                    "metric_dimension"
-                },
-            )?;
-        }
-        // Target tracking accepts a custom period only in the form with metric math.
-        Some(period) => {
-            writeln!(
-                out,
-                "      metrics {{\n        id = \"m1\"\n        metric_stat {{"
-            )?;
-            writeln!(
-                out,
-                "          stat   = {statistic:?}\n          period = {}",
-                period.as_secs()
-            )?;
-            writeln!(out, "          metric {{")?;
-            writeln!(
-                out,
-                "            metric_name = {name:?}\n            namespace   = {namespace:?}"
-            )?;
-            dimensions(out, alarm, "            ", "dimensions")?;
-            writeln!(out, "          }}\n        }}\n      }}")?;
-        }
-    }
-    writeln!(out, "    }}")
-}
-
-/// Returns `app/<balancer>/<id>/targetgroup/<group>/<id>`, from the dimensions of the alarm.
-fn resource_label(alarm: &Alarm) -> Option<String> {
-    let dimension = |wanted: &str| {
-        alarm
-            .dimensions
-            .iter()
-            .find(|(name, _)| name == wanted)
-            .map(|(_, value)| value)
-    };
+    let steps = policy::steps(group, lead.policy, own);
     Some(format!(
-        "{}/{}",
-        dimension("LoadBalancer")?,
-        dimension("TargetGroup")?
+        "# Beside the policy that is there: it answers a breach that is far beyond its target at once.\n{steps}\n{}",
+        spike_alarm(group, lead.alarm, threshold)
     ))
 }
 
-fn dimensions(out: &mut String, alarm: &Alarm, indent: &str, block: &str) -> std::fmt::Result {
-    for (name, value) in &alarm.dimensions {
-        writeln!(
-            out,
-            "{indent}{block} {{\n{indent}  name  = {name:?}\n{indent}  value = {value:?}\n{indent}}}"
-        )?;
-    }
-    Ok(())
-}
-
-fn step(
-    out: &mut String,
-    group: &GroupState,
-    lead: &RanPolicy<'_>,
-    threshold: f64,
-    add: u32,
-) -> std::fmt::Result {
-    let adjustment = format!(
-        "step_adjustment {{\n    metric_interval_lower_bound = 0\n    scaling_adjustment          = {add}\n  }}"
-    );
-    writeln!(
-        out,
-        "# Beside the policy that is there: it answers a breach that is far beyond its target at once."
-    )?;
-    if group.is_service {
-        writeln!(out, "resource \"aws_appautoscaling_policy\" \"spike\" {{")?;
-        writeln!(out, "  name               = \"{}-spike\"", lead.policy.name)?;
-        writeln!(out, "  policy_type        = \"StepScaling\"")?;
-        of_service(out, group)?;
-        writeln!(
-            out,
-            "\n  step_scaling_policy_configuration {{\n    adjustment_type = \"ChangeInCapacity\"\n    {}\n  }}\n}}\n",
-            adjustment.replace('\n', "\n  ")
-        )?;
-    } else {
-        writeln!(out, "resource \"aws_autoscaling_policy\" \"spike\" {{")?;
-        writeln!(
-            out,
-            "  name                   = \"{}-spike\"",
-            lead.policy.name
-        )?;
-        writeln!(out, "  autoscaling_group_name = {:?}", group.name)?;
-        writeln!(out, "  policy_type            = \"StepScaling\"")?;
-        writeln!(out, "  adjustment_type        = \"ChangeInCapacity\"")?;
-        writeln!(out, "\n  {adjustment}\n}}\n")?;
-    }
-    spike_alarm(out, group, lead.alarm, threshold)
-}
-
-/// The alarm of that step policy, which looks at one datapoint only.
-fn spike_alarm(
-    out: &mut String,
-    group: &GroupState,
-    alarm: &Alarm,
-    threshold: f64,
-) -> std::fmt::Result {
+fn spike_alarm(group: &GroupState, alarm: &Alarm, threshold: f64) -> Block {
     let policy = if group.is_service {
         "aws_appautoscaling_policy"
     } else {
         "aws_autoscaling_policy"
     };
-    writeln!(out, "resource \"aws_cloudwatch_metric_alarm\" \"spike\" {{")?;
-    writeln!(
-        out,
-        "  alarm_name          = \"{}-spike\"",
-        group.name.replace('/', "-")
-    )?;
-    writeln!(
-        out,
-        "  namespace           = {:?}",
-        alarm.namespace.as_deref().unwrap_or_default()
-    )?;
-    writeln!(
-        out,
-        "  metric_name         = {:?}",
-        alarm.metric.as_deref().unwrap_or_default()
-    )?;
-    writeln!(
-        out,
-        "  statistic           = {:?}",
-        alarm.statistic.as_deref().unwrap_or("Average")
-    )?;
-    let is_of_aws = alarm
-        .namespace
-        .as_deref()
-        .is_some_and(|namespace| namespace.starts_with("AWS/"));
-    let shortest = if is_of_aws {
+    let name = format!("{}-spike", group.name.replace('/', "-"));
+    let missing = Some(alarm.missing.as_str()).filter(|word| !["", "missing"].contains(word));
+    let block = Block::resource("aws_cloudwatch_metric_alarm", "spike").text("alarm_name", &name);
+    let evaluated = |block: Block| {
+        block
+            .set("evaluation_periods", 1)
+            .text("comparison_operator", "GreaterThanThreshold")
+            .set("threshold", threshold)
+            .text_if("treat_missing_data", missing)
+            .set("alarm_actions", format!("[{policy}.spike.arn]"))
+    };
+    if !alarm.math.is_empty() {
+        return evaluated(block).with_all(alarm.math.iter().map(alarm_query));
+    }
+    let statistic = alarm.statistic.as_deref().unwrap_or("Average");
+    let of_statistic = if metric::STATISTICS.contains(&statistic) {
+        "statistic"
+    } else {
+        "extended_statistic"
+    };
+    let namespace = alarm.namespace.as_deref().unwrap_or_default();
+    let block = block
+        .text("namespace", namespace)
+        .text("metric_name", alarm.metric.as_deref().unwrap_or_default())
+        .text(of_statistic, statistic)
+        .text_if("unit", alarm.unit.as_deref())
+        .set("period", allowed(alarm.period, namespace));
+    evaluated(block).map("dimensions", &alarm.dimensions)
+}
+
+/// Returns one query of an alarm on metric math.
+fn alarm_query(query: &MathQuery) -> Block {
+    let block = Block::nested("metric_query")
+        .text("id", &query.id)
+        .text_if("expression", query.expression.as_deref())
+        .text_if("label", query.label.as_deref())
+        .set_if("return_data", query.returned.then_some(true));
+    let Some(name) = query.metric.as_deref() else {
+        return block.set_if("period", policy::seconds(query.period));
+    };
+    let namespace = query.namespace.as_deref().unwrap_or_default();
+    let period = query.period.unwrap_or(Duration::from_secs(AWS_PERIOD));
+    block.with(
+        Block::nested("metric")
+            .text("metric_name", name)
+            .text("namespace", namespace)
+            .text("stat", query.statistic.as_deref().unwrap_or("Average"))
+            .text_if("unit", query.unit.as_deref())
+            .set("period", allowed(period, namespace))
+            .map("dimensions", &query.dimensions),
+    )
+}
+
+/// Returns the period in seconds, or the shortest one that AWS allows for such a metric.
+fn allowed(period: Duration, namespace: &str) -> u64 {
+    let shortest = if namespace.starts_with("AWS/") {
         AWS_PERIOD
     } else {
         SHORTEST_PERIOD
     };
-    writeln!(
-        out,
-        "  period              = {}",
-        alarm.period.as_secs().max(shortest)
-    )?;
-    writeln!(out, "  evaluation_periods  = 1")?;
-    writeln!(out, "  comparison_operator = \"GreaterThanThreshold\"")?;
-    writeln!(out, "  threshold           = {threshold}")?;
-    writeln!(out, "  alarm_actions       = [{policy}.spike.arn]")?;
-    if !alarm.dimensions.is_empty() {
-        writeln!(out, "  dimensions = {{")?;
-        for (name, value) in &alarm.dimensions {
-            writeln!(out, "    {name} = {value:?}")?;
-        }
-        writeln!(out, "  }}")?;
-    }
-    writeln!(out, "}}")
+    period.as_secs().max(shortest)
 }
+
+#[cfg(test)]
+mod tests;

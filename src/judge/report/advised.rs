@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::advice::{Agreement, Change, Topic};
+use crate::advice::{Agreement, Change, Chosen, Topic};
 use evidence::capacity::{InstanceCapacity, Metric};
 use evidence::load::{Confidence, Elasticity};
 use model::scenario::Limit;
@@ -44,6 +44,10 @@ pub struct ReportedAdvice {
     pub price: Option<ReportedPrice>,
     /// The replayed policies, the policy that ran first.
     pub candidates: Vec<ReportedCandidate>,
+    /// The reason why the recommended candidate is recommended; `null` where there are no candidates,
+    /// and in older reports.
+    #[serde(default)]
+    pub chosen: Option<Chosen>,
     /// The reason why there are no candidates; `null` where there are some.
     pub no_candidates: Option<String>,
     /// The recommended candidate as Terraform; `null` where there is nothing to change.

@@ -13,7 +13,7 @@ use super::{
     ReportedWarning, Row, RunReport, Tally, TargetAuthorization, TaskCost, TaskRow, Timestamp,
     VERSION, words,
 };
-use crate::advice::{Agreement, Change, Topic};
+use crate::advice::{Agreement, Change, Chosen, Topic};
 use crate::verdict::{
     Expectation, Finding, Measured, MetricValue, RunFigures, RunWarning, ScaleOutReason, Scope,
     ThresholdReason, ValidityReason,
@@ -87,6 +87,7 @@ fn example_advice() -> ReportedAdvice {
                 ..candidate("4 scheduled for the spike", scheduled, 0, 0, 2.75)
             },
         ],
+        chosen: Some(Chosen::MissesLeast),
         no_candidates: None,
         snippet: Some("resource \"aws_autoscaling_policy\" \"spikeproof\" {\n  name = \"web-cpu\"\n}\n".to_owned()),
     }

@@ -291,9 +291,14 @@ fn write_advice(out: &mut String, advice: &ReportedAdvice) -> std::fmt::Result {
         .max(28);
     if !advice.candidates.is_empty() {
         let against = "the same load against";
+        if let Some(chosen) = advice.chosen {
+            writeln!(out, "\n  → {}", words::chosen(chosen))?;
+        } else {
+            writeln!(out)?;
+        }
         writeln!(
             out,
-            "\n  {against:<width$}  over limits     lost  most  instance-minutes      money"
+            "  {against:<width$}  over limits     lost  most  instance-minutes      money"
         )?;
     }
     for one in &advice.candidates {

@@ -586,6 +586,63 @@ mod tests {
     }
 
     #[test]
+    fn a_warm_up_longer_than_the_spike_leaves_the_group_where_its_first_decision_took_it() {
+        let with = |warm_up: u64| {
+            let setting = Setting {
+                warm_up: Duration::from_secs(warm_up),
+                ..setting(50.0)
+            };
+            replay(&load(), &SERVICE, &setting)
+        };
+        let (long, short) = (with(60), with(3));
+        // Only the first two are in the metric: at 100 % they ask for four, and for no more, however
+        // long the spike lasts.
+        assert_eq!((long.desired[12], long.desired[13]), (2, 4));
+        assert!(
+            long.desired[13..75].iter().all(|desired| *desired == 4),
+            "{long:?}"
+        );
+        // They warm until second 75, long after the low alarm fired, and nothing leaves before.
+        assert_eq!(*long.desired.last().unwrap(), 2);
+        assert_eq!(short.desired[25], 7);
+        assert!(long.over_limit > short.over_limit * 2, "{long:?} {short:?}");
+    }
+
+    #[test]
+    fn a_step_that_answered_adds_nothing_again_while_its_instances_warm_up() {
+        let step = |lower, upper, change| StepRule {
+            lower: Some(lower),
+            upper,
+            change,
+        };
+        let with = |steps: Vec<StepRule>, warm_up: u64| {
+            let rule = Rule::Step(StepScaling::above(50.0, steps));
+            let alarm = AlarmModel::new(BreachRule::Above, 50.0, 1);
+            let setting = Setting {
+                policies: vec![follows(rule, alarm, None)],
+                warm_up: Duration::from_secs(warm_up),
+                ..setting(50.0)
+            };
+            let load = [vec![100.0; 10], vec![300.0; 5], vec![700.0; 25]].concat();
+            replay(&load, &SERVICE, &setting).desired
+        };
+        let one = || vec![step(0.0, None, 1)];
+        assert_eq!(
+            with(one(), 60)[39],
+            3,
+            "warming instances count as capacity"
+        );
+        assert!(
+            with(one(), 1)[39] > 5,
+            "each answers the breach that is left"
+        );
+        // 300/s are 75 % of two, the lower step; 700/s are 100 %, the higher one: it adds what the
+        // lower one has not.
+        let two = with(vec![step(0.0, Some(40.0), 1), step(40.0, None, 3)], 60);
+        assert_eq!((two[12], two[39]), (3, 5));
+    }
+
+    #[test]
     fn no_load_needs_no_instance_and_none_is_needed_to_serve_none() {
         let idle = Setting {
             bounds: Bounds { min: 0, max: 2 },

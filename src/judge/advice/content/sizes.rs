@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::advice::binding::Binding;
 use crate::advice::candidate::Candidate;
 use crate::advice::others::Standing;
 
@@ -63,6 +64,9 @@ pub struct TargetValue {
     pub full: f64,
     /// The target that is set; `None` where it was not read.
     pub now: Option<PresentTarget>,
+    /// The policy that binds, of several; `None` with one policy, or where none is known to have
+    /// decided.
+    pub binding: Option<Binding>,
 }
 
 /// The target value of the policy that ran.

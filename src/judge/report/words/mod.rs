@@ -14,7 +14,7 @@ mod thresholds;
 mod validity;
 mod warnings;
 
-pub use advice::{advice, agreement, answer, question, what_if};
+pub use advice::{advice, agreement, answer, chosen, question, what_if};
 pub use capacity::{capacity, reason as capacity_reason};
 pub use figures::measured;
 pub use hypotheses::suspect;

@@ -1,6 +1,6 @@
 //! Sentences for the recommended change and its basis.
 
-use crate::advice::{Agreement, Choice, Recommendation, Replay, Rest};
+use crate::advice::{Agreement, Choice, Chosen, Recommendation, Replay, Rest};
 use model::units;
 
 pub(super) fn change(recommendation: &Recommendation) -> String {
@@ -35,6 +35,25 @@ fn choice(choice: &Choice) -> String {
                 candidates(others)
             )
         }
+    }
+}
+
+/// Returns the reason why a candidate is recommended.
+pub fn chosen(chosen: Chosen) -> &'static str {
+    match chosen {
+        Chosen::CheapestThatHolds => "the cheapest that holds the limit",
+        Chosen::CheapestIfAssumed => {
+            "the cheapest that holds the limit, if what it assumes is so: nothing surer helps"
+        }
+        Chosen::MissesLeast => {
+            "nothing holds the limit without an assumption: this misses it least"
+        }
+        Chosen::MissesLeastIfAssumed => {
+            "nothing surer helps: this misses the limit least, if what it assumes is so"
+        }
+        Chosen::CostsLeast => "nothing misses the limit clearly less: this costs least",
+        Chosen::NoneCheaper => "as it is: no other is clearly cheaper or misses less",
+        Chosen::NoneBetter => "as it is: nothing misses the limit clearly less",
     }
 }
 

@@ -6,7 +6,7 @@ mod settings;
 mod sizes;
 mod what_if;
 
-pub use change::agreement;
+pub use change::{agreement, chosen};
 pub use what_if::what_if;
 
 use crate::advice::{self, Assumption, Basis, Content, NoCandidates, Standing, Topic};
@@ -30,6 +30,7 @@ pub fn advice(advice: advice::Advice) -> ReportedAdvice {
         elasticity: advice.elasticity,
         price: advice.price.map(price),
         candidates: advice.candidates.into_iter().map(candidate).collect(),
+        chosen: advice.chosen,
         no_candidates: advice.no_candidates.as_ref().map(no_candidates),
         snippet: advice.snippet,
     }

@@ -1,8 +1,8 @@
 //! Sentences for the answers on sizes: instances, target, minimum, maximum and steps.
 
 use crate::advice::{
-    BeyondMaximum, Carried, MinAndMax, NeededSize, PresentTarget, ROOM, SizeRange, StepSize,
-    TargetCompared, TargetRow, TargetValue,
+    BeyondMaximum, Binding, Carried, MinAndMax, NeededSize, PresentTarget, ROOM, SizeRange,
+    StepSize, TargetCompared, TargetRow, TargetValue,
 };
 use evidence::InstanceCapacity;
 use evidence::load::Elasticity;
@@ -111,13 +111,24 @@ pub(super) fn known(capacity: &InstanceCapacity) -> String {
 
 pub(super) fn target_value(target: &TargetValue) -> String {
     let now = target.now.as_ref().map_or(String::new(), present_target);
+    let binding = target.binding.as_ref().map_or(String::new(), binding);
     format!(
         "At most about {:.0}: an instance at its limit shows {} {:.0}, and {:.0} % of that leaves room for what \
-         comes while new ones start.{now}",
+         comes while new ones start.{now}{binding}",
         target.fitting,
         target.metric,
         target.full,
         ROOM * 100.0
+    )
+}
+
+/// Names the policy that the target is about.
+fn binding(binding: &Binding) -> String {
+    format!(
+        " This is about policy {}, which made the largest decision: from {} to {}.",
+        binding.policy,
+        binding.from,
+        units::count(binding.to, "instance")
     )
 }
 
