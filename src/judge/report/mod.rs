@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use evidence::Timeline;
+use evidence::{OtherLoad, Timeline};
 use model::cost::{PRICES, TaskCost};
 use model::events::Phase as LifePhase;
 use model::limits::TargetAuthorization;
@@ -247,6 +247,10 @@ pub struct ReportedSecond {
     pub ok: u64,
     /// Requests that failed.
     pub errors: u64,
+    /// Requests that others sent, by the load balancer's count of a minute; absent where there were
+    /// hardly any, or where they are not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub others: Option<f64>,
     /// Median latency in microseconds; `null` where nothing was measured.
     #[serde(rename = "p50_us", alias = "p50")]
     pub p50: Option<u64>,
@@ -323,6 +327,7 @@ impl Load {
                     asked: schedule.level_at(middle),
                     ok: merged.tally.ok,
                     errors: merged.tally.errors(),
+                    others: None,
                     p50: micros(merged, 50.0),
                     p95: micros(merged, 95.0),
                     p99: micros(merged, 99.0),
@@ -343,6 +348,15 @@ impl Load {
             reasons: results.reasons(),
             generators,
         }
+    }
+
+    /// Adds the requests of others to the seconds in which they came.
+    #[must_use]
+    pub fn with_others(mut self, others: &OtherLoad) -> Self {
+        for (index, second) in self.seconds.iter_mut().enumerate() {
+            second.others = Some(others.per_second(index)).filter(|others| *others > 0.0);
+        }
+        self
     }
 }
 

@@ -13,7 +13,7 @@ use evidence::moment::MomentKind;
 use evidence::reaction::Reaction;
 use evidence::timeline::{Activity, Timeline};
 use evidence::vocabulary::ActivityStatus;
-use evidence::{Facts, OpenLink};
+use evidence::{Facts, NotCounted, OpenLink, OtherLoad};
 use model::measure::Results;
 use model::outcome::Verdict;
 use model::plan::Schedule;
@@ -26,6 +26,8 @@ pub(super) struct Scaling {
     /// Findings that do not count for the verdict.
     pub not_judged: Vec<Finding>,
     pub reaction: Reaction,
+    /// The load of others; `None` where the load never started.
+    pub others: Option<Result<OtherLoad, NotCounted>>,
 }
 
 pub(super) fn judge(
@@ -85,6 +87,7 @@ pub(super) fn judge(
         judged: findings,
         not_judged,
         reaction: facts.reaction.clone(),
+        others: Some(facts.others.clone()),
     }
 }
 
