@@ -449,6 +449,7 @@ fn check(
         let (verdict, reason) = expected.split_once(": ").unwrap_or((expected, ""));
         let found = scaling
             .iter()
+            .chain(&judged.validity)
             .find(|one| one.asked.starts_with(asked.as_str()));
         if verdict == "not said" {
             checked.verdict(found.is_none(), || format!("{asked} is said:{}", listing()));

@@ -78,6 +78,29 @@ pub struct CapacityReason {
     /// planned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weakness: Option<Weakness>,
+    /// The load of others that the estimate includes; absent where there was none to speak of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub others: Option<OthersIncluded>,
+}
+
+/// The load of others that an estimate includes. It is known by the minute only.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OthersIncluded {
+    /// Requests of others as a share of all, from 0 to 1.
+    pub share: f64,
+    /// Requests of others per second, on average over the load.
+    pub per_second: f64,
+}
+
+impl OthersIncluded {
+    fn of(seconds: &[Second]) -> Option<Self> {
+        let others: f64 = seconds.iter().map(|second| second.others).sum();
+        let all: f64 = seconds.iter().map(|second| second.demand).sum();
+        (others > 0.0).then(|| Self {
+            share: others / all,
+            per_second: others / seconds.len() as f64,
+        })
+    }
 }
 
 /// The gap between the loads that held and missed the limit, and the phases that would narrow it.
@@ -241,7 +264,7 @@ impl Settled {
                 found.queue = found.queue.max(p95);
                 // An instance that works on requests which nobody waits for carries more than this.
                 if !explained.given_up.contains(&at) {
-                    found.answered.push(second.ok as f64 / each);
+                    found.answered.push(second.answered() / each);
                 }
             }
         }
@@ -278,18 +301,20 @@ pub fn estimate(
         .map_or(between.0, |above| f64::midpoint(between.0, above));
     let at_limit = saturated.map_or(middle, |saturated| middle.min(saturated));
     let confidence = confidence(held, missed)?;
+    let others = OthersIncluded::of(seconds);
     Some(InstanceCapacity {
         at_limit,
         between,
         saturated,
         queue: Duration::from_micros(queue),
-        confidence,
+        confidence: others.map_or(confidence, |_| confidence.lower()),
         reason: Some(CapacityReason {
             held_s: held,
             missed_s: missed,
             enough: confidence == Confidence::High,
             gap: None,
             weakness: None,
+            others,
         }),
         because: String::new(),
     })
@@ -416,6 +441,7 @@ mod tests {
     fn second(demand: f64, ok: u64, p95_millis: u64) -> Second {
         Second {
             demand,
+            others: 0.0,
             ok,
             errors: 0,
             constant: 0,
@@ -555,6 +581,34 @@ mod tests {
             (cut.confidence, cut.reason.unwrap().weakness),
             (Confidence::Medium, Some(weakness))
         );
+    }
+
+    #[test]
+    fn an_instance_also_carries_the_load_of_others() {
+        // 60/s of others in each second: an instance answers 100/s in all.
+        let with_others = |ours: f64, ok: u64, p95: u64| Second {
+            others: 60.0,
+            ..second(ours + 60.0, ok, p95)
+        };
+        let mut seconds = vec![with_others(120.0, 120, 20); 10];
+        seconds.extend(vec![with_others(180.0, 150, 900); 10]);
+        let found = estimate(
+            &seconds,
+            &[2; 20],
+            Duration::from_millis(200),
+            &Explained::default(),
+        )
+        .unwrap();
+        assert_eq!(
+            (found.between, found.saturated, found.at_limit),
+            ((90.0, Some(120.0)), Some(100.0), 100.0)
+        );
+        let others = found.reason.unwrap().others.unwrap();
+        assert_eq!(
+            ((others.share * 1e3).round(), others.per_second),
+            (286.0, 60.0)
+        );
+        assert_eq!(found.confidence, Confidence::Medium, "by the minute only");
     }
 
     #[test]

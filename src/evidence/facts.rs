@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::capacity::{self, InstanceCapacity};
 use super::hypotheses::{self, Baseline, Explained, Hypothesis, Observed, Suspect};
 use super::load::{self, Second};
+use super::others::{self, NotCounted, OtherLoad};
 use super::overload::Overload;
 use super::reaction::{self, Reaction, Times};
 use super::timeline::{Activity, Alarm, Policy, Timeline};
@@ -33,8 +34,10 @@ pub struct Facts<'a> {
     pub reaction: Reaction,
     /// The limit of p95 in the spikes; `None` where the scenario sets none.
     pub limit: Option<Duration>,
-    /// The load by second; empty where Spikeproof does not send it.
+    /// The load by second, with that of others; empty where Spikeproof does not send it.
     pub load: Vec<Second>,
+    /// The load of others, by the load balancer's count.
+    pub others: Result<OtherLoad, NotCounted>,
     /// Instances that take requests, by second of the load.
     pub serving: Vec<u32>,
     /// Instances that cost money, by second: all that exist, also those that start or leave.
@@ -100,7 +103,11 @@ impl<'a> Facts<'a> {
     ) -> Self {
         let reaction = reaction::react(scenario, results, timeline, &times, limit);
         let baseline = Baseline::of(results, &times);
-        let load = load::by_second(scenario, schedule, results, &baseline);
+        let mut load = load::by_second(scenario, schedule, results, &baseline);
+        let others = others::compare(&others::sent(results), timeline, times.started);
+        if let Ok(others) = &others {
+            others.add_to(&mut load);
+        }
         // A watch has no results: its seconds are those of the watch.
         let seconds = match limit {
             Some(_) => load.len(),
@@ -137,6 +144,7 @@ impl<'a> Facts<'a> {
             times,
             reaction,
             load,
+            others,
             serving,
             baseline,
             hypotheses,

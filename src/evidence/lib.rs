@@ -36,6 +36,7 @@ pub mod instances; // the life of each instance that came or went
 pub mod load; // the load second by second, and the fit of the group's size
 pub mod moment; // the moments of a reaction, each with time and origin
 pub mod open_link; // links of a reaction that were not seen
+pub mod others; // the load that others sent, by the load balancer's count
 pub mod overload; // seconds in which the instances had more load than they carry
 pub mod price; // the price of an instance-hour, and its source
 pub mod reaction; // how the group reacted to each spike
@@ -53,6 +54,7 @@ pub use instances::{LaunchReason, Launched, Left, Sighting, Why};
 pub use load::{Confidence, Elasticity, Second};
 pub use moment::{Moment, MomentKind};
 pub use open_link::OpenLink;
+pub use others::{NotCounted, OtherLoad, OtherShare};
 pub use reaction::{Reaction, Resized};
 pub use spikes::Spike;
 pub use timeline::Timeline;

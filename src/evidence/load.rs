@@ -25,9 +25,11 @@ pub fn least_sent(is_open: bool) -> f64 {
 /// One second of the load, as asked and as answered.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Second {
-    /// Requests that the scenario asked of the target; in the closed model, requests that were
-    /// sent.
+    /// Requests that were asked of the target: those of the scenario (in the closed model, those
+    /// that were sent) and those of others.
     pub demand: f64,
+    /// The part of `demand` that others sent, by the load balancer's count.
+    pub others: f64,
     /// Requests of this second that were answered as expected.
     pub ok: u64,
     /// Requests of this second that failed, without `constant`.
@@ -36,6 +38,16 @@ pub struct Second {
     pub constant: u64,
     /// 95th percentile of the latency from the intended start, in microseconds.
     pub p95: Option<u64>,
+}
+
+impl Second {
+    /// Returns the requests of all that were answered as expected, if those of others were answered
+    /// like ours.
+    pub fn answered(&self) -> f64 {
+        let ours = self.demand - self.others;
+        let all = if ours > 0.0 { self.demand / ours } else { 1.0 };
+        self.ok as f64 * all
+    }
 }
 
 /// Returns the requests asked of the target in each second. In the open model the load does not
@@ -82,6 +94,7 @@ pub fn by_second(
             let constant = baseline.errors(second).min(merged.tally.errors());
             Second {
                 demand,
+                others: 0.0,
                 ok: merged.tally.ok,
                 errors: merged.tally.errors() - constant,
                 constant,

@@ -12,7 +12,8 @@ use jiff::Timestamp;
 
 use super::Facts;
 use super::timeline::{
-    Activity, Alarm, AlarmChange, Datapoint, GroupState, Instance, Observation, Observed, Timeline,
+    Activity, Alarm, AlarmChange, Datapoint, GroupState, Instance, MetricSeries, Observation,
+    Observed, Timeline, series,
 };
 use model::measure::{Cell, InstanceCell, Interval, Key, LatencyHistogram, Results, Tally};
 use model::plan::Schedule;
@@ -151,6 +152,23 @@ pub fn whole_story() -> Vec<Observation> {
         activity(46, "Terminating EC2 instance: i-1", 2, 1),
         group(47, 1, &["i-2"]),
     ]
+}
+
+/// Observes the load balancer's count of requests in whole minutes, each by its first second, as
+/// read at a second.
+pub fn counted(read: u32, minutes: &[(u32, f64)]) -> Observation {
+    let points = minutes.iter().map(|(second, value)| Datapoint {
+        at: at(*second),
+        value: *value,
+    });
+    let series = MetricSeries {
+        name: series::REQUESTS.to_owned(),
+        unit: "per minute".to_owned(),
+        period: Duration::from_mins(1),
+        points: points.collect(),
+        alarms: Vec::new(),
+    };
+    Observation::new(at(read), Observed::Metric(series))
 }
 
 /// Answers in one second: name of the instance (empty for the load balancer), good answers, 5xx

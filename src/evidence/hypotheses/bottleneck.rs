@@ -115,7 +115,7 @@ fn gain(
     early: &[usize],
     late: &[usize],
 ) -> Option<(Vec<Clue>, Standing)> {
-    let ok = |seconds: &[usize]| mean(seconds.iter().map(|at| seen.of.load[*at].ok as f64));
+    let ok = |seconds: &[usize]| mean(seconds.iter().map(|at| seen.of.load[*at].answered()));
     let asked = mean(late.iter().map(|at| seen.of.load[*at].demand));
     let (before, later) = (ok(early), ok(late));
     if before <= 0.0 {

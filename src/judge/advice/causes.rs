@@ -287,6 +287,7 @@ mod tests {
     fn second(demand: f64, errors: u64, p95: u64) -> Second {
         Second {
             demand,
+            others: 0.0,
             ok: demand as u64 - errors,
             errors,
             constant: 0,

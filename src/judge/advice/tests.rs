@@ -161,6 +161,7 @@ fn seen_of(kind: &str, max: u32, load: Vec<f64>) -> (Timeline, Vec<Second>) {
         };
         seconds.push(Second {
             demand: *demand,
+            others: 0.0,
             ok: ok as u64,
             errors: (demand - ok) as u64,
             constant: 0,

@@ -59,12 +59,16 @@ fn seconds(load: &Load) -> Vec<Second> {
     demand(load.is_open(), &asked, &sent)
         .into_iter()
         .zip(&load.seconds)
-        .map(|(demand, second)| Second {
-            demand,
-            ok: second.ok,
-            errors: second.errors.saturating_sub(second.constant_errors),
-            constant: second.constant_errors,
-            p95: second.p95,
+        .map(|(demand, second)| {
+            let others = second.others.unwrap_or_default();
+            Second {
+                demand: demand + others,
+                others,
+                ok: second.ok,
+                errors: second.errors.saturating_sub(second.constant_errors),
+                constant: second.constant_errors,
+                p95: second.p95,
+            }
         })
         .collect()
 }

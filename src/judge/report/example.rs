@@ -56,6 +56,7 @@ fn example_advice() -> ReportedAdvice {
         enough: true,
         gap: None,
         weakness: None,
+        others: None,
     };
     ReportedAdvice {
         limit: Limit { p95: Duration::from_millis(500), asked: true },
@@ -326,6 +327,7 @@ pub fn report() -> RunReport {
                             120
                         },
                         errors: if slow { 8 } else { 0 },
+                        others: None,
                         p50: Some(if slow { 400_000 } else { 21_000 }),
                         p95: Some(if slow { 900_000 } else { 35_000 }),
                         p99: Some(if slow { 1_200_000 } else { 40_000 }),

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use evidence::reaction::Times;
-use evidence::{Baseline, Timeline};
+use evidence::{Baseline, OtherLoad, Timeline};
 use model::cost::{PRICES, TaskCost};
 use model::events::Phase as LifePhase;
 use model::limits::TargetAuthorization;
@@ -251,6 +251,10 @@ pub struct ReportedSecond {
     /// Those that fail whatever the load.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub constant_errors: u64,
+    /// Requests that others sent, by the load balancer's count of a minute; absent where there were
+    /// hardly any, or where they are not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub others: Option<f64>,
     /// Median latency in microseconds; `null` where nothing was measured.
     #[serde(rename = "p50_us", alias = "p50")]
     pub p50: Option<u64>,
@@ -339,6 +343,7 @@ impl Load {
                     ok: merged.tally.ok,
                     errors: merged.tally.errors(),
                     constant_errors: baseline.errors(second).min(merged.tally.errors()),
+                    others: None,
                     p50: micros(merged, 50.0),
                     p95: micros(merged, 95.0),
                     p99: micros(merged, 99.0),
@@ -359,6 +364,15 @@ impl Load {
             reasons: results.reasons(),
             generators,
         }
+    }
+
+    /// Adds the requests of others to the seconds in which they came.
+    #[must_use]
+    pub fn with_others(mut self, others: &OtherLoad) -> Self {
+        for (index, second) in self.seconds.iter_mut().enumerate() {
+            second.others = Some(others.per_second(index)).filter(|others| *others > 0.0);
+        }
+        self
     }
 }
 

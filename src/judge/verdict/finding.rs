@@ -143,6 +143,8 @@ pub enum Expectation {
     GroupWatched,
     /// The generators sent the load that was asked for.
     LoadSent,
+    /// Nearly all requests that the group's load balancer counted were sent by this run.
+    LoadOurs,
     /// No generator was saturated.
     GeneratorNotTheLimit,
     /// The load ran to the end of its plan.
@@ -368,6 +370,26 @@ pub enum RunFigures {
         count: u64,
         /// All requests.
         requests: u64,
+    },
+    /// Requests of this run, beside those of others.
+    OtherLoad {
+        /// Requests of this run in the seconds that were compared.
+        ours: u64,
+        /// All requests in these seconds.
+        all: u64,
+        /// Requests of others as a share of all, from 0 to 1.
+        others_share: f64,
+        /// The same in the minute in which others sent most, beside the highest minute of this run.
+        burst_share: f64,
+        /// Seconds of the load that were compared; 0 where others were only seen around it.
+        compared_s: usize,
+        /// Seconds of the load.
+        load_s: usize,
+        /// Requests of others per second in the whole minutes before the load; `null` if there is
+        /// none.
+        before_per_second: Option<f64>,
+        /// The same after the load.
+        after_per_second: Option<f64>,
     },
     /// How long the group was out of sight.
     OutOfSight {

@@ -3,7 +3,7 @@
 //! Three answers, never two: passed, failed, or inconclusive with the reason. No data is never
 //! "passed", and a generator at its own limit is never the target's fault.
 
-use evidence::{Hypothesis, Reaction, Timeline};
+use evidence::{Hypothesis, OtherLoad, Reaction, Timeline};
 use model::measure::Results;
 use model::plan::Schedule;
 use model::scenario::Scenario;
@@ -72,6 +72,16 @@ pub struct Findings {
     pub reaction: Option<Reaction>,
     /// The group or service that the scenario names, if it was not watched.
     pub not_watched: Option<String>,
+    /// The load of others beside ours; `None` where it could not be counted.
+    pub others: Option<OtherLoad>,
+}
+
+impl Findings {
+    /// Returns what a reader must know of the run although its judgements hold.
+    pub fn warnings(&self) -> Vec<Warning> {
+        let doubts = self.validity.iter().filter_map(validity::warning);
+        doubts.map(Warning::from).collect()
+    }
 }
 
 /// Judges a run. `timeline` is there when a group was watched.
@@ -82,24 +92,30 @@ pub fn judge(
     circumstances: &Circumstances,
 ) -> Findings {
     let schedule = Schedule::new(scenario);
-    let validity = validity::judge(scenario, results, timeline, circumstances);
+    let mut validity = validity::judge(scenario, results, timeline, circumstances);
     let thresholds = thresholds::judge(scenario, results, &schedule);
-    let found = Findings {
+    let Some(timeline) = timeline else {
+        return Findings {
+            validity,
+            thresholds,
+            not_watched: circumstances.not_watched.clone(),
+            ..Findings::default()
+        };
+    };
+    let mut group = scaling::judge(scenario, &schedule, results, timeline, circumstances);
+    match validity::ours(group.others.as_ref(), circumstances) {
+        Some(finding) if validity::is_unknown(&finding) => group.not_judged.push(finding),
+        finding => validity.extend(finding),
+    }
+    Findings {
         validity,
         thresholds,
-        not_watched: circumstances.not_watched.clone(),
-        ..Findings::default()
-    };
-    let Some(timeline) = timeline else {
-        return found;
-    };
-    let group = scaling::judge(scenario, &schedule, results, timeline, circumstances);
-    Findings {
         scaling: group.judged,
         not_judged: group.not_judged,
         hypotheses: group.hypotheses,
         reaction: Some(group.reaction),
-        ..found
+        not_watched: circumstances.not_watched.clone(),
+        others: group.others.and_then(Result::ok),
     }
 }
 

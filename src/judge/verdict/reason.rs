@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::finding::OtherCause;
 use super::thresholds::Abort;
-use evidence::Suspect;
 use evidence::capacity::CapacityReason;
+use evidence::{NotCounted, Suspect};
 use model::limits::ReachedLimit;
 use model::measure::Stretch;
 use model::scenario::{ThresholdMetric, ThresholdOperator};
@@ -284,6 +284,25 @@ pub enum ValidityReason {
     NothingReported,
     /// Every interval of every task arrived.
     EverythingArrived,
+    /// Nearly all load was sent by this run.
+    NearlyAllOurs,
+    /// Others sent a part of the load, too little to change verdicts and advice.
+    SomeOthers {
+        /// The share of others up to which verdicts and advice hold, from 0 to 1.
+        bound_share: f64,
+    },
+    /// Others sent so much of the load that verdicts and advice may be wrong.
+    TooManyOthers {
+        /// The share of others up to which verdicts and advice hold, from 0 to 1.
+        bound_share: f64,
+    },
+    /// The load of others is not known.
+    OthersNotCounted {
+        /// Why it could not be counted.
+        why: NotCounted,
+    },
+    /// The load of others is not known, because a part of our own results is missing.
+    OthersBesideMissing,
     /// Some intervals, ends or tasks are missing.
     Missing {
         /// The missing parts.

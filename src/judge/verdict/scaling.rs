@@ -13,7 +13,7 @@ use evidence::moment::MomentKind;
 use evidence::reaction::Reaction;
 use evidence::timeline::{Activity, Timeline};
 use evidence::vocabulary::ActivityStatus;
-use evidence::{Clue, Facts, Hypothesis, OpenLink, Suspect};
+use evidence::{Clue, Facts, Hypothesis, NotCounted, OpenLink, OtherLoad, Suspect};
 use model::measure::Results;
 use model::outcome::Verdict;
 use model::plan::Schedule;
@@ -27,6 +27,8 @@ pub(super) struct Scaling {
     pub not_judged: Vec<Finding>,
     pub hypotheses: Vec<Hypothesis>,
     pub reaction: Reaction,
+    /// The load of others; `None` where the load never started.
+    pub others: Option<Result<OtherLoad, NotCounted>>,
 }
 
 pub(super) fn judge(
@@ -87,6 +89,7 @@ pub(super) fn judge(
         not_judged,
         hypotheses: facts.hypotheses.clone(),
         reaction: facts.reaction.clone(),
+        others: Some(facts.others.clone()),
     }
 }
 

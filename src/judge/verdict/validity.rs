@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Circumstances, Expectation, Finding, Measured, RunFigures, ValidityReason};
-use evidence::Timeline;
+use super::{
+    Circumstances, Expectation, Finding, Measured, Reason, RunFigures, RunWarning, ValidityReason,
+};
 use evidence::load::least_sent;
+use evidence::others::TOO_MANY;
+use evidence::{NotCounted, OtherLoad, OtherShare, Timeline};
 use model::measure::{Results, Saturation, Select, stretches};
 use model::outcome::Verdict;
 use model::scenario::{Model, Scenario};
@@ -206,6 +209,78 @@ fn all_there(results: &Results, circumstances: &Circumstances) -> Finding {
     Finding::of_run(Expectation::AllResultsArrived, verdict, measured, reason)
 }
 
+/// Judges whether the load was ours, by the load balancer's count; `None` where there was no load.
+pub(super) fn ours(
+    others: Option<&Result<OtherLoad, NotCounted>>,
+    circumstances: &Circumstances,
+) -> Option<Finding> {
+    const EXPECTATION: Expectation = Expectation::LoadOurs;
+    let unknown = |reason| Some(unclear(EXPECTATION, Measured::Nothing, reason));
+    let found = match others? {
+        // Requests that were sent and not reported would count as those of others.
+        Ok(_) if !circumstances.missing.is_empty() => {
+            return unknown(ValidityReason::OthersBesideMissing);
+        }
+        Err(NotCounted::NothingSent) => return None,
+        Err(why) => return unknown(ValidityReason::OthersNotCounted { why: *why }),
+        Ok(found) => found,
+    };
+    let measured = RunFigures::OtherLoad {
+        ours: found.ours,
+        all: found.ours + found.others.round() as u64,
+        others_share: found.others_share(),
+        burst_share: found.burst_share,
+        compared_s: found.compared_s,
+        load_s: found.load_s,
+        before_per_second: found.before,
+        after_per_second: found.after,
+    };
+    let bound_share = TOO_MANY;
+    let (verdict, reason) = match found.share() {
+        OtherShare::NearlyNone => (Verdict::Passed, ValidityReason::NearlyAllOurs),
+        OtherShare::Some => (Verdict::Passed, ValidityReason::SomeOthers { bound_share }),
+        OtherShare::TooMany => (
+            Verdict::Inconclusive,
+            ValidityReason::TooManyOthers { bound_share },
+        ),
+    };
+    Some(Finding::of_run(EXPECTATION, verdict, measured, reason))
+}
+
+/// True for a finding that nobody asked for and that could not be judged.
+pub(super) fn is_unknown(finding: &Finding) -> bool {
+    matches!(
+        finding.reason,
+        Reason::Validity(
+            ValidityReason::OthersNotCounted { .. } | ValidityReason::OthersBesideMissing
+        )
+    )
+}
+
+/// Returns the doubt that a finding leaves although it passes.
+pub(super) fn warning(finding: &Finding) -> Option<RunWarning> {
+    let Reason::Validity(ValidityReason::SomeOthers { bound_share }) = finding.reason else {
+        return None;
+    };
+    let Measured::Run(RunFigures::OtherLoad {
+        ours,
+        all,
+        others_share,
+        burst_share,
+        ..
+    }) = finding.measured
+    else {
+        return None;
+    };
+    Some(RunWarning::OtherLoad {
+        ours,
+        all,
+        others_share,
+        burst_share,
+        bound_share,
+    })
+}
+
 /// Gaps in the watch are not filled in: with more than [`BLIND_SHARE`] of gaps the reaction is
 /// unknown.
 fn not_blind(timeline: &Timeline) -> Finding {
@@ -231,7 +306,9 @@ fn not_blind(timeline: &Timeline) -> Finding {
 mod tests {
     use super::*;
     use crate::report::words;
-    use evidence::testing::scenario;
+    use crate::verdict::MissingPart;
+    use evidence::others::compare;
+    use evidence::testing::{at, counted, group, scenario};
     use model::measure::Interval;
 
     fn results(seconds: Vec<(u32, Saturation)>) -> Results {
@@ -314,6 +391,82 @@ mod tests {
         assert_eq!(
             not_saturated(&Results::default(), started).verdict,
             Verdict::Inconclusive
+        );
+    }
+
+    /// Judges 200 requests per second for five minutes beside others, by the count of each minute.
+    fn beside(others: f64, circumstances: &Circumstances) -> Finding {
+        let minutes: Vec<(u32, f64)> = (0..5).map(|one| (one * 60, 12_000.0 + others)).collect();
+        let observations = vec![group(0, 1, &["i-1"]), counted(600, &minutes)];
+        let found = compare(&[200; 300], &Timeline { observations }, at(0));
+        ours(Some(&found), circumstances).unwrap()
+    }
+
+    #[test]
+    fn the_load_was_ours_as_far_as_the_balancer_counted_no_others() {
+        let all_there = Circumstances::default();
+        for (others, verdict, measured, because) in [
+            (
+                600.0,
+                Verdict::Passed,
+                "60000 of 63000 requests in 300 of 300 seconds",
+                "the load balancer counted hardly any other request",
+            ),
+            (
+                1_200.0,
+                Verdict::Passed,
+                "60000 of 66000 requests in 300 of 300 seconds",
+                "the load balancer counted others: up to 10% verdicts and advice hold",
+            ),
+            (
+                1_500.0,
+                Verdict::Inconclusive,
+                "60000 of 67500 requests in 300 of 300 seconds",
+                "the load balancer counted others, over 10%: what the group did need not be its answer to this load; run it \
+                 again while nobody else uses the group",
+            ),
+        ] {
+            let judged = words::judgement(beside(others, &all_there));
+            assert_eq!(judged.asked, "the load was ours");
+            assert_eq!(
+                (judged.verdict, &*judged.measured, &*judged.because),
+                (verdict, measured, because)
+            );
+        }
+    }
+
+    #[test]
+    fn others_who_change_nothing_are_a_warning() {
+        let all_there = Circumstances::default();
+        let said = |others| {
+            let found = warning(&beside(others, &all_there))?;
+            Some(words::warning(&found.into()))
+        };
+        assert_eq!(said(600.0), None);
+        assert_eq!(
+            said(1_200.0).as_deref(),
+            Some(
+                "60000 of 66000 requests were this run's, others sent 9.1%; up to 10% verdicts and advice hold"
+            )
+        );
+        assert_eq!(said(1_500.0), None, "the finding says it");
+    }
+
+    #[test]
+    fn what_was_not_counted_is_not_judged() {
+        let missing = Circumstances {
+            missing: vec![MissingPart::End { task: 0, why: None }],
+            ..Circumstances::default()
+        };
+        assert!(is_unknown(&beside(6_000.0, &missing)));
+        assert!(!is_unknown(&beside(6_000.0, &Circumstances::default())));
+        let of = |found| ours(Some(&found), &Circumstances::default());
+        assert_eq!(of(Err(NotCounted::NothingSent)), None);
+        let unknown = of(Err(NotCounted::NoCount)).unwrap();
+        assert!(is_unknown(&unknown));
+        assert_eq!(
+            words::judgement(unknown).because,
+            "not known whether others sent load: no load balancer counts the requests of this group"
         );
     }
 

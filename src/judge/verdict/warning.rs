@@ -174,6 +174,26 @@ pub enum RunWarning {
         /// The unknown words of AWS, each once.
         texts: Vec<String>,
     },
+    /// Others sent a part of the load.
+    OtherLoad {
+        /// Requests of this run in the seconds that were compared.
+        ours: u64,
+        /// All requests in these seconds.
+        all: u64,
+        /// Requests of others as a share of all, from 0 to 1.
+        others_share: f64,
+        /// The same in the minute in which others sent most, beside the highest minute of this run.
+        burst_share: f64,
+        /// The share up to which verdicts and advice hold, from 0 to 1.
+        bound_share: f64,
+    },
+    /// Another run tests the same group at the same time.
+    AnotherRun {
+        /// The group or service, as the scenario names it.
+        subject: String,
+        /// The id of the other run.
+        run: String,
+    },
     /// A metric's last datapoints never came.
     DatapointsMissing(LateMetric),
     /// The wait for the group's first size ended early.

@@ -26,13 +26,14 @@ pub(super) async fn judge(plan: &RunPlan, collected: Collected) -> Result<Judged
         circumstances,
         mut warnings,
     } = collected;
-    let judged = words::judged(verdict::judge(
-        &plan.scenario,
-        &results,
-        timeline.as_ref(),
-        &circumstances,
-    ));
+    let found = verdict::judge(&plan.scenario, &results, timeline.as_ref(), &circumstances);
     let load = (!results.is_empty()).then(|| Load::new(&plan.scenario, &results));
+    let load = match &found.others {
+        Some(others) => load.map(|load| load.with_others(others)),
+        None => load,
+    };
+    warnings.extend(found.warnings());
+    let judged = words::judged(found);
     let capacity = match (&timeline, circumstances.started) {
         (Some(timeline), Some(started)) => capacity(timeline, started),
         _ => Vec::new(),

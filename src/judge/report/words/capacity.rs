@@ -1,7 +1,7 @@
 //! Sentences for the basis of the estimate of an instance's capacity.
 
 use evidence::InstanceCapacity;
-use evidence::capacity::{CapacityGap, CapacityReason, Weakness};
+use evidence::capacity::{CapacityGap, CapacityReason, OthersIncluded, Weakness};
 use model::units;
 
 /// Returns the basis in words; for an earlier report its own sentence.
@@ -35,6 +35,12 @@ pub fn reason(reason: &CapacityReason) -> String {
     }
     if let Some(found) = &reason.weakness {
         text += &format!("; {}", weakness(found));
+    }
+    if let Some(OthersIncluded { share, per_second }) = reason.others {
+        text += &format!(
+            "; others sent {:.0} % of the load ({per_second:.1}/s), known by the minute only",
+            share * 100.0
+        );
     }
     text
 }
@@ -84,12 +90,16 @@ mod tests {
                 instances: 2,
             }),
             weakness: Some(Weakness::NotSent { share: 0.8 }),
+            others: Some(OthersIncluded {
+                share: 0.12,
+                per_second: 18.04,
+            }),
         });
         assert_eq!(
             said,
             "10 seconds held the limit, 10 missed it; what held and what is too much are 3.3 times apart: a run with a step \
              between would tell, such as phases of 81/s, 110/s and 148/s (41, 55 and 74 for each of 2 instances); only 80 % of \
-             what was asked was sent"
+             what was asked was sent; others sent 12 % of the load (18.0/s), known by the minute only"
         );
     }
 }

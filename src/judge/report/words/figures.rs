@@ -9,6 +9,17 @@ pub(super) fn percent(share: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
+/// Describes the load of others, for example `others sent 7.4% (up to 9.1% in a minute)`. A minute is
+/// named where its share is the greater one.
+pub(super) fn sent_by_others(share: f64, burst_share: f64) -> String {
+    let burst = if burst_share > share {
+        format!(" (up to {:.1}% in a minute)", burst_share * 100.0)
+    } else {
+        String::new()
+    };
+    format!("others sent {:.1}%{burst}", share * 100.0)
+}
+
 pub(super) fn latency(micros: f64) -> String {
     units::duration(std::time::Duration::from_micros(micros as u64))
 }
@@ -146,6 +157,19 @@ fn run(figures: &RunFigures) -> String {
             format!("{complete} of {tasks} tasks complete")
         }
         RunFigures::Requests { count, requests } => format!("{count} of {requests} requests"),
+        RunFigures::OtherLoad {
+            ours,
+            all,
+            compared_s,
+            load_s,
+            ..
+        } => {
+            let requests = format!("{ours} of {all} requests");
+            match compared_s {
+                0 => requests,
+                compared_s => format!("{requests} in {compared_s} of {load_s} seconds"),
+            }
+        }
         RunFigures::OutOfSight {
             unseen_s,
             watched_s,

@@ -38,6 +38,7 @@ pub fn judged(findings: Findings) -> Judged {
         hypotheses,
         reaction,
         not_watched,
+        others: _,
     } = findings;
     let [validity, thresholds, scaling, not_judged] = [validity, thresholds, scaling, not_judged]
         .map(|all| all.into_iter().map(judgement).collect::<Vec<Judgement>>());
@@ -199,6 +200,7 @@ pub fn asked(expectation: &Expectation) -> String {
         Expectation::OneClock => "one clock",
         Expectation::GroupWatched => "the group was watched",
         Expectation::LoadSent => "what was asked was sent",
+        Expectation::LoadOurs => "the load was ours",
         Expectation::GeneratorNotTheLimit => "the generator was not the limit",
         Expectation::PlanCarriedOut => "the plan was carried out",
         Expectation::AllResultsArrived => "all results arrived",

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::figures::measured;
+use super::figures::{measured, percent};
 use crate::verdict::{EndedEarly, MissingPart, OtherCause, ValidityReason};
+use evidence::NotCounted;
 use model::limits::ReachedLimit;
 use model::measure::{Bound, Stretch};
 use model::units;
@@ -58,6 +59,24 @@ pub(super) fn validity(reason: &ValidityReason) -> String {
             let parts: Vec<String> = parts.iter().map(missing_part).collect();
             return format!("missing: {}", parts.join(", "));
         }
+        ValidityReason::SomeOthers { bound_share } => {
+            return format!(
+                "the load balancer counted others: up to {}% verdicts and advice hold",
+                percent(*bound_share)
+            );
+        }
+        ValidityReason::TooManyOthers { bound_share } => {
+            return format!(
+                "the load balancer counted others, over {}%: what the group did need not be its answer to this load; run it \
+                 again while nobody else uses the group",
+                percent(*bound_share)
+            );
+        }
+        ValidityReason::OthersNotCounted { why } => return not_counted(why),
+        ValidityReason::OthersBesideMissing => {
+            "not known whether others sent load: a part of this run's own results is missing"
+        }
+        ValidityReason::NearlyAllOurs => "the load balancer counted hardly any other request",
         ValidityReason::ClocksDiffer => {
             "moments of the load and of the group are as far apart as the clocks: set this machine's by NTP"
         }
@@ -77,6 +96,24 @@ pub(super) fn validity(reason: &ValidityReason) -> String {
         ValidityReason::EverythingArrived => "every interval of every task is here",
     };
     fixed.to_owned()
+}
+
+fn not_counted(why: &NotCounted) -> String {
+    let why = match why {
+        NotCounted::NothingSent => "nothing was sent".to_owned(),
+        NotCounted::NoCount => "no load balancer counts the requests of this group".to_owned(),
+        NotCounted::TooShort { compared_s, load_s } => format!(
+            "{compared_s} of {load_s} seconds lie in minutes whose count is complete; a load of over two minutes would tell"
+        ),
+        NotCounted::FewerCounted { counted, sent } => format!(
+            "the load balancer counted {counted} of {sent} requests that were sent: its count is late, or a part went elsewhere"
+        ),
+        NotCounted::OnlyAtItsEnds { others } => format!(
+            "{others} other requests came in the minutes in which the load began and ended, perhaps not during it; a load of \
+             over two minutes would tell"
+        ),
+    };
+    format!("not known whether others sent load: {why}")
 }
 
 fn other_causes(causes: &[OtherCause]) -> String {

@@ -1,5 +1,6 @@
 //! Sentences for the warnings.
 
+use super::figures::{percent, sent_by_others};
 use super::validity::ended_early;
 use crate::report::ReportedWarning;
 use crate::verdict::{AlarmWindow, RunWarning, SuspendedProcess, Warning};
@@ -113,6 +114,20 @@ fn of_run(warning: &RunWarning) -> String {
             "{} of AWS not understood, and left out of every judgement: `{}`",
             units::count(texts.len() as u64, "text"),
             texts.join("`, `")
+        ),
+        RunWarning::OtherLoad {
+            ours,
+            all,
+            others_share,
+            burst_share,
+            bound_share,
+        } => format!(
+            "{ours} of {all} requests were this run's, {}; up to {}% verdicts and advice hold",
+            sent_by_others(*others_share, *burst_share),
+            percent(*bound_share)
+        ),
+        RunWarning::AnotherRun { subject, run } => format!(
+            "the run {run} tests {subject} at the same time: each falsifies the figures of the other"
         ),
         RunWarning::DatapointsMissing(late) => late_metric(late),
         RunWarning::OlderReport => String::new(),
