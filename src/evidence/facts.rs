@@ -91,14 +91,14 @@ impl<'a> Facts<'a> {
         times: Times,
         limit: Option<Limit>,
     ) -> Self {
-        let reaction = reaction::react(scenario, results, timeline, &times, limit);
-        let load = load::by_second(scenario, schedule, results);
         // A watch has no results: its seconds are those of the watch.
         let seconds = match limit {
-            Some(_) => load.len(),
+            Some(_) => results.last_second().map_or(0, |last| last as usize + 1),
             None => instances::between(times.started, times.ended).as_secs() as usize,
         };
         let serving = instances::serving(timeline, times.started, seconds);
+        let load = load::by_second(scenario, schedule, results, &serving);
+        let reaction = reaction::react(scenario, results, timeline, &times, &load, limit);
         let capacity = capacity::estimate(&load, &serving, Limit::of(scenario).p95);
         Self {
             overload: Overload::new(&load, &serving, capacity.as_ref()),

@@ -260,6 +260,7 @@ mod tests {
             ok: demand as u64 - errors,
             errors,
             p95: Some(p95 * 1_000),
+            pooled: false,
         }
     }
 

@@ -164,6 +164,7 @@ fn seen_of(kind: &str, max: u32, load: Vec<f64>) -> (Timeline, Vec<Second>) {
             ok: ok as u64,
             errors: (demand - ok) as u64,
             p95: Some(p95),
+            pooled: false,
         });
         points.push(Datapoint {
             at: at(second),

@@ -32,7 +32,8 @@ pub(super) async fn judge(plan: &RunPlan, collected: Collected) -> Result<Judged
         timeline.as_ref(),
         &circumstances,
     ));
-    let load = (!results.is_empty()).then(|| Load::new(&plan.scenario, &results));
+    let group = timeline.as_ref().zip(circumstances.started);
+    let load = (!results.is_empty()).then(|| Load::new(&plan.scenario, &results, group));
     let capacity = match (&timeline, circumstances.started) {
         (Some(timeline), Some(started)) => capacity(timeline, started),
         _ => Vec::new(),
