@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::hypotheses::Explained;
-use super::load::{Confidence, ERRORS, LEAST_REQUESTS, Second};
+use super::load::{Confidence, ERRORS, LEAST_REQUESTS, SETTLING, Second};
 use crate::moment::known;
 use crate::timeline::{Alarm, MetricSeries};
 use model::units::{Seconds, seconds};
@@ -64,10 +64,13 @@ pub struct InstanceCapacity {
 /// Basis of the estimate, and the run that would make it surer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CapacityReason {
-    /// Seconds that held the limit.
+    /// Seconds that held the limit; with `pooled_s` the number of pools.
     pub held_s: usize,
-    /// Seconds that missed the limit.
+    /// Seconds that missed the limit; with `pooled_s` the number of pools.
     pub missed_s: usize,
+    /// Seconds of the longest pool; absent where each second had enough requests for p95.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pooled_s: Option<usize>,
     /// True if enough seconds held the limit and enough missed it.
     pub enough: bool,
     /// The gap between the loads that held and missed the limit; absent where it is narrow, or
@@ -209,7 +212,8 @@ pub struct Metric {
     pub datapoints: usize,
 }
 
-/// The settled seconds of a run, as evidence for the capacity of one instance.
+/// The settled seconds of a run, as evidence for the capacity of one instance. Seconds with few
+/// requests are pooled, and a pool counts as one.
 #[derive(Default)]
 struct Settled {
     /// Demand per instance, and true if the limit held.
@@ -222,6 +226,8 @@ struct Settled {
     missed: usize,
     /// The longest p95 of those seconds, in microseconds.
     queue: u64,
+    /// Seconds of the longest pool.
+    longest: usize,
 }
 
 impl Settled {
@@ -231,45 +237,65 @@ impl Settled {
         // The group's size when the limit was first missed. Once the group has grown, slow answers
         // come from the backlog.
         let mut missed_at: Option<u32> = None;
-        for (index, (second, count)) in seconds.iter().zip(serving).enumerate() {
-            let requests = second.ok + second.errors;
+        let mut next = 0;
+        for pool in seconds.chunk_by(|_, next| next.pooled) {
+            let index = next;
+            next += pool.len();
+            let Some(count) = constant(serving, index..next) else {
+                continue;
+            };
             let at = index as u32;
-            let is_enough =
-                *count > 0 && requests >= LEAST_REQUESTS && !explained.skip.contains(&at);
-            let Some(p95) = second.p95.filter(|_| is_enough) else {
+            if (index..next).any(|second| explained.skip.contains(&(second as u32))) {
+                continue;
+            }
+            let ok: u64 = pool.iter().map(|second| second.ok).sum();
+            let errors: u64 = pool.iter().map(|second| second.errors).sum();
+            let requests = ok + errors;
+            let Some(p95) = pool[0].p95.filter(|_| requests >= LEAST_REQUESTS) else {
                 continue;
             };
             let is_fast = p95 <= limit_micros;
-            let is_failing = second.errors as f64 > requests as f64 * ERRORS;
+            let is_failing = errors as f64 > requests as f64 * ERRORS;
             let held = is_fast && !is_failing;
             if held {
                 missed_at = None;
             }
             // Errors without latency may be the new instances' own, once the group has grown.
-            let has_grown = serving.first().is_some_and(|first| count > first);
+            let has_grown = serving.first().is_some_and(|first| count > *first);
             if is_fast && is_failing && has_grown {
                 continue;
             }
-            let is_backlog = !held && *missed_at.get_or_insert(*count) != *count;
+            let is_backlog = !held && *missed_at.get_or_insert(count) != count;
             let is_settled =
-                index >= 2 && serving[index - 2] == *count && serving[index - 1] == *count;
+                index >= SETTLING && constant(serving, index - SETTLING..next).is_some();
             if !is_settled || is_backlog {
                 continue;
             }
-            let each = f64::from(*count);
-            found.points.push((second.demand / each, held));
-            found.stretch.push((*count, second.demand));
+            let each = f64::from(count);
+            let lasts = pool.len() as f64;
+            let demand = pool.iter().map(|second| second.demand).sum::<f64>() / lasts;
+            found.longest = found.longest.max(pool.len());
+            found.points.push((demand / each, held));
+            found.stretch.push((count, demand));
             if !held {
                 found.missed += 1;
                 found.queue = found.queue.max(p95);
                 // An instance that works on requests which nobody waits for carries more than this.
                 if !explained.given_up.contains(&at) {
-                    found.answered.push(second.answered() / each);
+                    let answered = pool.iter().map(Second::answered).sum::<f64>();
+                    found.answered.push(answered / lasts / each);
                 }
             }
         }
         found
     }
+}
+
+/// Returns the group's size in these seconds; `None` if it changed, is unknown, or is zero.
+fn constant(serving: &[u32], seconds: std::ops::Range<usize>) -> Option<u32> {
+    let sizes = serving.get(seconds)?;
+    let first = sizes.first().copied().filter(|size| *size > 0)?;
+    sizes.iter().all(|size| *size == first).then_some(first)
 }
 
 /// Estimates the load per instance that splits the seconds that held the limit from those that
@@ -286,6 +312,7 @@ pub fn estimate(
         mut answered,
         missed,
         queue,
+        longest,
     } = Settled::of(seconds, serving, limit, explained);
     building_up(&mut points, &stretch);
     let held = points.iter().filter(|(_, held)| *held).count();
@@ -311,6 +338,7 @@ pub fn estimate(
         reason: Some(CapacityReason {
             held_s: held,
             missed_s: missed,
+            pooled_s: (longest > 1).then_some(longest),
             enough: confidence == Confidence::High,
             gap: None,
             weakness: None,
@@ -446,7 +474,67 @@ mod tests {
             errors: 0,
             constant: 0,
             p95: Some(p95_millis * 1_000),
+            pooled: false,
         }
+    }
+
+    /// A pool of ten seconds with two requests in each.
+    fn pool(p95_millis: u64) -> Vec<Second> {
+        let first = second(2.0, 2, p95_millis);
+        let next = Second {
+            pooled: true,
+            ..first
+        };
+        [vec![first], vec![next; 9]].concat()
+    }
+
+    #[test]
+    fn a_pool_of_seconds_with_few_requests_counts_as_one_measurement() {
+        // At 2 a second, one instance is too slow and two are not.
+        let slow: Vec<Second> = (0..6).flat_map(|_| pool(900)).collect();
+        let fast: Vec<Second> = (0..6).flat_map(|_| pool(20)).collect();
+        let seconds = [slow, fast].concat();
+        let serving = [vec![1; 60], vec![2; 60]].concat();
+        let found = estimate(
+            &seconds,
+            &serving,
+            Duration::from_millis(200),
+            &Explained::default(),
+        )
+        .unwrap();
+        assert_eq!(found.between, (1.0, Some(2.0)));
+        let reason = found.reason.unwrap();
+        // The first pool of each size contains the seconds before it settled.
+        assert_eq!((reason.held_s, reason.missed_s), (5, 5));
+        assert_eq!(reason.pooled_s, Some(10));
+        assert_eq!(found.confidence, Confidence::High);
+        assert_eq!(found.saturated, Some(2.0));
+    }
+
+    #[test]
+    fn a_pool_without_enough_samples_or_with_two_sizes_says_nothing() {
+        let few: Vec<Second> = vec![second(2.0, 2, 20); 20];
+        assert_eq!(
+            estimate(
+                &few,
+                &[2; 20],
+                Duration::from_millis(200),
+                &Explained::default()
+            ),
+            None,
+            "each second has two requests only"
+        );
+        let sizes = [vec![2; 15], vec![3; 5]].concat();
+        let straddling = [pool(20), pool(20)].concat();
+        assert_eq!(
+            estimate(
+                &straddling,
+                &sizes,
+                Duration::from_millis(200),
+                &Explained::default()
+            ),
+            None
+        );
     }
 
     #[test]

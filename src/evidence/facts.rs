@@ -101,19 +101,19 @@ impl<'a> Facts<'a> {
         times: Times,
         limit: Option<Limit>,
     ) -> Self {
-        let reaction = reaction::react(scenario, results, timeline, &times, limit);
+        // A watch has no results: its seconds are those of the watch.
+        let seconds = match limit {
+            Some(_) => results.last_second().map_or(0, |last| last as usize + 1),
+            None => instances::between(times.started, times.ended).as_secs() as usize,
+        };
+        let serving = instances::serving(timeline, times.started, seconds);
         let baseline = Baseline::of(results, &times);
-        let mut load = load::by_second(scenario, schedule, results, &baseline);
+        let mut load = load::by_second(scenario, schedule, results, &serving, &baseline);
         let others = others::compare(&others::sent(results), timeline, times.started);
         if let Ok(others) = &others {
             others.add_to(&mut load);
         }
-        // A watch has no results: its seconds are those of the watch.
-        let seconds = match limit {
-            Some(_) => load.len(),
-            None => instances::between(times.started, times.ended).as_secs() as usize,
-        };
-        let serving = instances::serving(timeline, times.started, seconds);
+        let reaction = reaction::react(scenario, results, timeline, &times, &load, limit);
         let p95 = Limit::of(scenario).p95;
         let observed = Observed {
             scenario,

@@ -1,20 +1,35 @@
 //! The load second by second, as asked and as answered, and how well the group's size matched it.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::hypotheses::Baseline;
-use model::measure::{Results, Select};
+use model::measure::{Merged, Results, Select};
 use model::plan::Schedule;
 use model::scenario::{Model, Scenario};
 
-/// Fewest requests from which a percentile means something.
+/// Fewest samples for p95: [`samples_needed`] of 95.
 pub const LEAST_REQUESTS: u64 = 20;
+/// Seconds after a change of the group's size that do not count as settled.
+pub(crate) const SETTLING: usize = 2;
 /// Share of errors that a target may have where the scenario sets no limit; it is the default
 /// threshold's.
 pub const ERRORS: f64 = 0.01;
+
+/// Returns the fewest samples for a percentile. At least one must lie beyond it, or it is only the
+/// maximum under another name.
+pub fn samples_needed(percentile: f64) -> u64 {
+    (100.0 / (100.0 - percentile) - 1e-9).ceil() as u64
+}
+
+/// Returns the p95 of the latency; `None` if there are too few samples for one.
+pub fn p95(merged: &Merged) -> Option<Duration> {
+    let is_enough = merged.latency.count() >= LEAST_REQUESTS;
+    merged.latency.percentile(95.0).filter(|_| is_enough)
+}
 
 /// Returns the share of the load asked for that must have been sent, in iterations or in users.
 /// Users wait for slow answers, and so send a little less.
@@ -23,10 +38,14 @@ pub fn least_sent(is_open: bool) -> f64 {
 }
 
 /// One second of the load, as asked and as answered.
+///
+/// A second with few requests has no percentile of its own. It is pooled with its neighbours, until
+/// the pool has enough samples for p95. All seconds of a pool have the same planned level and the
+/// same group size.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Second {
     /// Requests that were asked of the target: those of the scenario (in the closed model, those
-    /// that were sent) and those of others.
+    /// that were sent, averaged over the pool) and those of others.
     pub demand: f64,
     /// The part of `demand` that others sent, by the load balancer's count.
     pub others: f64,
@@ -36,8 +55,11 @@ pub struct Second {
     pub errors: u64,
     /// Requests of this second that fail whatever the load.
     pub constant: u64,
-    /// 95th percentile of the latency from the intended start, in microseconds.
+    /// 95th percentile of the latency from the intended start over the second's pool, in
+    /// microseconds; `None` if the pool has too few samples.
     pub p95: Option<u64>,
+    /// True if this second is in the same pool as the one before it.
+    pub pooled: bool,
 }
 
 impl Second {
@@ -65,11 +87,13 @@ pub fn demand(open: bool, asked: &[f64], sent: &[u64]) -> Vec<f64> {
     asked.iter().map(|asked| asked * each).collect()
 }
 
-/// Returns the load by second, as measured, with the errors of the baseline apart.
+/// Returns the load by second, as measured, with the errors of the baseline apart. `serving` is the
+/// group's size in each second; empty without a group.
 pub fn by_second(
     scenario: &Scenario,
     schedule: &Schedule,
     results: &Results,
+    serving: &[u32],
     baseline: &Baseline,
 ) -> Vec<Second> {
     let merged = results.by_second(Select::default());
@@ -85,8 +109,7 @@ pub fn by_second(
         .phases
         .iter()
         .all(|phase| phase.model == Model::Rate);
-    let micros = |p95: Duration| p95.as_micros() as u64;
-    demand(open, &asked, &sent)
+    let mut seconds: Vec<Second> = demand(open, &asked, &sent)
         .into_iter()
         .zip(&merged)
         .enumerate()
@@ -98,10 +121,76 @@ pub fn by_second(
                 ok: merged.tally.ok,
                 errors: merged.tally.errors() - constant,
                 constant,
-                p95: merged.latency.percentile(95.0).map(micros),
+                p95: None,
+                pooled: false,
             }
         })
-        .collect()
+        .collect();
+    for pool in pools(&merged, &asked, serving) {
+        let mut all = Merged::default();
+        merged[pool.clone()].iter().for_each(|one| all.merge(one));
+        let p95 = p95(&all).map(|p95| p95.as_micros() as u64);
+        for second in pool.clone() {
+            seconds[second].p95 = p95;
+            seconds[second].pooled = second > pool.start;
+        }
+    }
+    smooth(&mut seconds);
+    seconds
+}
+
+/// Gives all seconds of a pool the mean of their demand. A second's own demand in a small closed
+/// load is chance.
+pub fn smooth(seconds: &mut [Second]) {
+    for pool in seconds.chunk_by_mut(|_, next| next.pooled) {
+        let mean = pool.iter().map(|second| second.demand).sum::<f64>() / pool.len() as f64;
+        pool.iter_mut().for_each(|second| second.demand = mean);
+    }
+}
+
+/// Divides the seconds into pools: each is as short as its samples allow.
+fn pools(merged: &[Merged], asked: &[f64], serving: &[u32]) -> Vec<Range<usize>> {
+    let size = |second: usize| serving.get(second).copied().unwrap_or(0);
+    let is_settled = |second: usize| {
+        (second.saturating_sub(SETTLING)..second).all(|before| size(before) == size(second))
+    };
+    let is_alike = |one: usize, other: usize| {
+        (asked[one] - asked[other]).abs() < f64::EPSILON
+            && size(one) == size(other)
+            && is_settled(one) == is_settled(other)
+    };
+    let mut found = Vec::new();
+    let mut from = 0;
+    while from < merged.len() {
+        let until = (from + 1..merged.len()).find(|second| !is_alike(from, *second));
+        let until = until.unwrap_or(merged.len());
+        found.extend(divide(merged, from..until));
+        from = until;
+    }
+    found
+}
+
+/// Divides a stretch of alike seconds into pools with enough samples. What is left at its end
+/// belongs to the last pool.
+fn divide(merged: &[Merged], stretch: Range<usize>) -> Vec<Range<usize>> {
+    let mut found: Vec<Range<usize>> = Vec::new();
+    let (mut from, mut samples, mut errors) = (stretch.start, 0, 0);
+    for second in stretch.clone() {
+        samples += merged[second].latency.count();
+        errors += merged[second].tally.errors();
+        // Requests that are refused have no latency: so many errors need no p95.
+        if samples >= LEAST_REQUESTS || errors >= LEAST_REQUESTS {
+            found.push(from..second + 1);
+            (from, samples, errors) = (second + 1, 0, 0);
+        }
+    }
+    if from < stretch.end {
+        match found.last_mut() {
+            Some(last) => last.end = stretch.end,
+            None => found.push(stretch),
+        }
+    }
+    found
 }
 
 /// Distance of the group's size from the size that the load needed, by the metrics of Herbst and
@@ -172,5 +261,85 @@ impl Confidence {
             Self::Medium => "medium",
             Self::High => "high",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{phases, results};
+
+    /// Two phases of ten seconds at these requests per second, all answered within 50 ms but those
+    /// of the seconds in `slow`.
+    fn seconds(levels: [f64; 2], serving: &[u32], slow: Range<u32>) -> Vec<Second> {
+        let scenario = phases(&levels.map(|level| (level, false)));
+        let results = results(&scenario, |second, level| {
+            let millis = if slow.contains(&second) { 900 } else { 50 };
+            vec![("", level as u64, 0, millis)]
+        });
+        by_second(
+            &scenario,
+            &Schedule::new(&scenario),
+            &results,
+            serving,
+            &Baseline::default(),
+        )
+    }
+
+    fn starts(seconds: &[Second]) -> Vec<usize> {
+        let own = seconds.iter().enumerate().filter(|(_, one)| !one.pooled);
+        own.map(|(second, _)| second).collect()
+    }
+
+    #[test]
+    fn at_least_one_sample_lies_beyond_the_percentile() {
+        assert_eq!(samples_needed(95.0), LEAST_REQUESTS);
+        assert_eq!(samples_needed(99.0), 100);
+        assert_eq!(samples_needed(99.9), 1_000);
+    }
+
+    #[test]
+    fn seconds_with_enough_requests_stay_alone() {
+        let found = seconds([100.0, 20.0], &[2; 20], 3..4);
+        assert_eq!(starts(&found), (0..20).collect::<Vec<_>>());
+        assert!(found[3].p95 > Some(800_000), "{found:?}");
+        assert!(found[4].p95 < Some(60_000));
+    }
+
+    #[test]
+    fn few_requests_are_pooled_until_they_are_enough_for_p95() {
+        // 6 a second need 4 seconds for 20 samples; the 2 seconds that are left join the last pool.
+        // 1 a second has 10 samples in its phase, too few for any p95.
+        let found = seconds([6.0, 1.0], &[2; 20], 4..5);
+        assert_eq!(starts(&found), [0, 4, 10]);
+        assert!(found[..4].iter().all(|one| one.p95 < Some(60_000)));
+        assert!(found[4..10].iter().all(|one| one.p95 > Some(800_000)));
+        assert!(found[10..].iter().all(|one| one.p95.is_none()));
+    }
+
+    #[test]
+    fn a_pool_ends_where_the_level_or_the_size_changes() {
+        let serving = [vec![2; 7], vec![3; 13]].concat();
+        let found = seconds([5.0, 4.0], &serving, 0..0);
+        // From 7 to 8 the new size is not settled; 9 alone has too few.
+        assert_eq!(starts(&found), [0, 7, 9, 10, 15]);
+        assert_eq!(found[8].p95, None);
+        assert_eq!(found[9].p95, None);
+    }
+
+    #[test]
+    fn the_demand_of_a_pool_is_its_mean() {
+        let second = |demand, pooled| Second {
+            demand,
+            ok: 0,
+            errors: 0,
+            constant: 0,
+            others: 0.0,
+            p95: None,
+            pooled,
+        };
+        let mut found = [second(1.0, false), second(3.0, true), second(5.0, false)];
+        smooth(&mut found);
+        assert_eq!(found.map(|one| one.demand), [2.0, 2.0, 5.0]);
     }
 }

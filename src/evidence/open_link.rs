@@ -35,6 +35,8 @@ pub enum OpenLink {
     LatencyBackAtTheFall,
     /// Latency did not come back while the load was there.
     LatencyNeverBack,
+    /// The spike has too few answers for a p95, so it is unknown whether latency kept its limit.
+    LatencyUnknown,
     /// The load was stopped before its spike ended.
     StoppedBeforeTheFall,
     /// The low alarm had fired before the load fell.

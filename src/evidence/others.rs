@@ -448,6 +448,7 @@ mod tests {
             ok: 8,
             errors: 2,
             constant: 0,
+            pooled: false,
             p95: None,
         };
         let mut seconds = [second; 31];

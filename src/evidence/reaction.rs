@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::OpenLink;
 use crate::alarms;
 use crate::instances::{self, Launched, Left, Why, after};
+use crate::load::Second;
 use crate::moment::{self, Moment, MomentKind};
 use crate::scale_in::{self, WaitReason};
 use crate::spikes::{self, Spike};
@@ -299,6 +300,7 @@ pub fn react(
     results: &Results,
     timeline: &Timeline,
     times: &Times,
+    load: &[Second],
     limit: Option<Limit>,
 ) -> Reaction {
     let mut launched = instances::launched(timeline, times.started);
@@ -333,7 +335,7 @@ pub fn react(
     reaction.resized = resized(timeline, &decisions, &reaction);
     let seen = spikes::SpikeEvidence {
         timeline,
-        results,
+        load,
         times,
         decisions: &decisions,
         reaction: &reaction,

@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::OpenLink;
 use crate::alarms::{self, Fired};
 use crate::instances::{self, Launched, SECOND, after, between};
+use crate::load::Second;
 use crate::moment::{self, DecidedBy, EXACT, Moment, MomentKind, Origin};
 use crate::reaction::{Reaction, Span, Times};
 use crate::timeline::{Decision, Timeline};
-use model::measure::Results;
 use model::scenario::Limit;
 use model::units::{Seconds, seconds};
 
@@ -92,7 +92,7 @@ pub struct Spike {
 /// The evidence from which the chains are read.
 pub(crate) struct SpikeEvidence<'a> {
     pub timeline: &'a Timeline,
-    pub results: &'a Results,
+    pub load: &'a [Second],
     pub times: &'a Times,
     pub decisions: &'a [Decision],
     pub reaction: &'a Reaction,
@@ -331,13 +331,14 @@ impl SpikeEvidence<'_> {
         let serves = moment::first(&spike.out, MomentKind::FirstRequest).map(|moment| moment.at);
         let fell = span.fell.unwrap_or(self.times.ended);
         match latency_back(
-            self.results,
+            self.load,
             self.times.started,
             (rose, serves, fell),
             limit.p95,
         ) {
             Latency::Kept => {}
-            Latency::Back(at) => {
+            Latency::Unknown => spike.open.push(OpenLink::LatencyUnknown),
+            Latency::Back { at, within } => {
                 let origin = Origin::LatencyLimit {
                     p95_s: limit.p95.into(),
                     steady_s: STEADY as u32,
@@ -345,7 +346,7 @@ impl SpikeEvidence<'_> {
                 };
                 spike
                     .out
-                    .push(Moment::new(MomentKind::LatencyBack, at, origin, SECOND));
+                    .push(Moment::new(MomentKind::LatencyBack, at, origin, within));
             }
             Latency::Alone => spike.open.push(OpenLink::LatencyBackWithoutNewInstance),
             Latency::AfterTheFall => spike.open.push(OpenLink::LatencyBackAtTheFall),

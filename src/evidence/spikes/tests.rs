@@ -1,8 +1,10 @@
 use super::*;
+use crate::load;
 use crate::testing::{
     activity, alarm, at, change, group, levels, phases, results as answered, two_spikes, with_load,
 };
 use crate::timeline::{Observation, Observed};
+use model::measure::Results;
 
 fn reaction(story: Vec<Observation>) -> Reaction {
     with_load(&levels(), story, &Results::default(), |case| {
@@ -118,17 +120,61 @@ fn latency_is_back_by_the_group_only_between_its_first_request_and_the_fall() {
                 if slow.contains(&second) { 900 } else { 50 },
             )]
         });
+        let schedule = model::plan::Schedule::new(&scenario);
         latency_back(
-            &results,
+            &load::by_second(
+                &scenario,
+                &schedule,
+                &results,
+                &[],
+                &crate::Baseline::default(),
+            ),
             at(0),
             (at(10), serves.map(at), at(20)),
             Duration::from_millis(400),
         )
     };
-    assert_eq!(after(11..17, Some(16)), Latency::Back(at(17)));
+    let back = Latency::Back {
+        at: at(17),
+        within: SECOND,
+    };
+    assert_eq!(after(11..17, Some(16)), back);
     assert_eq!(after(11..15, Some(16)), Latency::Alone);
     assert_eq!(after(11..15, None), Latency::Alone);
     assert_eq!(after(11..22, Some(16)), Latency::AfterTheFall);
     assert_eq!(after(11..30, Some(16)), Latency::Never);
     assert_eq!(after(0..0, Some(16)), Latency::Kept);
+}
+
+#[test]
+fn with_few_requests_latency_is_back_within_a_pool_of_seconds() {
+    // At 5 requests a second, 4 seconds are a pool: they begin at 10, 14, 18 s and so on.
+    let course = |rate: f64, slow: std::ops::Range<u32>| {
+        let mut scenario = phases(&[(rate, false), (rate * 1.001, true), (rate, false)]);
+        scenario.phases[1].hold = Duration::from_secs(20);
+        let results = answered(&scenario, |second, level| {
+            let millis = if slow.contains(&second) { 900 } else { 50 };
+            vec![("", level as u64, 0, millis)]
+        });
+        let schedule = model::plan::Schedule::new(&scenario);
+        latency_back(
+            &load::by_second(
+                &scenario,
+                &schedule,
+                &results,
+                &[],
+                &crate::Baseline::default(),
+            ),
+            at(0),
+            (at(10), Some(at(13)), at(30)),
+            Duration::from_millis(400),
+        )
+    };
+    let back = Latency::Back {
+        at: at(18),
+        within: Duration::from_secs(4),
+    };
+    assert_eq!(course(5.0, 11..15), back);
+    assert_eq!(course(5.0, 0..0), Latency::Kept);
+    assert_eq!(course(0.0, 11..15), Latency::Unknown);
 }

@@ -292,6 +292,7 @@ mod tests {
             errors,
             constant: 0,
             p95: Some(p95 * 1_000),
+            pooled: false,
         }
     }
 

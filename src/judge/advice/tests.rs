@@ -166,6 +166,7 @@ fn seen_of(kind: &str, max: u32, load: Vec<f64>) -> (Timeline, Vec<Second>) {
             errors: (demand - ok) as u64,
             constant: 0,
             p95: Some(p95),
+            pooled: false,
         });
         points.push(Datapoint {
             at: at(second),

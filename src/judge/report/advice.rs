@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Judged, Load, PhaseRow, ReportedAdvice, TaskRow, words};
+use super::{Judged, Load, PhaseRow, ReportedAdvice, ReportedSecond, TaskRow, words};
 use crate::advice::{Evidence, WhatIf, advise};
 use evidence::Timeline;
 use evidence::capacity::Weakness;
-use evidence::load::{Second, demand, least_sent};
+use evidence::load::{LEAST_REQUESTS, Second, demand, least_sent, smooth};
 use model::scenario::Limit;
 use model::scenario::PhaseRole;
 
@@ -56,7 +56,7 @@ fn seconds(load: &Load) -> Vec<Second> {
         .iter()
         .map(|second| second.ok + second.errors)
         .collect();
-    demand(load.is_open(), &asked, &sent)
+    let mut seconds: Vec<Second> = demand(load.is_open(), &asked, &sent)
         .into_iter()
         .zip(&load.seconds)
         .map(|(demand, second)| {
@@ -67,10 +67,19 @@ fn seconds(load: &Load) -> Vec<Second> {
                 ok: second.ok,
                 errors: second.errors.saturating_sub(second.constant_errors),
                 constant: second.constant_errors,
-                p95: second.p95,
+                p95: second.pool_p95.or_else(|| own_p95(second)),
+                pooled: second.pooled,
             }
         })
-        .collect()
+        .collect();
+    smooth(&mut seconds);
+    seconds
+}
+
+/// Returns a second's own p95; `None` if it has too few requests for one.
+fn own_p95(second: &ReportedSecond) -> Option<u64> {
+    let is_enough = second.ok + second.errors >= LEAST_REQUESTS;
+    second.p95.filter(|_| is_enough)
 }
 
 /// Share of its plan below which a load counts as cut short. The last request of a full plan may
@@ -104,4 +113,48 @@ fn spike(phases: &[PhaseRow]) -> Option<(u32, u32)> {
     let first = spikes.next()?;
     let last = spikes.next_back().unwrap_or(first);
     Some((first.from.as_secs() as u32, last.to.as_secs() as u32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::example::report;
+    use evidence::load::by_second;
+    use evidence::testing::{at, group, phases, results};
+    use model::plan::Schedule;
+
+    #[test]
+    fn pools_of_a_report_are_those_of_its_run() {
+        let scenario = phases(&[(4.0, false), (30.0, true), (3.0, false)]);
+        let answered = results(&scenario, |second, level| {
+            let millis = if second < 12 { 50 } else { 900 };
+            vec![("", level as u64, 0, millis)]
+        });
+        let observations = vec![group(0, 1, &["i-1"]), group(13, 2, &["i-1", "i-2"])];
+        let timeline = Timeline { observations };
+        let load = Load::new(&scenario, &answered, Some((&timeline, at(0))));
+        let text = serde_json::to_string(&load).unwrap();
+        let read = seconds(&serde_json::from_str(&text).unwrap());
+        let serving = evidence::instances::serving(&timeline, at(0), 30);
+        let schedule = Schedule::new(&scenario);
+        assert_eq!(
+            read,
+            by_second(
+                &scenario,
+                &schedule,
+                &answered,
+                &serving,
+                &evidence::Baseline::default()
+            )
+        );
+        assert_eq!(read.iter().filter(|second| second.pooled).count(), 17);
+    }
+
+    #[test]
+    fn a_second_of_an_older_report_has_its_own_p95_if_it_has_enough_requests() {
+        let mut load = report().load.unwrap();
+        load.seconds[3].ok = 5;
+        let read = seconds(&load);
+        assert_eq!((read[2].p95, read[3].p95), (Some(35_000), None));
+    }
 }

@@ -53,6 +53,7 @@ fn example_advice() -> ReportedAdvice {
     let reason = CapacityReason {
         held_s: 24,
         missed_s: 9,
+        pooled_s: None,
         enough: true,
         gap: None,
         weakness: None,
@@ -331,6 +332,8 @@ pub fn report() -> RunReport {
                         p50: Some(if slow { 400_000 } else { 21_000 }),
                         p95: Some(if slow { 900_000 } else { 35_000 }),
                         p99: Some(if slow { 1_200_000 } else { 40_000 }),
+                        pooled: false,
+                        pool_p95: None,
                     }
                 })
                 .collect(),

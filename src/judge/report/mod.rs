@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use evidence::reaction::Times;
-use evidence::{Baseline, OtherLoad, Timeline};
+use evidence::{Baseline, OtherLoad, Timeline, instances, load};
 use model::cost::{PRICES, TaskCost};
 use model::events::Phase as LifePhase;
 use model::limits::TargetAuthorization;
@@ -40,7 +40,7 @@ pub use judged::{Judged, Judgement, ReportedWarning};
 
 /// Version of `report.json`. It grows when a field is removed or changes its meaning; readers
 /// refuse newer versions.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// The content of `report.json`, from which all other forms are made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -264,6 +264,18 @@ pub struct ReportedSecond {
     /// 99th percentile in microseconds; `null` where nothing was measured.
     #[serde(rename = "p99_us", alias = "p99")]
     pub p99: Option<u64>,
+    /// True if this second is pooled with the one before it, because a second alone has too few
+    /// requests for a percentile. Judgements and advice rest on pools.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pooled: bool,
+    /// 95th percentile over the pool, in microseconds; absent where the pool is this second, or has
+    /// too few samples.
+    #[serde(
+        rename = "pool_p95_us",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub pool_p95: Option<u64>,
 }
 
 #[expect(
@@ -286,8 +298,13 @@ pub struct Capacity {
 }
 
 impl Load {
-    /// Builds the rows from the merged results of all tasks.
-    pub fn new(scenario: &Scenario, results: &Results) -> Self {
+    /// Builds the rows from the merged results of all tasks. `group` is the watched group, and the
+    /// start of the load.
+    pub fn new(
+        scenario: &Scenario,
+        results: &Results,
+        group: Option<(&Timeline, Timestamp)>,
+    ) -> Self {
         let schedule = Schedule::new(scenario);
         // The rates of a run that was stopped are over the time that it ran.
         let ran = results
@@ -329,27 +346,7 @@ impl Load {
                 Row::new(&step_name(scenario, flow, step), results, select, ran)
             })
             .collect();
-        // Seconds do not depend on the wall clock.
-        let times = Times::new(scenario, &schedule, Timestamp::UNIX_EPOCH, None);
-        let baseline = Baseline::of(results, &times);
-        let seconds = results
-            .by_second(Select::default())
-            .iter()
-            .enumerate()
-            .map(|(second, merged)| {
-                let middle = Duration::from_millis(second as u64 * 1_000 + 500);
-                ReportedSecond {
-                    asked: schedule.level_at(middle),
-                    ok: merged.tally.ok,
-                    errors: merged.tally.errors(),
-                    constant_errors: baseline.errors(second).min(merged.tally.errors()),
-                    others: None,
-                    p50: micros(merged, 50.0),
-                    p95: micros(merged, 95.0),
-                    p99: micros(merged, 99.0),
-                }
-            })
-            .collect();
+        let seconds = seconds(scenario, &schedule, results, group);
         let whole = Row::new("run", results, Select::default(), ran);
         let checks = generators::checks(scenario, results);
         let addresses = generators::addresses(results);
@@ -374,6 +371,43 @@ impl Load {
         }
         self
     }
+}
+
+fn seconds(
+    scenario: &Scenario,
+    schedule: &Schedule,
+    results: &Results,
+    group: Option<(&Timeline, Timestamp)>,
+) -> Vec<ReportedSecond> {
+    let measured = results.by_second(Select::default());
+    let serving = group.map_or_else(Vec::new, |(timeline, started)| {
+        instances::serving(timeline, started, measured.len())
+    });
+    // Seconds do not depend on the wall clock.
+    let times = Times::new(scenario, schedule, Timestamp::UNIX_EPOCH, None);
+    let baseline = Baseline::of(results, &times);
+    let pools = load::by_second(scenario, schedule, results, &serving, &baseline);
+    let is_alone = |second: usize| {
+        !pools[second].pooled && pools.get(second + 1).is_none_or(|next| !next.pooled)
+    };
+    let seconds = measured.iter().enumerate();
+    seconds
+        .map(|(second, merged)| {
+            let middle = Duration::from_millis(second as u64 * 1_000 + 500);
+            ReportedSecond {
+                asked: schedule.level_at(middle),
+                ok: merged.tally.ok,
+                errors: merged.tally.errors(),
+                constant_errors: pools[second].constant,
+                others: None,
+                p50: micros(merged, 50.0),
+                p95: micros(merged, 95.0),
+                p99: micros(merged, 99.0),
+                pooled: pools[second].pooled,
+                pool_p95: pools[second].p95.filter(|_| !is_alone(second)),
+            }
+        })
+        .collect()
 }
 
 /// Returns a step's name, with its flow's if the scenario has several flows.

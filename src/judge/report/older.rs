@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{RunReport, VERSION};
 use crate::advice::Topic;
+use evidence::LaunchReason;
 use model::units;
 
 /// Reads a report of version 1 to the present one.
@@ -17,14 +18,36 @@ pub fn read(text: &str) -> Result<RunReport, serde_json::Error> {
             "it is of version {version}, made by a newer spikeproof"
         )));
     }
-    if version < u64::from(VERSION) {
+    if version < 5 {
         if let Some(judged) = report.get_mut("judged") {
             name_judgements(judged);
         }
         name_warnings(&mut report);
         name_answers(&mut report);
     }
+    if version < 6 {
+        give_launches_their_reason(&mut report);
+    }
     serde_json::from_value(report)
+}
+
+/// Gives launches their reason. In versions 1 to 5 they had `replaces`: whether the launch was not
+/// part of a growth.
+fn give_launches_their_reason(report: &mut Value) {
+    let launched = report
+        .pointer_mut("/judged/reaction/launched")
+        .and_then(Value::as_array_mut);
+    for launch in launched.into_iter().flatten() {
+        let Some(launch) = launch.as_object_mut() else {
+            continue;
+        };
+        let why = match launch.remove("replaces").and_then(|told| told.as_bool()) {
+            Some(true) => LaunchReason::Replaced,
+            Some(false) => LaunchReason::Grew,
+            None => LaunchReason::Unknown,
+        };
+        launch.entry("why").or_insert_with(|| json!(why));
+    }
 }
 
 /// Names judgements by their id. Versions 1 to 4 identified them by the sentence in `asked`.
@@ -193,7 +216,57 @@ mod tests {
         for answer in report["advice"]["answers"].as_array_mut().unwrap() {
             answer.as_object_mut().unwrap().remove("id");
         }
+        for launch in report["judged"]["reaction"]["launched"]
+            .as_array_mut()
+            .unwrap()
+        {
+            let launch = launch.as_object_mut().unwrap();
+            launch.remove("why");
+            launch.insert("replaces".to_owned(), json!(false));
+        }
         report
+    }
+
+    /// The example as version 5 wrote it, with a second launch. It is kept as it was.
+    const VERSION_5: &str = include_str!("older/version-5.json");
+
+    #[test]
+    fn a_kept_report_of_version_5_is_read_with_the_reasons_of_its_launches() {
+        assert!(serde_json::from_str::<RunReport>(VERSION_5).is_err());
+        let older = read(VERSION_5).unwrap();
+        let judged = older.judged.unwrap();
+        let reasons: Vec<_> = judged
+            .reaction
+            .as_ref()
+            .unwrap()
+            .launched
+            .iter()
+            .map(|one| one.why)
+            .collect();
+        assert_eq!(reasons, [LaunchReason::Grew, LaunchReason::Replaced]);
+        let present = report().judged.unwrap();
+        assert_eq!(judged.thresholds, present.thresholds);
+        assert_eq!(judged.scaling, present.scaling);
+        assert_eq!(older.warnings, report().warnings);
+        let mut advice = report().advice.unwrap();
+        // The reason for the choice came with version 6.
+        advice.chosen = None;
+        assert_eq!(older.advice, Some(advice));
+        assert_eq!(older.load, report().load);
+    }
+
+    #[test]
+    fn a_launch_without_any_reason_has_an_unknown_one_and_a_known_one_is_kept() {
+        let mut report: Value = serde_json::from_str(VERSION_5).unwrap();
+        let launched = report["judged"]["reaction"]["launched"]
+            .as_array_mut()
+            .unwrap();
+        launched[0].as_object_mut().unwrap().remove("replaces");
+        launched[1]["why"] = json!("refreshed");
+        let older = read(&report.to_string()).unwrap();
+        let launched = older.judged.unwrap().reaction.unwrap().launched;
+        assert_eq!(launched[0].why, LaunchReason::Unknown);
+        assert_eq!(launched[1].why, LaunchReason::Refreshed);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::scaling::met_if;
 use super::{Answered, Expectation, Finding, LeavingReason, Measured, ScalingReason};
 use evidence::Facts;
 use evidence::instances::{self, Why, between};
-use evidence::load::{ERRORS, LEAST_REQUESTS};
+use evidence::load::{ERRORS, p95};
 use evidence::moment::MomentKind;
 use evidence::reaction::Resized;
 use model::measure::{Merged, Results, Select};
@@ -43,18 +43,41 @@ pub(super) fn undoubted(results: &Results, seconds: &[u32]) -> Option<Vec<u32>> 
     (rest.len() * 2 >= seconds.len()).then_some(rest)
 }
 
-/// Returns true if p95 is over the limit in these seconds. `None` if it is, but only with seconds
-/// in which a generator was at its own limit.
-pub(super) fn is_slow(results: &Results, seconds: &[u32], limit: Option<Duration>) -> Option<bool> {
-    let slow = |seconds: &[u32]| {
-        let p95 = over(results, seconds).latency.percentile(95.0);
-        limit.zip(p95).is_some_and(|(limit, p95)| p95 > limit)
+/// The p95 of some seconds, against its limit.
+pub(super) enum AgainstLimit {
+    /// It is within the limit, or there is no limit.
+    Within,
+    Over,
+    /// It is over the limit only with seconds in which a generator was at its own limit.
+    OverByGenerator,
+    /// The answers are too few for a p95.
+    TooFew {
+        answers: u64,
+    },
+}
+
+/// Compares p95 in these seconds with the limit.
+pub(super) fn against_limit(
+    results: &Results,
+    seconds: &[u32],
+    limit: Option<Duration>,
+) -> AgainstLimit {
+    let Some(limit) = limit else {
+        return AgainstLimit::Within;
     };
-    if !slow(seconds) {
-        return Some(false);
+    let all = over(results, seconds);
+    let Some(measured) = p95(&all) else {
+        let answers = all.latency.count();
+        return AgainstLimit::TooFew { answers };
+    };
+    if measured <= limit {
+        return AgainstLimit::Within;
     }
-    let rest = undoubted(results, seconds)?;
-    slow(&rest).then_some(true)
+    let rest = undoubted(results, seconds).and_then(|rest| p95(&over(results, &rest)));
+    match rest {
+        Some(rest) if rest > limit => AgainstLimit::Over,
+        _ => AgainstLimit::OverByGenerator,
+    }
 }
 
 pub(super) fn error_share(merged: &Merged) -> f64 {
@@ -142,19 +165,21 @@ pub(super) fn early(facts: &Facts<'_>) -> Option<Finding> {
     let seconds = seconds_of(facts, &levels, &under_load, last);
     let merged = over(facts.results, &seconds);
     let limit = facts.limit.unwrap_or(Limit::ASSUMED.p95);
-    let slow = merged
-        .latency
-        .percentile(95.0)
-        .is_some_and(|p95| p95 > limit);
     let launched_again = came_again(facts, &levels, &under_load);
     let needed = LeavingReason::TookWhatTheLoadNeeded { launched_again };
-    let (verdict, reason) = match launched_again {
+    let is_wrong = launched_again > 0 || facts.error_share(&merged, &seconds) > ERRORS;
+    let (verdict, reason) = match p95(&merged) {
         _ if facts.is_explained_elsewhere(&seconds) => {
             (Verdict::Inconclusive, LeavingReason::OtherReasons)
         }
-        0 if slow || facts.error_share(&merged, &seconds) > ERRORS => (Verdict::Failed, needed),
-        0 => (Verdict::Passed, LeavingReason::OthersCarriedTheLoad),
-        _ => (Verdict::Failed, needed),
+        _ if is_wrong => (Verdict::Failed, needed),
+        Some(p95) if p95 > limit => (Verdict::Failed, needed),
+        Some(_) => (Verdict::Passed, LeavingReason::OthersCarriedTheLoad),
+        None => {
+            let answers = merged.latency.count();
+            let reason = LeavingReason::TooFewAnswersWithoutThem { answers };
+            (Verdict::Inconclusive, reason)
+        }
     };
     let measured = Measured::LeftEarly {
         instances: under_load.len() as u64,
@@ -227,25 +252,20 @@ pub(super) fn while_scaling(facts: &Facts<'_>) -> Option<Finding> {
     if merged.tally.requests() == 0 {
         return unclear(ScalingReason::NoRequestWhileScaling);
     }
-    let slow = is_slow(facts.results, &seconds, p95_limit);
     let wrong = error_limit.is_some_and(|limit| facts.error_share(&merged, &seconds) > limit);
-    let answers = merged.latency.count();
-    if p95_limit.is_some() && answers < LEAST_REQUESTS && !wrong {
-        return unclear(ScalingReason::TooFewAnswers { answers });
-    }
     let measured = Measured::WhileScaling {
         answered: Answered::of(&merged, seconds.len()),
     };
-    match slow {
-        None if !wrong => found(
+    let counted = ScalingReason::FromEachBreach;
+    match against_limit(facts.results, &seconds, p95_limit) {
+        _ if wrong => found(Verdict::Failed, measured, counted),
+        AgainstLimit::Within => found(Verdict::Passed, measured, counted),
+        AgainstLimit::Over => found(Verdict::Failed, measured, counted),
+        AgainstLimit::TooFew { answers } => unclear(ScalingReason::TooFewAnswers { answers }),
+        AgainstLimit::OverByGenerator => found(
             Verdict::Inconclusive,
             measured,
             ScalingReason::GeneratorSaturated,
-        ),
-        slow => found(
-            met_if(slow != Some(true) && !wrong),
-            measured,
-            ScalingReason::FromEachBreach,
         ),
     }
 }
@@ -528,5 +548,53 @@ mod tests {
             found.measured.ends_with("in 14 seconds") && found.measured.contains("p95 = 50"),
             "{found:?}"
         );
+    }
+
+    #[test]
+    fn too_few_answers_tell_nothing_unless_they_are_errors() {
+        // i-3 leaves at 25 s, and its load stays until 30 s.
+        let judged = |rate: u64, bad: u64, millis: u64| {
+            let scenario = phases(&[(1.0, false), (1.0, false), (9.0, true), (1.0, false)]);
+            let story = vec![
+                group(0, 3, &["i-1", "i-2", "i-3"]),
+                alarm("high", "GreaterThanThreshold", 50.0, 1),
+                activity(25, "Terminating EC2 instance: i-3", 3, 2),
+                group(26, 2, &["i-1", "i-2"]),
+                group(60, 2, &["i-1", "i-2"]),
+            ];
+            let bad_at = |second| if second < 20 { 0 } else { bad };
+            let answered =
+                results(&scenario, |second, _| vec![("", rate, bad_at(second), millis)]);
+            let found = with_load(&scenario, story, &answered, early).unwrap();
+            (found.verdict, found.reason)
+        };
+        let (verdict, reason) = judged(3, 0, 900);
+        assert_eq!(verdict, Verdict::Inconclusive);
+        assert_eq!(
+            reason,
+            LeavingReason::TooFewAnswersWithoutThem { answers: 15 }.into()
+        );
+        assert_eq!(judged(2, 1, 50).0, Verdict::Failed);
+        assert_eq!(judged(4, 0, 50).0, Verdict::Passed);
+        assert_eq!(judged(4, 0, 900).0, Verdict::Failed);
+    }
+
+    #[test]
+    fn p95_while_scaling_out_takes_twenty_answers() {
+        let judged = |rate: u64, bad: u64, millis: u64| {
+            let mut scenario = levels();
+            scenario.scaling.errors_while_scaling = Some(0.01);
+            let bad_at = |second| if second < 10 { 0 } else { bad };
+            let answered =
+                results(&scenario, |second, _| vec![("", rate, bad_at(second), millis)]);
+            with_load(&scenario, two_spikes(), &answered, while_scaling)
+                .unwrap()
+                .verdict
+        };
+        // 14 seconds lie between the breaches and what they launched.
+        assert_eq!(judged(1, 0, 900), Verdict::Inconclusive);
+        assert_eq!(judged(1, 1, 50), Verdict::Failed);
+        assert_eq!(judged(2, 0, 50), Verdict::Passed);
+        assert_eq!(judged(2, 0, 900), Verdict::Failed);
     }
 }

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Reason;
+use evidence::load;
 use evidence::scale_in::WaitReason;
 use model::measure::Merged;
 use model::outcome::Verdict;
@@ -241,7 +242,7 @@ pub enum Measured {
     AtSpikeEnd {
         /// The name of the spike's first phase.
         spike: String,
-        /// The answers in the last fifth of it, 3 to 10 seconds.
+        /// The answers in the last fifth of it, 3 to 10 seconds; with few requests in more of it.
         answered: Answered,
     },
     /// Turns between growing and shrinking, among all changes of size.
@@ -403,7 +404,7 @@ pub enum RunFigures {
 /// How the target answered in some seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Answered {
-    /// Their 95th percentile; `None` where no request was answered.
+    /// Their 95th percentile; `None` where the answers are too few for one.
     pub p95_s: Option<Seconds>,
     /// Errors among their requests, from 0 to 1.
     pub errors_share: f64,
@@ -416,7 +417,7 @@ impl Answered {
     pub fn of(merged: &Merged, seconds: usize) -> Self {
         let tally = &merged.tally;
         Self {
-            p95_s: merged.latency.percentile(95.0).map(Seconds),
+            p95_s: load::p95(merged).map(Seconds),
             errors_share: tally.errors() as f64 / tally.requests().max(1) as f64,
             seconds: seconds as u64,
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::expectations::error_share;
 use super::{Expectation, Finding, Measured, NewInstanceReason, WorseInstance};
 use evidence::instances::{self, Launched, Why, after};
-use evidence::load::{ERRORS, LEAST_REQUESTS};
+use evidence::load::{ERRORS, LEAST_REQUESTS, p95};
 use evidence::overload::Overload;
 use evidence::{Facts, Suspect};
 use model::measure::{Merged, Select, Tally};
@@ -161,12 +161,21 @@ fn worse(one: &Launched, found: &Compared, limit: Duration) -> Option<Worse> {
     })
 }
 
-/// Returns the p95 latency, or `None` if too few requests were answered.
-fn p95(merged: &Merged) -> Option<Duration> {
-    merged
-        .latency
-        .percentile(95.0)
-        .filter(|_| merged.tally.requests() >= LEAST_REQUESTS)
+/// Returns true if the new instances have too few answers for a verdict, each by itself and all
+/// together.
+fn is_unclear(each: &[Compared], limit: Duration) -> bool {
+    if each.iter().all(|one| p95(&one.own).is_some()) {
+        return false;
+    }
+    let (mut own, mut others) = (Merged::default(), Merged::default());
+    for one in each {
+        own.merge(&one.own);
+        others.merge(&one.others);
+    }
+    match (p95(&own), p95(&others)) {
+        (None, _) => true,
+        (Some(own), others) => own > limit && others.is_none_or(|others| own > others * OUTLIER),
+    }
 }
 
 /// Returns true if something that all instances share may explain this second.
@@ -189,7 +198,7 @@ fn by_header(facts: &Facts<'_>, served: &[&Launched], fresh_for: Duration) -> Fi
     let limit = facts.limit.unwrap_or(Limit::ASSUMED.p95);
     let overload = &facts.overload;
     let (mut answers, mut errors, mut overloaded) = (0, 0, 0);
-    let (mut found, mut alone) = (Vec::new(), Vec::new());
+    let (mut found, mut alone, mut each) = (Vec::new(), Vec::new(), Vec::new());
     for one in served {
         let compared = compared(facts, one, fresh_for, overload);
         answers += compared.own.tally.requests();
@@ -200,6 +209,7 @@ fn by_header(facts: &Facts<'_>, served: &[&Launched], fresh_for: Duration) -> Fi
             Some(worse) => found.push(worse.found),
             None => {}
         }
+        each.push(compared);
     }
     let measured = Measured::NewInstances {
         errors,
@@ -232,6 +242,10 @@ fn by_header(facts: &Facts<'_>, served: &[&Launched], fresh_for: Duration) -> Fi
         (None, None) if answers < LEAST_REQUESTS && overloaded > 0 => (
             Verdict::Inconclusive,
             NewInstanceReason::AllOverloadedWhileNew { new_for_s },
+        ),
+        (None, None) if is_unclear(&each, limit) => (
+            Verdict::Inconclusive,
+            NewInstanceReason::TooFewAnswersOfNewInstances { answers },
         ),
         (None, None) => {
             let reason = NewInstanceReason::NewInstancesByHeader {
@@ -377,5 +391,31 @@ mod tests {
             verdict == Verdict::Inconclusive && why.contains("no older instance"),
             "{why}"
         );
+    }
+
+    #[test]
+    fn new_instances_with_few_answers_are_judged_together_or_not_at_all() {
+        // i-3 and i-4 are new for 16 s, and i-1 is not.
+        let answering = |each: u64, every: u32, millis: u64| {
+            judged(move |second, all| {
+                let new = if second % every == 0 { each } else { 0 };
+                match second {
+                    0..14 => vec![("i-1", all, 0, 50)],
+                    _ => vec![
+                        ("i-1", 30, 0, 50),
+                        ("i-3", new, 0, millis),
+                        ("i-4", new, 0, millis),
+                    ],
+                }
+            })
+        };
+        let (verdict, why) = answering(1, 3, 50);
+        assert!(
+            verdict == Verdict::Inconclusive && why.contains("fewer than the 20 answers"),
+            "{why}"
+        );
+        assert_eq!(answering(1, 1, 50).0, Verdict::Passed, "32 together");
+        assert_eq!(answering(1, 1, 900).0, Verdict::Inconclusive);
+        assert_eq!(answering(2, 1, 900).0, Verdict::Failed, "32 of each");
     }
 }

@@ -7,7 +7,7 @@ use super::expectations::{SAME_LEVEL, error_share, over};
 use super::{Answered, AtMaximum, Expectation, Finding, Measured, SizeReason, fresh};
 use evidence::Facts;
 use evidence::instances;
-use evidence::load::ERRORS;
+use evidence::load::{ERRORS, p95};
 use model::measure::{Merged, Tally};
 use model::outcome::Verdict;
 
@@ -52,7 +52,13 @@ pub(super) fn judge(facts: &Facts<'_>) -> Option<Finding> {
     } else {
         // Without a limit in the scenario nothing is judged.
         let p95_s = limit?.into();
-        (Verdict::Passed, SizeReason::HeldAtMaximum { p95_s })
+        if p95(&asked.all).is_some() {
+            (Verdict::Passed, SizeReason::HeldAtMaximum { p95_s })
+        } else {
+            let answers = asked.all.latency.count();
+            let reason = SizeReason::TooFewAnswersAtMaximum { answers };
+            (Verdict::Inconclusive, reason)
+        }
     };
     let measured = Measured::Pinned {
         maximum,
@@ -111,7 +117,9 @@ impl<'a> Served<'a> {
     }
 
     fn is_missed(&self, limit: Option<Duration>) -> bool {
-        let slow = matches!((limit, self.all.latency.percentile(95.0)), (Some(limit), Some(p95)) if p95 > limit);
+        let slow = limit
+            .zip(p95(&self.all))
+            .is_some_and(|(limit, p95)| p95 > limit);
         self.all.tally.requests() > 0 && (slow || self.wrong() > ERRORS)
     }
 

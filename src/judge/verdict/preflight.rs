@@ -474,6 +474,7 @@ mod tests {
                 &model::measure::Results::default(),
                 &timeline,
                 &times,
+                &[],
                 None,
             );
             given

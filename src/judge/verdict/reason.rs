@@ -176,6 +176,11 @@ pub enum SizeReason {
     },
     /// The spike was over before all instances served.
     SpikeOverBeforeAllServed,
+    /// The answers at the maximum are too few for a p95.
+    TooFewAnswersAtMaximum {
+        /// Their number.
+        answers: u64,
+    },
     /// The target held its limits at its maximum.
     HeldAtMaximum {
         /// The p95 that was asked for.

@@ -3,11 +3,12 @@
 //! A spike whose instances come too late passes every judgement on the scale-out itself. Only the
 //! last seconds of the spike show whether the scale-out helped.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::expectations::{is_slow, over};
+use super::expectations::{AgainstLimit, against_limit, over};
 use super::{Answered, Expectation, Finding, Measured, SurvivalReason};
 use evidence::Facts;
 use evidence::instances::{self, Launched, between};
@@ -48,7 +49,7 @@ fn judge_spike(facts: &Facts<'_>, spike: &Span) -> Option<Finding> {
         None => return None,
     };
     let second = |at| instances::second(facts.times.started, at).unwrap_or(0);
-    let seconds: Vec<u32> = last_seconds(second(rose), second(end)).collect();
+    let seconds: Vec<u32> = judged_seconds(facts, second(rose), second(end)).collect();
     let merged = over(facts.results, &seconds);
     let requests = merged.tally.requests();
     let found = |verdict, reason| {
@@ -64,7 +65,6 @@ fn judge_spike(facts: &Facts<'_>, spike: &Span) -> Option<Finding> {
         ))
     };
     let errors = Limit::errors_in_the_spike(facts.scenario).unwrap_or(ERRORS);
-    let slow = is_slow(facts.results, &seconds, facts.limit);
     if requests < LEAST_REQUESTS {
         return found(
             Verdict::Inconclusive,
@@ -72,18 +72,45 @@ fn judge_spike(facts: &Facts<'_>, spike: &Span) -> Option<Finding> {
         );
     }
     let is_wrong = facts.error_share(&merged, &seconds) > errors;
-    match slow {
-        Some(false) if !is_wrong => found(Verdict::Passed, SurvivalReason::WithinLimits),
-        None if !is_wrong => found(
+    match against_limit(facts.results, &seconds, facts.limit) {
+        _ if is_wrong => found(Verdict::Failed, why_not(facts, rose, end)),
+        AgainstLimit::Within => found(Verdict::Passed, SurvivalReason::WithinLimits),
+        AgainstLimit::Over => found(Verdict::Failed, why_not(facts, rose, end)),
+        AgainstLimit::OverByGenerator => found(
             Verdict::Inconclusive,
             SurvivalReason::GeneratorSaturatedAtItsEnd,
         ),
-        _ => found(Verdict::Failed, why_not(facts, rose, end)),
+        AgainstLimit::TooFew { answers: requests } => found(
+            Verdict::Inconclusive,
+            SurvivalReason::TooFewRequests { requests },
+        ),
     }
 }
 
+/// Returns the last seconds of a spike, and with few requests in them the seconds before, until they
+/// are enough for p95. Those have the same level and the same group size.
+fn judged_seconds(facts: &Facts<'_>, from: u32, end: u32) -> Range<u32> {
+    let last = last_seconds(from, end);
+    let requests = |second: u32| {
+        let found = facts.load.get(second as usize);
+        found.map_or(0, |second| second.ok + second.errors)
+    };
+    let level = |second: u32| facts.schedule.level_at(Duration::from_secs(second.into()));
+    let size = |second: u32| facts.serving.get(second as usize);
+    let is_like = |second: u32, other: u32| {
+        (level(second) - level(other)).abs() < f64::EPSILON && size(second) == size(other)
+    };
+    let mut first = last.start;
+    let mut all: u64 = last.map(requests).sum();
+    while all < LEAST_REQUESTS && first > from && is_like(first - 1, first) {
+        first -= 1;
+        all += requests(first);
+    }
+    first..end
+}
+
 /// Returns the last seconds of a spike that lasts from one second to before another.
-fn last_seconds(from: u32, end: u32) -> std::ops::Range<u32> {
+fn last_seconds(from: u32, end: u32) -> Range<u32> {
     let length = ((end - from.min(end)) / PART).clamp(LEAST, MOST);
     end.saturating_sub(length).max(from)..end
 }
@@ -112,6 +139,49 @@ fn why_not(facts: &Facts<'_>, rose: Timestamp, end: Timestamp) -> SurvivalReason
 #[cfg(test)]
 mod tests {
     use super::*;
+    use evidence::testing::{activity, group, phases, results, with_load};
+
+    /// A spike of 20 s at this rate, from 10 s on. A second instance serves from `grown` on; until
+    /// then answers take 900 ms.
+    fn judged(rate: f64, grown: u32) -> (Verdict, SurvivalReason, u64) {
+        let mut scenario = phases(&[(1.0, false), (rate, true), (1.0, false)]);
+        scenario.phases[1].hold = Duration::from_secs(20);
+        let story = vec![
+            group(0, 1, &["i-1"]),
+            activity(12, "Launching a new EC2 instance: i-2", 1, 2),
+            group(13, 2, &["i-1"]),
+            group(grown, 2, &["i-1", "i-2"]),
+            group(60, 2, &["i-1", "i-2"]),
+        ];
+        let answered = results(&scenario, |second, level| {
+            let slow = (10..grown).contains(&second);
+            vec![("", level as u64, 0, if slow { 900 } else { 50 })]
+        });
+        let found = with_load(&scenario, story, &answered, judge).unwrap();
+        let Measured::AtSpikeEnd { answered, .. } = found.measured else {
+            panic!("{found:?}")
+        };
+        let crate::verdict::Reason::Survival(reason) = found.reason else {
+            panic!("{found:?}")
+        };
+        (found.verdict, reason, answered.seconds)
+    }
+
+    #[test]
+    fn with_few_requests_more_of_the_spike_is_judged() {
+        let within = SurvivalReason::WithinLimits;
+        assert_eq!(judged(20.0, 16), (Verdict::Passed, within.clone(), 4));
+        assert_eq!(judged(2.0, 16), (Verdict::Passed, within, 10));
+        let late = judged(2.0, 31);
+        assert_eq!((late.0, late.2), (Verdict::Failed, 10));
+    }
+
+    #[test]
+    fn the_seconds_before_the_group_grew_do_not_count_for_its_end() {
+        let few = SurvivalReason::TooFewRequests { requests: 12 };
+        // The look at 25 s is the last of second 24, so 6 seconds have the new size.
+        assert_eq!(judged(2.0, 25), (Verdict::Inconclusive, few, 6));
+    }
 
     #[test]
     fn the_last_fifth_of_a_spike_is_judged() {

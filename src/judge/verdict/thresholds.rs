@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Expectation, Finding, Measured, MetricValue, Reason, Scope as FoundIn, ThresholdReason,
 };
+use evidence::load::samples_needed;
 use model::measure::{Merged, Results, Select, Tally};
 use model::outcome::Verdict;
 use model::plan::Schedule;
@@ -442,12 +443,6 @@ fn measure(
             (per_second, MetricValue::Rate { per_second })
         }
     })
-}
-
-/// Returns the fewest samples for a percentile. At least one must lie beyond it, or it is only the
-/// maximum under another name.
-fn samples_needed(q: f64) -> u64 {
-    (100.0 / (100.0 - q) - 1e-9).ceil() as u64
 }
 
 #[cfg(test)]

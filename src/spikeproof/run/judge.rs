@@ -27,7 +27,8 @@ pub(super) async fn judge(plan: &RunPlan, collected: Collected) -> Result<Judged
         mut warnings,
     } = collected;
     let found = verdict::judge(&plan.scenario, &results, timeline.as_ref(), &circumstances);
-    let load = (!results.is_empty()).then(|| Load::new(&plan.scenario, &results));
+    let group = timeline.as_ref().zip(circumstances.started);
+    let load = (!results.is_empty()).then(|| Load::new(&plan.scenario, &results, group));
     let load = match &found.others {
         Some(others) => load.map(|load| load.with_others(others)),
         None => load,

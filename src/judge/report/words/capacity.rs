@@ -14,16 +14,20 @@ pub fn capacity(capacity: &InstanceCapacity) -> String {
 
 /// Returns the reason in words, with the run that would be surer.
 pub fn reason(reason: &CapacityReason) -> String {
-    let (held, missed) = (reason.held_s, reason.missed_s);
+    let missed = reason.missed_s;
+    let held = match reason.pooled_s {
+        None => format!("{} seconds", reason.held_s),
+        Some(most) => format!("{} stretches of up to {most} seconds", reason.held_s),
+    };
     let mut text = if missed == 0 {
         format!(
-            "at least: {held} seconds held the limit and none missed it; a run with a higher spike would find it"
+            "at least: {held} held the limit and none missed it; a run with a higher spike would find it"
         )
     } else if reason.enough {
-        format!("{held} seconds held the limit, {missed} missed it")
+        format!("{held} held the limit, {missed} missed it")
     } else {
         format!(
-            "only {held} seconds held the limit and {missed} missed it; a run with longer phases would be surer"
+            "only {held} held the limit and {missed} missed it; a run with longer phases would be surer"
         )
     };
     if let Some(gap) = &reason.gap {
@@ -79,10 +83,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn stretches_of_pooled_seconds_are_not_called_seconds() {
+        let said = reason(&CapacityReason {
+            held_s: 7,
+            missed_s: 5,
+            pooled_s: Some(12),
+            enough: true,
+            gap: None,
+            weakness: None,
+            others: None,
+        });
+        assert_eq!(
+            said,
+            "7 stretches of up to 12 seconds held the limit, 5 missed it"
+        );
+    }
+
+    #[test]
     fn the_phases_that_would_close_a_gap_are_named() {
         let said = reason(&CapacityReason {
             held_s: 10,
             missed_s: 10,
+            pooled_s: None,
             enough: true,
             gap: Some(CapacityGap {
                 times: 100.0 / 30.0,

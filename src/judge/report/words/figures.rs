@@ -204,11 +204,12 @@ fn excess(share: f64, paid_minutes: f64, cost: Option<&Cost>) -> String {
 
 /// Describes the answers, for example `p95 = 900ms, errors = 2.10%`.
 fn answered(answered: &Answered) -> String {
-    let p95 = answered.p95_s.map_or("-".to_owned(), |p95| p95.to_string());
-    format!(
-        "p95 = {p95}, errors = {:.2}%",
-        answered.errors_share * 100.0
-    )
+    let p95 = answered
+        .p95_s
+        .map_or("too few answers for a p95".to_owned(), |p95| {
+            format!("p95 = {p95}")
+        });
+    format!("{p95}, errors = {:.2}%", answered.errors_share * 100.0)
 }
 
 fn at_maximum(found: &AtMaximum, place: &str) -> String {

@@ -1,6 +1,8 @@
 //! Sentences for the reasons for judgements on new and on leaving instances.
 
+use super::size::too_few;
 use crate::verdict::{LeavingReason, NewInstanceReason, WorseInstance};
+use evidence::load::LEAST_REQUESTS;
 use model::units;
 
 const BY_NAME: &str = "`instance_header` would tell whose they are";
@@ -35,6 +37,11 @@ pub(super) fn new_instance(reason: &NewInstanceReason) -> String {
                 ""
             };
             return format!("in the first {new_for_s} of each, by its header{spare}");
+        }
+        NewInstanceReason::TooFewAnswersOfNewInstances { answers } => {
+            return format!(
+                "a new instance has fewer than the {LEAST_REQUESTS} answers that a p95 takes; all of them have {answers}"
+            );
         }
         NewInstanceReason::ErrorsWithLoadToSpare { new_for_s } => {
             return format!(
@@ -119,6 +126,7 @@ pub(super) fn leaving(reason: &LeavingReason) -> String {
                 "inferred: what the load balancer counted in each {period} in which an instance left"
             );
         }
+        LeavingReason::TooFewAnswersWithoutThem { answers } => return too_few(*answers),
         LeavingReason::TookWhatTheLoadNeeded { launched_again } => {
             let again = match launched_again {
                 0 => String::new(),

@@ -29,6 +29,10 @@ pub fn link(link: &OpenLink) -> String {
         OpenLink::LatencyNeverBack => {
             format!("{}: not by the end of the load", MomentKind::LatencyBack)
         }
+        OpenLink::LatencyUnknown => format!(
+            "{}: the spike has too few answers for a p95",
+            MomentKind::LatencyBack
+        ),
         OpenLink::StoppedBeforeTheFall => format!(
             "{}: the load was stopped before it did",
             MomentKind::LoadFell

@@ -2,6 +2,7 @@
 
 use super::capacity;
 use crate::verdict::{ScalingReason, SizeReason, SurvivalReason};
+use evidence::load::LEAST_REQUESTS;
 use model::units;
 use model::units::Seconds;
 
@@ -38,7 +39,7 @@ pub(super) fn scaling(reason: &ScalingReason) -> String {
         }
         ScalingReason::GeneratorSaturated => "the generator was at its own limit meanwhile",
         ScalingReason::TooFewAnswers { answers } => {
-            return format!("{answers} answers are too few for a p95: it takes 20");
+            return too_few(*answers);
         }
         ScalingReason::NothingLaunchedServed => "nothing that was launched ever served",
         ScalingReason::NoRequestWhileScaling => {
@@ -72,6 +73,11 @@ pub(super) fn survival(reason: &SurvivalReason) -> String {
     fixed.to_owned()
 }
 
+/// Says that the answers are too few for a p95.
+pub(super) fn too_few(answers: u64) -> String {
+    format!("{answers} answers are too few for a p95: it takes {LEAST_REQUESTS}")
+}
+
 pub(super) const NOT_OURS: &str = "the load is not ours";
 
 pub(super) fn size(reason: &SizeReason) -> String {
@@ -98,6 +104,7 @@ pub(super) fn size(reason: &SizeReason) -> String {
                 bound(*p95_s)
             );
         }
+        SizeReason::TooFewAnswersAtMaximum { answers } => return too_few(*answers),
         SizeReason::HeldAtMaximum { p95_s } => {
             return format!("{}, errors within 1%", bound(Some(*p95_s)));
         }

@@ -112,3 +112,22 @@ fn what_new_instances_fail_at_first_is_not_the_maximums_doing() {
         "those of the others count"
     );
 }
+
+#[test]
+fn with_too_few_answers_at_its_maximum_it_cannot_be_told() {
+    let few = |rate: u64, millis: u64| {
+        let scenario = phases(&[(1.0, false), (9.0, true), (1.0, false), (1.0, false)]);
+        let answered = results(&scenario, |second, _| {
+            let millis = if second < 20 { millis } else { 50 };
+            vec![("", rate, 0, millis)]
+        });
+        with_load(&scenario, story(), &answered, judge).unwrap()
+    };
+    // All four serve from 14 s on, and the spike ends at 20 s.
+    let found = few(3, 900);
+    assert_eq!(found.verdict, Verdict::Inconclusive, "{found:?}");
+    let reason = SizeReason::TooFewAnswersAtMaximum { answers: 18 };
+    assert_eq!(found.reason, reason.into());
+    assert_eq!(few(4, 50).verdict, Verdict::Passed);
+    assert_eq!(few(4, 900).verdict, Verdict::Failed);
+}

@@ -224,6 +224,12 @@ pub enum NewInstanceReason {
         /// Time in service for which an instance counts as new.
         new_for_s: Seconds,
     },
+    /// New instances have too few answers for a p95, each by itself and all together; or all
+    /// together they are worse than the others, and no single one can be named.
+    TooFewAnswersOfNewInstances {
+        /// Answers of all new instances while they were new.
+        answers: u64,
+    },
     /// New instances answered no worse than the others, as the instance header shows.
     NewInstancesByHeader {
         /// Time in service for which an instance counts as new.
@@ -295,6 +301,11 @@ pub enum LeavingReason {
     OthersCarriedTheLoad,
     /// Limits were missed meanwhile, for another reason than too few instances.
     OtherReasons,
+    /// The answers after they left are too few for a p95.
+    TooFewAnswersWithoutThem {
+        /// Their number.
+        answers: u64,
+    },
     /// A policy removed instances that the load still needed.
     TookWhatTheLoadNeeded {
         /// Number of instances that were launched again for the same load.
