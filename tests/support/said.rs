@@ -32,13 +32,13 @@ impl Standing {
 
 /// Returns the standing of a hypothesis; `None` if it is not listed.
 fn standing<'a>(report: &'a Value, id: &str) -> Option<&'a str> {
-    let all = report["hypotheses"].as_array()?;
+    let all = report["judged"]["hypotheses"].as_array()?;
     all.iter().find(|one| one["id"] == id)?["standing"].as_str()
 }
 
 /// Returns the ids that are listed, each with its standing, for a message.
 pub(crate) fn hypotheses(report: &Value) -> String {
-    let all = report["hypotheses"].as_array();
+    let all = report["judged"]["hypotheses"].as_array();
     let words = |one: &Value| format!("{} {}", one["id"], one["standing"]).replace('"', "");
     let listed: Vec<String> = all.into_iter().flatten().map(words).collect();
     if listed.is_empty() {

@@ -225,7 +225,7 @@ pub(super) fn step_size(step: &StepSize) -> String {
             )
         }
         StepSize::Beside { row, now } => format!(
-            "There are none. One beside the policy ({}): p95 over its limit for {} s instead of {} s, {} requests lost instead of {}.",
+            "There are none. One beside the policy ({}): limits missed for {} s instead of {} s, {} requests lost instead of {}.",
             row.name, row.over_limit, now.over_limit, row.errors, now.errors
         ),
         StepSize::ToAdd { add } => {

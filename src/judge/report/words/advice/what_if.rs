@@ -102,7 +102,7 @@ pub(super) fn asked(asked: &Asked) -> String {
 
 fn figures(row: &Candidate) -> String {
     format!(
-        "p95 over its limit for {} s, {} lost, {:.1} instance-minutes, at most {} at once",
+        "limits missed for {} s, {} lost, {:.1} instance-minutes, at most {} at once",
         row.over_limit,
         units::count(row.errors, "request"),
         row.instance_minutes,
