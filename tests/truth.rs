@@ -24,7 +24,7 @@ use jiff::Timestamp;
 use said::Standing;
 use serde::Deserialize;
 use spikeproof::evidence::{Launched, Left, MomentKind, Reaction, Sighting, Timeline};
-use spikeproof::lab::truth::{InstanceTruth, Truth};
+use spikeproof::lab::truth::{Decided, InstanceTruth, Truth};
 use spikeproof::outcome::Verdict;
 use spikeproof::report::{Judged, Judgement, RunReport, words};
 use spikeproof::verdict::Expectation;
@@ -346,7 +346,15 @@ fn check_times(
     }
     // The report must have every change of size with the instant of its decision, and no other.
     if !reaction.resized.is_empty() {
-        for known in truth.decisions.iter().filter(|one| one.at >= started) {
+        // A decision to shrink that finds no instance to take away has no activity.
+        let near = |at: Timestamp, known: Timestamp| at.duration_since(known).abs() < POLL_SIGNED;
+        let took_away = |known: &Decided| {
+            let mut ends = truth.instances.iter().filter_map(|one| one.draining);
+            ends.any(|at| near(at, known.at))
+        };
+        let shows = |known: &&Decided| known.to > known.from || took_away(known);
+        let decisions = truth.decisions.iter().filter(|one| one.at >= started);
+        for known in decisions.filter(shows) {
             let said = reaction.resized.iter().find(|one| {
                 (one.from, one.to) == (known.from, known.to)
                     && (one.at.duration_since(known.at)).abs() < POLL_SIGNED
