@@ -49,7 +49,7 @@ pub enum Suspect {
     ColdInstances,
     /// One instance fails or is slow while the others are well.
     SickInstance,
-    /// One instance gets far more requests than the others.
+    /// Some instances get far more requests than others, such as new ones that get none.
     UnevenLoad,
     /// AWS could not launch the instances that the group wanted.
     FailedLaunches,

@@ -74,16 +74,16 @@ fn in_spike(seen: &Seen<'_>, spike: &Range<usize>, taken: &BTreeSet<u32>) -> Opt
         let clue = Clue::NewInstancesServed { share };
         let even = 1.0 - f64::from(from) / f64::from(to);
         if share < even * SERVED {
-            found.standing = Standing::Excluded;
-            found = found.against([clue]);
-        } else {
-            found.pro.push(clue);
+            // The new instances had hardly anything to do, so their number shows nothing.
+            let all = around(seen, spike, &late);
+            return Some(
+                Hypothesis::new(Suspect::UnevenLoad, Standing::Holds, vec![clue]).explains(&all),
+            );
         }
+        found.pro.push(clue);
     }
-    if let Some(ceiling) = at_ceiling(seen, &late) {
-        found.standing = Standing::Excluded;
-        found = found.against([ceiling]);
-    }
+    // Waiting for something else may count as work.
+    found = found.against(at_ceiling(seen, &late));
     found = match found.standing {
         Standing::Holds => found.explains(&explained),
         Standing::Open => found

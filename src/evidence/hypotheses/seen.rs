@@ -88,9 +88,22 @@ impl<'a> Seen<'a> {
     /// group.
     pub(super) fn held_before(&self, second: usize) -> Option<f64> {
         (0..second)
-            .filter(|at| !self.bad[*at] && self.is_settled(*at) && self.requests(*at) > 0)
+            .filter(|at| self.is_held(*at))
             .filter_map(|at| self.each(at))
             .max_by(f64::total_cmp)
+    }
+
+    /// Returns true if a second held the limits with a settled group, and not only because a queue
+    /// was still filling: the same load on as many instances misses none right after.
+    fn is_held(&self, second: usize) -> bool {
+        let load = |at: usize| self.of.load[at].demand;
+        let is_same = |at: usize| {
+            self.serving(at) == self.serving(second) && load(at) <= load(second) * NEARLY
+        };
+        let next = second + 1..self.bad.len().min(second + 1 + FILLS);
+        let mut same = next.take_while(|at| is_same(*at));
+        let holds = !self.bad[second] && self.is_settled(second) && self.requests(second) > 0;
+        holds && !same.any(|at| self.bad[at])
     }
 
     pub(super) fn requests(&self, second: usize) -> u64 {
@@ -148,7 +161,12 @@ impl<'a> Seen<'a> {
             };
             // A load that no size had held leaves requests behind.
             backlog |= each > held * NEARLY;
-            if !backlog && each <= held {
+            // A queue that fills makes the same load slower, but fails nothing at once.
+            let is_slow = self.of.load[second]
+                .p95
+                .is_some_and(|p95| p95 > self.limit_us());
+            let least = if is_slow { held * FAR_BELOW } else { held };
+            if !backlog && each <= least {
                 found.insert(second);
             }
         }
@@ -156,6 +174,10 @@ impl<'a> Seen<'a> {
     }
 }
 
+/// Seconds after which a queue that only fills has missed the limit.
+const FILLS: usize = 3;
+/// Share of a load that held, up to which a slow second contradicts it.
+const FAR_BELOW: f64 = 0.9;
 /// Factor up to which two loads count as the same.
 pub(super) const NEARLY: f64 = 1.1;
 

@@ -104,14 +104,14 @@ fn a_group_that_grows_and_answers_no_more_shares_a_bottleneck() {
 }
 
 #[test]
-fn no_bottleneck_is_seen_where_new_instances_get_no_requests() {
+fn new_instances_that_get_no_requests_make_the_load_uneven() {
     let of = |_: u32, asked: u64, _: u64| {
         let ok = asked.min(300);
         even(2, ok, asked - ok, if asked > ok { 900 } else { 40 })
     };
     let all = standings(grows(), of);
     assert!(
-        all.contains(&(Suspect::SharedBottleneck, Standing::Excluded)),
+        all.contains(&(Suspect::UnevenLoad, Standing::Holds)),
         "{all:?}"
     );
 }

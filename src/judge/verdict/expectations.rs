@@ -563,8 +563,9 @@ mod tests {
                 group(60, 2, &["i-1", "i-2"]),
             ];
             let bad_at = |second| if second < 20 { 0 } else { bad };
-            let answered =
-                results(&scenario, |second, _| vec![("", rate, bad_at(second), millis)]);
+            let answered = results(&scenario, |second, _| {
+                vec![("", rate, bad_at(second), millis)]
+            });
             let found = with_load(&scenario, story, &answered, early).unwrap();
             (found.verdict, found.reason)
         };
@@ -585,8 +586,9 @@ mod tests {
             let mut scenario = levels();
             scenario.scaling.errors_while_scaling = Some(0.01);
             let bad_at = |second| if second < 10 { 0 } else { bad };
-            let answered =
-                results(&scenario, |second, _| vec![("", rate, bad_at(second), millis)]);
+            let answered = results(&scenario, |second, _| {
+                vec![("", rate, bad_at(second), millis)]
+            });
             with_load(&scenario, two_spikes(), &answered, while_scaling)
                 .unwrap()
                 .verdict

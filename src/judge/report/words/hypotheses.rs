@@ -21,7 +21,7 @@ pub fn suspect(suspect: Suspect) -> &'static str {
         Suspect::ConstantErrors => "errors that are always there",
         Suspect::ColdInstances => "new instances that are slow at first",
         Suspect::SickInstance => "one instance that differs from the others",
-        Suspect::UnevenLoad => "one instance that gets more requests than the others",
+        Suspect::UnevenLoad => "requests that are not spread over the instances",
         Suspect::FailedLaunches => "launches that failed",
         Suspect::TimedOutWork => "requests that timed out",
         Suspect::RateLimit => "a limit on requests",
@@ -50,7 +50,8 @@ pub(super) fn remedy(suspect: Suspect) -> &'static str {
             "Replace that instance, and let the health check see what users see. More instances only dilute it."
         }
         Suspect::UnevenLoad => {
-            "Spread the requests: least outstanding requests in the target group, no stickiness, shorter connections."
+            "Spread the requests over all instances: no stickiness, connections that end now and then, least outstanding requests in the target \
+             group."
         }
         Suspect::FailedLaunches => {
             "The policy is not at fault: other instance types, more zones, a capacity reservation or a higher quota let AWS launch \
