@@ -474,7 +474,7 @@ mod tests {
                 "target=1e308",
                 "more than any metric reaches (1000000000000 at most)",
             ),
-            ("targets=5", "none of target"),
+            ("targets=5", "none of load, target"),
             ("min=5,max=2", "more than"),
             ("min=2,min=3", "given twice"),
             ("min=4000000000,max=4000000000", "not from 0 to 10000"),
