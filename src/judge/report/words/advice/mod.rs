@@ -157,13 +157,7 @@ fn basis(basis: &Basis) -> String {
             );
         }
         Basis::Capacity(capacity) => return sizes::known(capacity),
-        Basis::CapacityTimesMaximum { each, served } => {
-            return format!(
-                "{}; at most {} served at once in this run",
-                by_capacity(*each),
-                units::count(*served, "instance")
-            );
-        }
+        Basis::CapacityTimesMaximum { each, served } => return times_maximum(*each, *served),
         Basis::Metric { metric, each } => return datapoints(metric, *each),
         Basis::PeakAndCalm { peak, calm, each } => {
             return format!(
@@ -230,6 +224,14 @@ fn datapoints(metric: &Metric, each: f64) -> String {
 /// refers to it.
 fn by_capacity(each: f64) -> String {
     format!("{each:.0} requests/s for each instance, as sure as that is (above)")
+}
+
+fn times_maximum(each: f64, served: u32) -> String {
+    format!(
+        "{}; at most {} served at once in this run",
+        by_capacity(each),
+        units::count(served, "instance")
+    )
 }
 
 fn seen(starts: usize) -> String {

@@ -139,15 +139,18 @@ fn time_until(until: &UntilInstances) -> String {
             health,
         } => {
             let time = units::duration;
+            let checked = match health.is_zero() {
+                true => String::new(),
+                false => format!(", {} until healthy", time(health)),
+            };
             format!(
                 "{instances} serve {} after the load rose, if it stays at its highest: {} until the policy asks for them ({}; the \
-                 alarm's own window is {} of it), {} to boot, {} until healthy.",
+                 alarm's own window is {} of it), {} to boot{checked}.",
                 time(decided + boot + health),
                 time(decided),
                 units::count(decisions, "decision"),
                 time(window),
-                time(boot),
-                time(health)
+                time(boot)
             )
         }
     }
