@@ -13,8 +13,12 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_ecs::types::ContainerDefinition;
 use spikeproof::aws::query::{Query, Service};
 use spikeproof::aws::{Aws, Network};
-use spikeproof::journal::names::{ResourceKind, ResourceNames, Thing};
+use spikeproof::journal::names::{
+    RUN_TAG, ResourceKind, ResourceNames, TARGET_TAG, Thing, target_tag,
+};
+use spikeproof::journal::record::WatchedTarget;
 use spikeproof::lab::moto::Moto;
+use spikeproof::teardown::beside;
 use spikeproof::teardown::inventory::{Inventory, InventoryError, Presence};
 use spikeproof::units::RunId;
 use tempfile::TempDir;
@@ -326,4 +330,46 @@ async fn serve_page(listener: tokio::net::TcpListener, status: &'static str) {
         );
         drop(stream.write_all(answer.as_bytes()).await);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_on_the_same_group_is_found_by_its_tag_and_its_heartbeat() {
+    let account = Account::start().await;
+    let (query, ecs) = (
+        Query::new(&account.aws),
+        aws_sdk_ecs::Client::new(&account.aws.sdk),
+    );
+    let group = "shop web #1";
+    let [alive, of_another, dead] = [1, 2, 3].map(|number| RunId::new(1_764_000_000, number));
+    for (run, group) in [(&alive, group), (&of_another, "api"), (&dead, group)] {
+        let tag = |key: &str, value: &str| {
+            let tag = aws_sdk_ecs::types::Tag::builder();
+            tag.key(key).value(value).build()
+        };
+        ecs.create_cluster()
+            .cluster_name(ResourceNames::of(run).cluster)
+            .tags(tag(RUN_TAG, run.as_str()))
+            .tags(tag(TARGET_TAG, &target_tag(group)))
+            .send()
+            .await
+            .unwrap();
+    }
+    for run in [&alive, &of_another] {
+        let bucket = ResourceNames::of(run).bucket;
+        for part in ["", "/run/control.json"] {
+            query.bucket("PUT", &bucket, part).await.unwrap();
+        }
+    }
+    let target = |name: &str| WatchedTarget {
+        name: name.to_owned(),
+        region: REGION.to_owned(),
+        endpoint: None,
+    };
+    let found = async |name: &str| {
+        let found = beside::in_the_account(&account.aws, &target(name)).await;
+        found.unwrap().into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(found(group).await, [alive]);
+    assert_eq!(found("api").await, [of_another]);
+    assert_eq!(found("another").await, []);
 }

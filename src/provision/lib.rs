@@ -26,6 +26,7 @@
 //!         endpoint: None,
 //!         boot: None,
 //!         profile: None,
+//!         target: None,
 //!         started: "2026-03-01T12:00:00Z".parse()?,
 //!     }),
 //! )?;

@@ -81,7 +81,7 @@ struct Lists<'a> {
     aws: &'a Aws,
 }
 
-type Names = Result<Vec<String>, InventoryError>;
+pub(crate) type Names = Result<Vec<String>, InventoryError>;
 
 /// Returns the run ids among names such as `PREFIX` + run id.
 fn behind(prefix: &str, names: Vec<String>) -> Vec<String> {
@@ -222,37 +222,42 @@ impl Lists<'_> {
         }
     }
 
-    /// Returns the values of the run tag.
     async fn tags(&self) -> Names {
-        let mut runs = Vec::new();
-        let mut question = serde_json::json!({ "TagFilters": [{ "Key": RUN_TAG }] });
-        loop {
-            let page = self
-                .query
-                .json(Service::Tagging, "GetResources", &question)
-                .await?;
-            let resources = page
-                .get("ResourceTagMappingList")
-                .and_then(|list| list.as_array());
-            let resources = resources.ok_or(InventoryError::Incomplete {
-                call: "GetResources",
-                lacks: "the answer has no `ResourceTagMappingList`",
-            })?;
-            let tags = resources
-                .iter()
-                .filter_map(|resource| resource.get("Tags")?.as_array())
-                .flatten();
-            let ours =
-                tags.filter(|tag| tag.get("Key").and_then(|key| key.as_str()) == Some(RUN_TAG));
-            runs.extend(ours.filter_map(|tag| Some(tag.get("Value")?.as_str()?.to_owned())));
-            match page
-                .get("PaginationToken")
-                .and_then(|token| token.as_str())
-                .filter(|token| !token.is_empty())
-            {
-                Some(token) => question["PaginationToken"] = token.into(),
-                None => return Ok(runs),
-            }
+        tagged(
+            &self.query,
+            serde_json::json!({ "TagFilters": [{ "Key": RUN_TAG }] }),
+        )
+        .await
+    }
+}
+
+/// Returns the values of the run tag. Deleted resources are among them for hours.
+pub(crate) async fn tagged(query: &Query, mut question: serde_json::Value) -> Names {
+    let mut runs = Vec::new();
+    loop {
+        let page = query
+            .json(Service::Tagging, "GetResources", &question)
+            .await?;
+        let resources = page
+            .get("ResourceTagMappingList")
+            .and_then(|list| list.as_array());
+        let resources = resources.ok_or(InventoryError::Incomplete {
+            call: "GetResources",
+            lacks: "the answer has no `ResourceTagMappingList`",
+        })?;
+        let tags = resources
+            .iter()
+            .filter_map(|resource| resource.get("Tags")?.as_array())
+            .flatten();
+        let ours = tags.filter(|tag| tag.get("Key").and_then(|key| key.as_str()) == Some(RUN_TAG));
+        runs.extend(ours.filter_map(|tag| Some(tag.get("Value")?.as_str()?.to_owned())));
+        match page
+            .get("PaginationToken")
+            .and_then(|token| token.as_str())
+            .filter(|token| !token.is_empty())
+        {
+            Some(token) => question["PaginationToken"] = token.into(),
+            None => return Ok(runs),
         }
     }
 }

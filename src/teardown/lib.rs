@@ -38,6 +38,7 @@ use model::units::RunId;
 use provision::journal::locks::WorkLock;
 use provision::terraform::Binary;
 
+pub mod beside; // runs that test the same group at the same time
 mod delete; // deletes by name until each thing is gone or given up
 pub mod destroy; // the core: stop spending, terraform, delete, prove
 pub mod discover; // finds runs in an account, by the names of resources

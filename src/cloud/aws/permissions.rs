@@ -107,8 +107,8 @@ pub const STATEMENTS: &[Statement] = &[
             ),
             us(
                 "tag:GetResources",
-                REAPER,
-                "runs by the tag of their resources",
+                BOTH,
+                "runs by the tag of their resources; runs that test the same group",
             ),
         ],
     },

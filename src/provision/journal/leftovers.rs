@@ -67,6 +67,7 @@ mod tests {
             endpoint: None,
             boot: None,
             profile: None,
+            target: None,
             started: jiff::Timestamp::UNIX_EPOCH,
         })
     }

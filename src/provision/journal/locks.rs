@@ -125,6 +125,12 @@ pub fn is_driven(folder: &Path) -> bool {
     file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
+/// True if the orchestrator of the run drives it, not a reaper.
+pub fn is_under_way(folder: &Path) -> bool {
+    let holder = std::fs::read_to_string(folder.join(OWNER)).unwrap_or_default();
+    is_driven(folder) && !LockHolder::parse(&holder).is_reaper()
+}
+
 /// Fails if the owner lock tells nothing: it was deleted, is another user's, or lies on a file
 /// system without locks.
 pub fn tells(folder: &Path) -> io::Result<()> {

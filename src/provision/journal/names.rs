@@ -11,12 +11,26 @@ pub const ROLE_PATH: &str = "/spikeproof/";
 
 /// The tag of everything a run makes; its value is the run id.
 pub const RUN_TAG: &str = "spikeproof:run";
+/// The tag that names the group or service that a run tests.
+pub const TARGET_TAG: &str = "spikeproof:target";
+/// The longest value of a tag (AWS).
+const TAG_VALUE: usize = 256;
 /// The start of the names of buckets.
 pub const BUCKET_PREFIX: &str = "spikeproof-";
 /// The start of the names of repositories.
 pub const REPOSITORY_PREFIX: &str = "spikeproof/";
 /// The start of the names of log groups.
 pub const LOG_GROUP_PREFIX: &str = "/spikeproof/";
+
+/// Returns the value of the target tag for a group or service. A group's name may have characters
+/// that a tag must not have.
+pub fn target_tag(subject: &str) -> String {
+    let may_stay = |one: &char| one.is_alphanumeric() || " +-=._:/@".contains(*one);
+    let allowed = subject
+        .chars()
+        .map(|one| if may_stay(&one) { one } else { '_' });
+    allowed.take(TAG_VALUE).collect()
+}
 
 /// One thing in AWS, by kind and name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -125,5 +139,22 @@ impl ResourceNames {
             thing(ResourceKind::Role, &self.task_role),
             thing(ResourceKind::Bucket, &self.bucket),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_no_tag_may_have_is_made_one() {
+        for (subject, tag) in [
+            ("shop-web", "shop-web"),
+            ("lab/web", "lab/web"),
+            ("shop (green) #2", "shop _green_ _2"),
+        ] {
+            assert_eq!(target_tag(subject), tag);
+        }
+        assert_eq!(target_tag(&"x".repeat(300)).len(), TAG_VALUE);
     }
 }

@@ -35,8 +35,23 @@ pub struct Run {
     /// `AWS_PROFILE`: a later reap may run with another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
+    /// The group or service under test; `None` if the run watches none, and in older journals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<WatchedTarget>,
     /// When the run began.
     pub started: Timestamp,
+}
+
+/// A group or service, and the AWS in which it is. Two runs with equal ones test the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WatchedTarget {
+    /// The group, or `cluster/service`.
+    pub name: String,
+    /// Its AWS region.
+    pub region: String,
+    /// `AWS_ENDPOINT_URL`, when it was not AWS itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
 }
 
 /// One line of the journal.

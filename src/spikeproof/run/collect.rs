@@ -5,7 +5,7 @@ use super::provision::Provisioned;
 use super::recover::Recovered;
 use super::start::Started;
 use super::state::RunState;
-use super::{Context, RunError};
+use super::{Context, RunError, beside};
 use crate::events::Phase;
 use crate::evidence::Timeline;
 use crate::measure::Results;
@@ -43,6 +43,7 @@ pub(super) async fn collect(
         }
         None => None,
     };
+    warn_of_other_runs(cx, state, &mut warnings).await;
     if let Some(timeline) = &timeline {
         warn_of_gaps(cx, timeline);
         warnings.extend(words_not_understood(timeline));
@@ -80,6 +81,19 @@ async fn end_watch(
         () = cx.interrupt.destroy_now().cancelled() => Err(RunError::interrupted(Phase::Collect)),
         // Datapoints may be minutes late. Reapers must see that this run is alive.
         never = state.keep_sending_heartbeats(&cx.events) => match never {},
+    }
+}
+
+/// Looks again for runs that test the same group: one may have begun since the plan.
+async fn warn_of_other_runs(cx: &Context, state: &RunState, warnings: &mut Vec<Warning>) {
+    let plan = &state.plan;
+    let target = beside::target(&plan.scenario, plan.watched_in.as_ref());
+    let found = beside::warnings(cx, target, plan.cloud.as_ref(), Some(&plan.run)).await;
+    for warning in found {
+        if !warnings.contains(&warning) {
+            cx.events.warn(words::warning(&warning));
+            warnings.push(warning);
+        }
     }
 }
 

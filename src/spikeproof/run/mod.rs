@@ -21,6 +21,7 @@
 //! | `state.rs` | `RunState`: the plan, journal, guard, channel and cost of a run |
 //! | `options.rs`, `error.rs` | what the user asked for; what the user is told |
 //! | `preview.rs`, `organisation.rs`, `authorization.rs`, `probe.rs`, `preconditions.rs` | parts of the plan |
+//! | `beside.rs` | plan and collect: other runs that test the same group |
 //! | `readiness.rs` | start: waits until enough tasks are ready |
 //! | `inbox.rs`, `progress.rs` | load: reads the reports of the tasks, shows the progress |
 //! | `control.rs` | writes `control.json` (heartbeat, start order, stop order) and `secrets.json` |
@@ -39,6 +40,7 @@ use crate::teardown::guard::{Guard, GuardOptions};
 use crate::verdict::Warning;
 
 mod authorization;
+mod beside;
 mod collect;
 mod control;
 mod destroy;

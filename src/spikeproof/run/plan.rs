@@ -6,11 +6,10 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use super::authorization::{self, Authorization, TargetClaim};
-use super::organisation;
 use super::preconditions::{check_budget, check_session, wrong_clock};
 use super::preview::{Preview, preview};
 use super::probe::probe;
-use super::{Context, FleetKind, RunError, RunOptions};
+use super::{Context, FleetKind, RunError, RunOptions, beside, organisation};
 use crate::aws::{Aws, AwsError, Cloud};
 use crate::cost::TaskCost;
 use crate::events::{Event, Phase};
@@ -79,6 +78,8 @@ pub(super) async fn plan(cx: &Context) -> Result<RunPlan, RunError> {
             cx.events.note(note);
         }
     }
+    let target = beside::target(&preview.scenario, survey.watched_in.as_ref());
+    let beside = beside::warnings(cx, target, cloud.as_ref(), None).await;
     let begun = Timestamp::now();
     let session = check_session(cx, cloud.as_ref(), begun, &preview.schedule).await?;
     let run = RunId::new(u64::try_from(begun.as_second()).unwrap_or(0), random_u32());
@@ -102,7 +103,7 @@ pub(super) async fn plan(cx: &Context) -> Result<RunPlan, RunError> {
             standing,
         },
         limits,
-        warnings: [cx.earlier_runs.clone(), survey.warnings, session].concat(),
+        warnings: [cx.earlier_runs.clone(), beside, survey.warnings, session].concat(),
     };
     announce(cx, &plan);
     Ok(plan)

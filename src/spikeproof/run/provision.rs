@@ -22,7 +22,7 @@ use crate::fleet::Orders;
 use crate::fleet::fargate::{FargateFleet, Placement};
 use crate::fleet::local::LocalFleet;
 use crate::image::{self, Image};
-use crate::journal::names::ResourceNames;
+use crate::journal::names::{ResourceNames, TARGET_TAG, target_tag};
 use crate::journal::{self, Record};
 use crate::scenario::Arch;
 use crate::terraform::{Outputs, STATE, Terraform, Variables, session};
@@ -157,8 +157,16 @@ fn variables(plan: &RunPlan, cloud: &Cloud, vpc_id: String, image: Option<&Image
         image_digest: image
             .map(|image| image.manifest_digest.clone())
             .unwrap_or_default(),
-        tags: BTreeMap::new(),
+        tags: tags(plan),
     }
+}
+
+/// Names the group under test, so that another run on the same one finds this one.
+fn tags(plan: &RunPlan) -> BTreeMap<String, String> {
+    let subject = plan.scenario.target.subject.iter();
+    subject
+        .map(|subject| (TARGET_TAG.to_owned(), target_tag(&subject.to_string())))
+        .collect()
 }
 
 /// `terraform init` and `apply`. Both end at a stop condition, or at the timeout.

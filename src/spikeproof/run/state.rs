@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::control::ControlWriter;
 use super::plan::RunPlan;
 use super::stop_conditions::{STOPPING, StopConditions};
-use super::{Context, RunError};
+use super::{Context, RunError, beside};
 use crate::channel::message::Start;
 use crate::channel::{Channel, ChannelError, HEARTBEAT_INTERVAL};
 use crate::cost::{self, TaskCost};
@@ -306,6 +306,7 @@ fn first_record(cx: &Context, plan: &RunPlan) -> Run {
         endpoint: cloud.and_then(|cloud| cloud.aws.endpoint.clone()),
         boot: locks::boot(),
         profile: profile.filter(|name| !name.is_empty()).cloned(),
+        target: beside::target(&plan.scenario, plan.watched_in.as_ref()),
         started: plan.begun,
     }
 }

@@ -265,6 +265,7 @@ mod tests {
             endpoint: None,
             boot,
             profile: None,
+            target: None,
             started: jiff::Timestamp::UNIX_EPOCH,
         });
         let journal = Journal::create(&folder, first).unwrap();

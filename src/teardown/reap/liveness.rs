@@ -11,7 +11,7 @@ use super::{Reaping, Skipped};
 use crate::Teardown;
 use cloud::aws::query::{Query, QueryError};
 use cloud::channel::LEASE;
-use model::units;
+use model::units::{self, RunId};
 use provision::journal::names::ResourceNames;
 use provision::journal::{self, Record, locks};
 
@@ -91,6 +91,15 @@ pub(super) async fn seems_dead(wanted: &Reaping, teardown: &Teardown<'_>) -> Res
         Ok(_) => Ok(()),
         Err(error) if error.not_found() => without_heartbeat(wanted, since),
         Err(error) => Err(undetermined(&error)),
+    }
+}
+
+/// True if the run has written a heartbeat of late. A run without a bucket has none.
+pub(crate) async fn has_young_heartbeat(query: &Query, run: &RunId) -> Result<bool, QueryError> {
+    match query.age(&ResourceNames::of(run).bucket, CONTROL).await {
+        Ok(age) => Ok(age < DEAD),
+        Err(error) if error.not_found() => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -203,7 +212,6 @@ impl Liveness {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::units::RunId;
     use provision::journal::record::Run;
 
     fn head(boot: Option<String>) -> Record {
@@ -217,6 +225,7 @@ mod tests {
             started: Timestamp::UNIX_EPOCH,
             boot,
             profile: None,
+            target: None,
         })
     }
 

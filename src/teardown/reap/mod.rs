@@ -27,6 +27,7 @@ pub(super) mod target;
 mod work_lock;
 
 pub use journals::{EarlierRun, remove_secrets_of_dead_runs, unfinished};
+pub(crate) use liveness::has_young_heartbeat;
 
 use clouds::Clouds;
 use discovered::DiscoveredRuns;

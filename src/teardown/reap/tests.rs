@@ -175,6 +175,7 @@ fn driven(
         started: jiff::Timestamp::UNIX_EPOCH,
         boot,
         profile: None,
+        target: None,
     });
     let mut journal = Journal::create(&folder, head.clone()).unwrap();
     journal.write(Record::IntentApply).unwrap();
