@@ -70,6 +70,8 @@ pub struct Evidence<'a> {
     pub weakness: Option<Weakness>,
     /// The sentence on new instances that answered worse than the others, if they were so judged.
     pub fresh: Option<&'a str>,
+    /// The deregistration delay and the longest request, where the first is shorter.
+    pub draining: Option<(Duration, Duration)>,
 }
 
 /// The answers and candidates of a run, without their sentences.

@@ -206,6 +206,7 @@ pub(super) fn evidence<'a>(
         instance_price: Some(0.6),
         weakness: None,
         fresh: None,
+        draining: None,
     }
 }
 

@@ -44,6 +44,9 @@ pub fn advice(
         instance_price: own.instance_price,
         weakness,
         fresh: judged.fresh_failed(),
+        draining: judged
+            .short_draining()
+            .map(|short| (short.delay_s.0, short.longest_s.0)),
     };
     Some(words::advice(advise(&evidence, own.what_if.as_ref())))
 }
