@@ -144,7 +144,9 @@ pub fn by_second(
 pub fn smooth(seconds: &mut [Second]) {
     for pool in seconds.chunk_by_mut(|_, next| next.pooled) {
         let mean = pool.iter().map(|second| second.demand).sum::<f64>() / pool.len() as f64;
-        pool.iter_mut().for_each(|second| second.demand = mean);
+        for second in pool {
+            second.demand = mean;
+        }
     }
 }
 

@@ -77,6 +77,8 @@ pub struct Evidence<'a> {
     pub fresh: Option<&'a str>,
     /// What explains the seconds that missed a limit; empty where none did.
     pub hypotheses: &'a [Hypothesis],
+    /// The deregistration delay and the longest request, where the first is shorter.
+    pub draining: Option<(Duration, Duration)>,
 }
 
 /// The answers and candidates of a run, without their sentences.

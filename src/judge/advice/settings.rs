@@ -308,6 +308,7 @@ pub(super) fn around(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) 
     settings.extend(failed_checks(evidence, group));
     settings.extend(fresh_errors(evidence, group, serving, advice));
     settings.extend(slow_checks(evidence, group));
+    settings.extend(short_draining(evidence));
     settings.extend(target_groups(evidence));
     settings.extend(simple(evidence, group));
     if settings.is_empty() {
@@ -376,6 +377,11 @@ fn slow_checks(evidence: &Evidence<'_>, group: &GroupState) -> Option<OtherSetti
     });
     (waits > LONG_CHECK && !hooked && !group.is_service)
         .then_some(OtherSetting::SlowChecks { waits })
+}
+
+fn short_draining(evidence: &Evidence<'_>) -> Option<OtherSetting> {
+    let (delay, longest) = evidence.draining?;
+    Some(OtherSetting::ShortDeregistration { delay, longest })
 }
 
 fn target_groups(evidence: &Evidence<'_>) -> Vec<OtherSetting> {
@@ -613,5 +619,31 @@ mod tests {
             inferred.contains("60 of 60 errors within a minute of a new instance's first health"),
             "{inferred}"
         );
+    }
+
+    #[test]
+    fn draining_shorter_than_the_longest_request_is_a_setting_to_raise() {
+        let (timeline, seconds) = seen("TargetTrackingScaling");
+        let reaction = Reaction::default();
+        let said = |draining| {
+            let evidence = Evidence {
+                draining,
+                ..evidence(&timeline, &seconds, &reaction)
+            };
+            let advice = advise(&evidence, None);
+            around(&evidence, &vec![4; seconds.len()], &advice)
+                .map(|one| words::answer(one).answer)
+                .unwrap_or_default()
+        };
+        let times = (Duration::from_secs(30), Duration::from_secs(45));
+        assert!(
+            said(Some(times)).contains(
+                "Deregistration takes 30s at most (`deregistration_delay.timeout_seconds`), and the longest request \
+                 without overload took 45s: an instance that leaves cuts such requests off. Raise it above 45s."
+            ),
+            "{}",
+            said(Some(times))
+        );
+        assert!(!said(None).contains("Deregistration"));
     }
 }

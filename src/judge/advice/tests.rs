@@ -209,6 +209,7 @@ pub(super) fn evidence<'a>(
         weakness: None,
         fresh: None,
         hypotheses: &[],
+        draining: None,
     }
 }
 

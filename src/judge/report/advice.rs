@@ -45,6 +45,9 @@ pub fn advice(
         weakness,
         fresh: judged.fresh_failed(),
         hypotheses: &judged.hypotheses,
+        draining: judged
+            .short_draining()
+            .map(|short| (short.delay_s.0, short.longest_s.0)),
     };
     Some(words::advice(advise(&evidence, own.what_if.as_ref())))
 }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::verdict::{Expectation, Measured, Reason, Warning};
+use crate::verdict::{Expectation, LeavingReason, Measured, Reason, ShortDraining, Warning};
 use evidence::{Hypothesis, Reaction};
 use model::outcome::Verdict;
 
@@ -105,6 +105,20 @@ pub struct Judged {
 }
 
 impl Judged {
+    /// Returns both times if a target group drains for less time than the longest request takes.
+    pub fn short_draining(&self) -> Option<ShortDraining> {
+        let reasons = self.scaling.iter().filter_map(|one| one.reason.as_ref());
+        let mut found = reasons.filter_map(|reason| match reason {
+            Reason::Leaving(
+                LeavingReason::NoneDropped { short, .. }
+                | LeavingReason::DroppedByHeader { short }
+                | LeavingReason::DroppedInferred { short },
+            ) => *short,
+            _ => None,
+        });
+        found.next()
+    }
+
     /// Returns the reason why new instances that took requests are judged worse than the others;
     /// `None` if they are not.
     pub fn fresh_failed(&self) -> Option<&str> {

@@ -1,16 +1,31 @@
-//! Judges errors of requests while instances left.
+//! Judges errors of requests while instances left, and compares the time that instances drain with
+//! the longest request.
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::expectations::over;
 use super::{Expectation, Finding, LeavingReason, Measured};
 use evidence::Facts;
 use evidence::instances::{self, Left, Why};
 use evidence::overload::Overload;
 use model::measure::{Select, Tally};
 use model::outcome::Verdict;
+use model::units::Seconds;
 
 /// Time after an instance was gone in which errors still count as its own.
 pub(super) const AFTERMATH: Duration = Duration::from_secs(2);
+
+/// A target group that drains for less time than requests take.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ShortDraining {
+    /// The shortest deregistration delay of the target groups.
+    pub delay_s: Seconds,
+    /// The longest request of the seconds without overload.
+    pub longest_s: Seconds,
+}
 
 /// Errors of the seconds in which instances left, by how sure it is that these are drops.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -46,6 +61,7 @@ pub(super) fn nothing_dropped(facts: &Facts<'_>) -> Finding {
         .map(|one| one.began.at)
         .max()
         .unwrap_or(began);
+    let short = short_draining(facts);
     let (verdict, reason) = match seen {
         Dropped { requests: 0, .. } => {
             (Verdict::Inconclusive, LeavingReason::NoRequestWhileLeaving)
@@ -60,6 +76,8 @@ pub(super) fn nothing_dropped(facts: &Facts<'_>) -> Finding {
             let reason = LeavingReason::NoneDropped {
                 until_after_s: AFTERMATH.into(),
                 load_ended,
+                // Without a known capacity, long requests may have waited for an overloaded instance.
+                short: short.filter(|_| overload.is_known()),
             };
             (Verdict::Passed, reason)
         }
@@ -73,14 +91,40 @@ pub(super) fn nothing_dropped(facts: &Facts<'_>) -> Finding {
             };
             (Verdict::Inconclusive, reason)
         }
-        _ if by_header => (Verdict::Failed, LeavingReason::DroppedByHeader),
-        _ => (Verdict::Failed, LeavingReason::DroppedInferred),
+        _ if by_header => (Verdict::Failed, LeavingReason::DroppedByHeader { short }),
+        _ => (Verdict::Failed, LeavingReason::DroppedInferred { short }),
     };
     let measured = Measured::Dropped {
         requests: seen.sure,
         of: seen.requests,
     };
     Finding::of_group(Expectation::NothingDropped, verdict, measured, reason)
+}
+
+/// Returns both times if a target group drains for less time than the longest request takes.
+fn short_draining(facts: &Facts<'_>) -> Option<ShortDraining> {
+    let groups = facts.timeline.surroundings().into_iter();
+    let delay = groups
+        .flat_map(|known| &known.target_groups)
+        .map(|one| one.deregistration_delay)
+        .min()?;
+    let longest = longest_request(facts)?;
+    (longest > delay).then(|| ShortDraining {
+        delay_s: delay.into(),
+        longest_s: longest.into(),
+    })
+}
+
+/// Returns the longest request of the seconds in which neither an instance nor a generator was
+/// overloaded: a request that waits for its turn is longer than what an instance works on.
+fn longest_request(facts: &Facts<'_>) -> Option<Duration> {
+    let (queue, doubtful) = (facts.overload.queue(), facts.results.doubtful_seconds());
+    let is_calm = |second: &u32| {
+        let before = second.saturating_sub(queue)..=*second;
+        !doubtful.contains(second) && before.clone().all(|at| !facts.overload.in_second(at))
+    };
+    let seconds: Vec<u32> = (0..=facts.results.last_second()?).filter(is_calm).collect();
+    over(facts.results, &seconds).latency.max()
 }
 
 fn unclear(reason: LeavingReason) -> Finding {
@@ -178,7 +222,9 @@ mod tests {
     use super::*;
     use crate::report::words;
     use evidence::testing::with_load;
-    use evidence::testing::{Answers, activity, group, phases, results, shrinking};
+    use evidence::testing::{Answers, activity, at, group, phases, results, shrinking};
+    use evidence::timeline::{Observation, Observed, Surroundings, TargetGroup};
+    use std::ops::Range;
 
     /// i-3 is told to leave at 28 s and is gone at 38 s. From 30 s to 40 s a second spike overloads
     /// the other instances.
@@ -247,5 +293,46 @@ mod tests {
             verdict == Verdict::Failed && why.starts_with("4 of "),
             "{why}"
         );
+    }
+
+    #[test]
+    fn draining_that_is_shorter_than_the_longest_request_is_named_with_both_times() {
+        let judged = |delay: u64, bad: u64, slow: Range<u32>| {
+            let scenario = phases(&[(1.0, false), (2.0, true), (1.0, false), (1.0, false)]);
+            let target_group = TargetGroup {
+                deregistration_delay: Duration::from_secs(delay),
+                ..TargetGroup::default()
+            };
+            let surroundings = Surroundings {
+                target_groups: vec![target_group],
+                ..Surroundings::default()
+            };
+            let story = vec![
+                Observation::new(at(0), Observed::Surroundings(surroundings)),
+                group(0, 2, &["i-1", "i-2"]),
+                activity(28, "Terminating EC2 instance: i-2", 2, 1),
+                shrinking(29, &["i-1"], &["i-2"]),
+                group(33, 1, &["i-1"]),
+            ];
+            let answered = results(&scenario, |second, _| {
+                let long = u64::from(slow.contains(&second));
+                vec![
+                    ("i-1", 98, 0, 50),
+                    ("i-1", long, 0, 8_000),
+                    ("i-2", 1, bad, 50),
+                ]
+            });
+            with_load(&scenario, story, &answered, |facts| {
+                let judged = words::judgement(nothing_dropped(facts));
+                (judged.verdict, judged.because)
+            })
+        };
+        let said = "the target group drains for 5s (`deregistration_delay.timeout_seconds`), and the longest request took 8";
+        let (verdict, why) = judged(5, 1, 0..20);
+        assert!(verdict == Verdict::Failed && why.contains(said), "{why}");
+        let (verdict, why) = judged(5, 0, 0..20);
+        assert!(verdict == Verdict::Passed && why.contains(said), "{why}");
+        assert!(!judged(10, 1, 0..20).1.contains("drains for"));
+        assert!(!judged(5, 1, 0..0).1.contains("drains for"));
     }
 }

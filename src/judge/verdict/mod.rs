@@ -8,6 +8,7 @@ use model::measure::Results;
 use model::plan::Schedule;
 use model::scenario::Scenario;
 
+mod answered;
 mod conclusion;
 mod conditions;
 mod draining;
@@ -19,16 +20,19 @@ mod maximum;
 pub mod preflight;
 mod reason;
 mod scaling;
+mod spike_errors;
 mod survival;
 mod thresholds;
 mod validity;
 mod warning;
 mod watched;
 
+pub use answered::{Answered, AtMaximum};
 pub use conclusion::{Conclusion, is_unstable, worst};
+pub use draining::ShortDraining;
 pub use finding::{
-    Answered, AtMaximum, Cost, CountedFrom, Expectation, Finding, Measured, MetricPeak,
-    MetricValue, OtherCause, RunFigures, Scope, Unavoidable, WorseInstance,
+    Cost, CountedFrom, Expectation, Finding, Measured, MetricPeak, MetricValue, OtherCause,
+    RunFigures, Scope, Unavoidable, WorseInstance,
 };
 pub use reason::{
     EndedEarly, LeavingReason, MissingPart, NewInstanceReason, Reason, ScaleInReason,

@@ -2,19 +2,22 @@
 
 use std::time::Duration;
 
-use super::{AlarmWindow, SuspendedProcess, Warning};
+use super::{SuspendedProcess, Warning};
 use evidence::Timeline;
 use evidence::instances::{Why, after};
 use evidence::moment::MomentKind;
 use evidence::reaction::Reaction;
-use evidence::timeline::{Alarm, GroupState, MetricSeries};
+use evidence::timeline::{Alarm, GroupState};
 use evidence::vocabulary::AlarmState;
 use model::plan::Schedule;
 use model::scenario::{PhaseRole, Scenario};
 use model::units;
 
-/// Period of basic monitoring. Detailed monitoring has one datapoint a minute.
-const BASIC: Duration = Duration::from_mins(5);
+mod sight;
+
+pub use sight::{Sight, Stretch, sights};
+
+use sight::BASIC;
 
 /// Returns a warning for each state of the group before the run that would harm the verdict.
 pub fn warnings(scenario: &Scenario, schedule: &Schedule, timeline: &Timeline) -> Vec<Warning> {
@@ -82,7 +85,7 @@ pub fn of_group(timeline: &Timeline) -> Vec<Warning> {
         });
     }
     found.extend(of_surroundings(group, timeline));
-    found.extend(timeline.metrics().filter_map(basic_monitoring));
+    found.extend(basic_monitoring(timeline));
     if let Some((_, targets)) = timeline.targets().last() {
         let states = targets.targets.iter();
         let unhealthy = states.filter(|(_, state)| state.is_unhealthy()).count();
@@ -178,18 +181,22 @@ fn of_surroundings(group: &GroupState, timeline: &Timeline) -> Vec<Warning> {
     refreshes.chain(sticky).collect()
 }
 
-/// Warns of a metric whose datapoints come less often than its alarm evaluates them.
-fn basic_monitoring(series: &MetricSeries) -> Option<Warning> {
-    let metric = series.policy_metric()?;
-    let gap = series
-        .points
-        .windows(2)
-        .map(|pair| pair[1].at.duration_since(pair[0].at).as_secs())
-        .min()?;
-    (series.period < BASIC && gap >= BASIC.as_secs() as i64).then(|| Warning::BasicMonitoring {
-        metric: metric.to_owned(),
-        alarm_period_s: series.period.into(),
-    })
+/// Warns of metrics whose datapoints come less often than their alarms evaluate them.
+fn basic_monitoring(timeline: &Timeline) -> Vec<Warning> {
+    let mut found: Vec<Warning> = Vec::new();
+    for alarm in timeline.alarms() {
+        let (Some(metric), Some(_)) = (&alarm.metric, sight::spacing(alarm, timeline)) else {
+            continue;
+        };
+        let warning = Warning::BasicMonitoring {
+            metric: metric.clone(),
+            alarm_period_s: alarm.period.into(),
+        };
+        if !found.contains(&warning) {
+            found.push(warning);
+        }
+    }
+    found
 }
 
 /// Compares the group under test with the group that it stands for. Each setting that differs makes
@@ -272,61 +279,45 @@ pub fn differences(tested: &Timeline, like: &Timeline) -> Vec<Warning> {
     rows.iter().filter_map(differs).collect()
 }
 
-/// Warns of a spike that ends before the alarm can see it: such a spike cannot make the group grow.
+/// Warns of a spike that ends before any alarm can see it: such a spike cannot make the group grow.
 fn too_short(scenario: &Scenario, schedule: &Schedule, timeline: &Timeline) -> Option<Warning> {
-    let alarm = timeline
-        .alarms()
-        .into_iter()
-        .filter(|alarm| alarm.is_high())
-        .min_by_key(|alarm| alarm.window())?;
-    let spike = scenario
-        .phases
-        .iter()
-        .position(|phase| phase.role == PhaseRole::Spike)?;
-    let next = schedule
-        .phase_starts()
-        .get(spike + 1)
-        .copied()
-        .unwrap_or(schedule.end());
-    let lasts = next.saturating_sub(*schedule.phase_starts().get(spike)?);
-    // A datapoint's period need not begin with the spike: it may take one more period to fill them
-    // all.
-    let sees = alarm.window() + alarm.period;
-    (lasts < sees).then(|| Warning::SpikeTooShort {
-        lasts_s: lasts.into(),
-        window: window(alarm, sees),
+    let all = sights(scenario, schedule, timeline);
+    let mut spikes = all.iter().filter(|one| one.of != Stretch::AfterTheSpikes);
+    let first = spikes.next()?;
+    let quickest = spikes
+        .filter(|one| one.of == first.of)
+        .fold(first, |quickest, one| {
+            if one.earliest < quickest.earliest {
+                one
+            } else {
+                quickest
+            }
+        });
+    (!quickest.is_enough()).then(|| Warning::SpikeTooShort {
+        lasts_s: quickest.lasts.into(),
+        window: quickest.window.clone(),
     })
 }
 
-fn window(alarm: &Alarm, needs: Duration) -> AlarmWindow {
-    AlarmWindow {
-        alarm: alarm.name.clone(),
-        needs_s: needs.into(),
-        datapoints: alarm.datapoints(),
-        period_s: alarm.period.into(),
-    }
-}
-
-/// Warns of a load that ends before the group shrinks: it cannot show how requests fare while
-/// instances leave.
+/// Warns of a load that ends before an instance has left: it cannot show how requests fare
+/// meanwhile.
 fn no_recovery(scenario: &Scenario, schedule: &Schedule, timeline: &Timeline) -> Option<Warning> {
-    let alarm = timeline
-        .alarms()
-        .into_iter()
-        .filter(|alarm| !alarm.is_high())
-        .max_by_key(|alarm| alarm.window())?;
+    if !timeline.alarms().iter().any(|alarm| !alarm.is_high()) {
+        return None;
+    }
     let spike = scenario
         .phases
         .iter()
         .rposition(|phase| phase.role == PhaseRole::Spike)?;
-    let Some(falls) = schedule.phase_starts().get(spike + 1).copied() else {
+    if spike + 1 == scenario.phases.len() {
         return Some(Warning::LoadEndsWithItsSpike);
-    };
-    let lasts = schedule.end().saturating_sub(falls);
-    let sees = alarm.window() + alarm.period;
-    (lasts < sees).then(|| Warning::RecoveryTooShort {
-        lasts_s: lasts.into(),
-        window: window(alarm, sees),
+    }
+    let all = sights(scenario, schedule, timeline);
+    let low = all.iter().filter(|one| one.of == Stretch::AfterTheSpikes);
+    let slowest = low.max_by_key(|one| one.earliest)?;
+    (!slowest.is_enough()).then(|| Warning::RecoveryTooShort {
+        lasts_s: slowest.lasts.into(),
+        window: slowest.window.clone(),
     })
 }
 
@@ -334,6 +325,7 @@ fn no_recovery(scenario: &Scenario, schedule: &Schedule, timeline: &Timeline) ->
 mod tests {
     use super::*;
     use crate::report::words;
+    use crate::verdict::AlarmWindow;
     use evidence::testing::scenario;
     use evidence::testing::{alarm, at, whole_story};
     use evidence::timeline::{Observation, Observed, Policy, TargetHealth};
@@ -428,7 +420,7 @@ mod tests {
                     alarm.comparison = "LessThanThreshold".into();
                     alarm.evaluation_periods = 15;
                 }),
-                "the load goes on for 10s after its spike, but the policy needs 16s",
+                "the load goes on for 10s after its spike, but it takes 16s until an instance has left",
             ),
         ] {
             assert!(
@@ -459,6 +451,7 @@ mod tests {
                     needs_s: Duration::from_secs(11).into(),
                     datapoints: 10,
                     period_s: Duration::from_secs(1).into(),
+                    basic_monitoring: false,
                 },
             },
             Warning::LoadEndsWithItsSpike,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{
     Circumstances, CountedFrom, Expectation, Finding, Measured, MetricPeak, ScaleInReason,
     ScaleOutReason, Unavoidable, conditions, draining, efficiency, expectations, fresh, maximum,
-    survival,
+    spike_errors, survival,
 };
 use evidence::instances::{Why, between};
 use evidence::moment::MomentKind;
@@ -54,6 +54,7 @@ pub(super) fn judge(
     let facts = &Facts::of(scenario, schedule, results, timeline, started, ran);
     let mut findings = vec![scaled_out(facts)];
     findings.extend(survival::judge(facts));
+    findings.extend(spike_errors::judge(facts));
     findings.extend(conditions::judge(facts));
     let out = facts.reaction.scaled_out();
     if out {

@@ -19,7 +19,7 @@ use model::scenario::{
 
 /// The largest share of failed requests in a phase, where the scenario has no threshold on errors
 /// for it. A service level of 99 % is the loosest in common use.
-const MOST_ERRORS: f64 = 0.01;
+pub(super) const MOST_ERRORS: f64 = 0.01;
 /// The same over a whole spike, in which the group may need a while to grow.
 const MOST_ERRORS_IN_SPIKE: f64 = 0.05;
 
@@ -117,16 +117,7 @@ fn errors_by_default(scenario: &Scenario, results: &Results, schedule: &Schedule
                 PhaseRole::Spike => MOST_ERRORS_IN_SPIKE,
                 _ => MOST_ERRORS,
             };
-            let threshold = Threshold {
-                text: String::new(),
-                metric: ThresholdMetric::Errors,
-                of: None,
-                comparison: ThresholdOperator::LessOrEqual,
-                limit: limit_share,
-                scope: ThresholdScope::EachPhase,
-                within: None,
-                abort_after: None,
-            };
+            let threshold = default_limit(limit_share);
             Finding {
                 expectation: Expectation::ErrorsByDefault { limit_share },
                 ..judge_one(scenario, results, schedule, &threshold, Some(index))
@@ -135,8 +126,22 @@ fn errors_by_default(scenario: &Scenario, results: &Results, schedule: &Schedule
         .collect()
 }
 
+/// Returns the threshold that stands for one on errors, where the scenario has none.
+pub(super) fn default_limit(limit_share: f64) -> Threshold {
+    Threshold {
+        text: String::new(),
+        metric: ThresholdMetric::Errors,
+        of: None,
+        comparison: ThresholdOperator::LessOrEqual,
+        limit: limit_share,
+        scope: ThresholdScope::EachPhase,
+        within: None,
+        abort_after: None,
+    }
+}
+
 /// True if a threshold limits the errors of all requests in this phase.
-fn has_error_limit(scenario: &Scenario, phase: &str) -> bool {
+pub(super) fn has_error_limit(scenario: &Scenario, phase: &str) -> bool {
     scenario.thresholds.iter().any(|threshold| {
         let covers = match &threshold.scope {
             ThresholdScope::Run | ThresholdScope::EachPhase => true,
@@ -342,7 +347,8 @@ pub fn must_abort(
 /// A verdict on one selection of requests, with its figures and its reason.
 type Weighed = (Verdict, Measured, ThresholdReason);
 
-fn weigh(threshold: &Threshold, merged: &Merged, length: Duration) -> Weighed {
+/// Judges one selection of requests, which took this long.
+pub(super) fn weigh(threshold: &Threshold, merged: &Merged, length: Duration) -> Weighed {
     let unclear = |reason| (Verdict::Inconclusive, Measured::Nothing, reason);
     let requests = merged.tally.requests();
     if requests == 0 {

@@ -125,7 +125,7 @@ pub enum Warning {
     RecoveryTooShort {
         /// Length of the load after the spike.
         lasts_s: Seconds,
-        /// The alarm, and the length of low load that it needs.
+        /// The alarm, and the length of low load until an instance has left.
         window: AlarmWindow,
     },
     /// No phase follows the last spike.
@@ -249,6 +249,10 @@ pub struct AlarmWindow {
     pub needs_s: Seconds,
     /// Datapoints to alarm.
     pub datapoints: u32,
-    /// The alarm's period.
+    /// The time between two datapoints: the alarm's period, or that of basic monitoring.
     pub period_s: Seconds,
+    /// True if the metric has basic monitoring: its datapoints come less often than the alarm's
+    /// period.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub basic_monitoring: bool,
 }

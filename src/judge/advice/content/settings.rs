@@ -154,6 +154,13 @@ pub enum OtherSetting {
         /// Deregistration delay of the target group.
         delay: Duration,
     },
+    /// A target group drains for less time than the longest request takes.
+    ShortDeregistration {
+        /// Deregistration delay of the target group.
+        delay: Duration,
+        /// The longest request without overload.
+        longest: Duration,
+    },
     /// A target group has stickiness, which keeps the load on old instances.
     StickySessions,
     /// A target group combines slow start with least outstanding requests.

@@ -1,7 +1,7 @@
 //! Sentences for the reasons for judgements on new and on leaving instances.
 
 use super::size::too_few;
-use crate::verdict::{LeavingReason, NewInstanceReason, WorseInstance};
+use crate::verdict::{LeavingReason, NewInstanceReason, ShortDraining, WorseInstance};
 use evidence::load::LEAST_REQUESTS;
 use model::units;
 
@@ -109,11 +109,15 @@ pub(super) fn leaving(reason: &LeavingReason) -> String {
         LeavingReason::NoneDropped {
             until_after_s,
             load_ended,
+            short,
         } => {
             let ended = load_ended.map_or(String::new(), |at| {
                 format!("; some left after the load had ended (at {at})")
             });
-            return format!("from each termination until {until_after_s} after it was gone{ended}");
+            return format!(
+                "from each termination until {until_after_s} after it was gone{ended}{}",
+                drains(short.as_ref())
+            );
         }
         LeavingReason::DropsUnclear {
             errors,
@@ -142,12 +146,18 @@ pub(super) fn leaving(reason: &LeavingReason) -> String {
             "the load had ended before the first instance left: a longer recovery phase would tell"
         }
         LeavingReason::NoRequestWhileLeaving => "no request was under way while instances left",
-        LeavingReason::DroppedByHeader => {
-            "cut off, refused or answered 5xx while the group shrank, by their header"
+        LeavingReason::DroppedByHeader { short } => {
+            return format!(
+                "cut off, refused or answered 5xx while the group shrank, by their header{}",
+                drains(short.as_ref())
+            );
         }
-        LeavingReason::DroppedInferred => {
-            "cut off, refused or answered 5xx while the group shrank, with load to spare: inferred, \
-             `instance_header` would say for sure"
+        LeavingReason::DroppedInferred { short } => {
+            return format!(
+                "cut off, refused or answered 5xx while the group shrank, with load to spare: inferred, \
+                 `instance_header` would say for sure{}",
+                drains(short.as_ref())
+            );
         }
         LeavingReason::LeftAfterTheFall => "those that left did so after the load had fallen",
         LeavingReason::OtherReasons => {
@@ -156,6 +166,15 @@ pub(super) fn leaving(reason: &LeavingReason) -> String {
         LeavingReason::OthersCarriedTheLoad => "the others carried the load",
     };
     fixed.to_owned()
+}
+
+fn drains(short: Option<&ShortDraining>) -> String {
+    short.map_or(String::new(), |short| {
+        format!(
+            "; the target group drains for {} (`deregistration_delay.timeout_seconds`), and the longest request took {}",
+            short.delay_s, short.longest_s
+        )
+    })
 }
 
 fn drops_unclear(errors: u64, capacity_known: bool, by_header: bool) -> String {

@@ -21,7 +21,7 @@ pub use hypotheses::suspect;
 pub use links::link;
 pub use reaction::{reaction, source};
 pub use validity::{ended_early, reached_limit, stretch};
-pub use warnings::{late_metric, waiting_for, warning, warnings};
+pub use warnings::{late_metric, sight, waiting_for, warning, warnings};
 
 use super::{Judged, Judgement};
 use crate::verdict::{self, Conclusion, Expectation, Finding, Findings, Reason, Scope};
@@ -152,6 +152,12 @@ pub fn asked(expectation: &Expectation) -> String {
         Expectation::Threshold { text } => return text.clone(),
         Expectation::ErrorsByDefault { limit_share } => {
             return format!("errors <= {}% (default)", figures::percent(*limit_share));
+        }
+        Expectation::ErrorsOnceServed { limit_share } => {
+            return format!(
+                "errors <= {}% once new instances serve (default)",
+                figures::percent(*limit_share)
+            );
         }
         Expectation::ScaleOutInTime { within_s } => return format!("scale-out within {within_s}"),
         Expectation::ScaleInInTime {

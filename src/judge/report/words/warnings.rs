@@ -3,6 +3,7 @@
 use super::figures::{percent, sent_by_others};
 use super::validity::ended_early;
 use crate::report::ReportedWarning;
+use crate::verdict::preflight::{Sight, Stretch};
 use crate::verdict::{AlarmWindow, RunWarning, SuspendedProcess, Warning};
 use evidence::timeline::LateMetric;
 use model::units;
@@ -86,7 +87,7 @@ pub fn warning(warning: &Warning) -> String {
             alarm_window(window)
         ),
         Warning::RecoveryTooShort { lasts_s, window } => format!(
-            "the load goes on for {lasts_s} after its spike, but the policy needs {} to see that it fell ({}): {UNTOLD}",
+            "the load goes on for {lasts_s} after its spike, but it takes {} until an instance has left ({}): {UNTOLD}",
             window.needs_s,
             alarm_window(window)
         ),
@@ -151,11 +152,63 @@ fn effect(process: SuspendedProcess) -> &'static str {
 
 fn alarm_window(window: &AlarmWindow) -> String {
     format!(
-        "alarm {}: {} of {}, and the one it begins in",
+        "alarm {}: {}, and the one it begins in",
         window.alarm,
-        units::count(window.datapoints, "datapoint"),
-        window.period_s
+        datapoints(window)
     )
+}
+
+fn datapoints(window: &AlarmWindow) -> String {
+    let count = units::count(window.datapoints, "datapoint");
+    if window.basic_monitoring {
+        format!("{count}, one every {} by basic monitoring", window.period_s)
+    } else {
+        format!("{count} of {}", window.period_s)
+    }
+}
+
+/// Returns in words whether an alarm sees a stretch of the load.
+pub fn sight(sight: &Sight) -> String {
+    let Sight {
+        window, earliest, ..
+    } = sight;
+    let lasts = units::duration(sight.lasts);
+    let latest = *earliest + window.period_s.0;
+    let fires = format!(
+        "after {} to {} ({})",
+        units::duration(*earliest),
+        units::duration(latest),
+        datapoints(window)
+    );
+    let alarm = &window.alarm;
+    match (&sight.of, sight.is_enough()) {
+        (Stretch::Spike(name), true) => format!("{name} lasts {lasts}: {alarm} fires {fires}"),
+        (Stretch::Spike(name), false) => format!(
+            "{name} lasts {lasts}: {alarm} cannot see it, {}{} take a spike of at least {}",
+            datapoints(window),
+            if window.basic_monitoring { "," } else { "" },
+            window.needs_s
+        ),
+        (Stretch::AfterTheSpikes, is_enough) => {
+            let longer = if is_enough {
+                String::new()
+            } else {
+                format!(
+                    ": what requests suffer meanwhile is seen if the low load lasts {}",
+                    window.needs_s
+                )
+            };
+            let drains = if sight.drains.is_zero() {
+                String::new()
+            } else {
+                let drains = units::duration(sight.drains);
+                format!(", and an instance drains for up to {drains}")
+            };
+            format!(
+                "low load after it lasts {lasts}: {alarm} asks for less {fires}{drains}{longer}"
+            )
+        }
+    }
 }
 
 /// A metric whose last datapoints are missing.

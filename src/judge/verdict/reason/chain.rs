@@ -1,5 +1,6 @@
 //! Reasons for the judgements on scale-out, scale-in, new instances and leaving instances.
 
+use crate::verdict::ShortDraining;
 use crate::verdict::finding::{CountedFrom, MetricPeak, Unavoidable, WorseInstance};
 use evidence::OpenLink;
 use jiff::Timestamp;
@@ -276,6 +277,9 @@ pub enum LeavingReason {
         /// The end of the load, where an instance left after it; `null` where none did.
         #[schemars(with = "Option<String>", extend("format" = "date-time"))]
         load_ended: Option<Timestamp>,
+        /// Both times, where a target group drains for less time than the longest request takes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        short: Option<ShortDraining>,
     },
     /// Errors came while instances left, but the load itself may be the cause.
     DropsUnclear {
@@ -287,9 +291,17 @@ pub enum LeavingReason {
         by_header: bool,
     },
     /// Requests were dropped, and answers named their instance in a header.
-    DroppedByHeader,
+    DroppedByHeader {
+        /// Both times, where a target group drains for less time than the longest request takes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        short: Option<ShortDraining>,
+    },
     /// Requests were dropped while no instance was overloaded; inferred without an instance header.
-    DroppedInferred,
+    DroppedInferred {
+        /// Both times, where a target group drains for less time than the longest request takes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        short: Option<ShortDraining>,
+    },
     /// The load balancer's own metrics counted the errors while instances left.
     CountedByBalancer {
         /// The period of the metrics; `null` stands for one minute.

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use crate::evidence::Timeline;
 use crate::evidence::timeline::{Alarm, GroupState, Policy, Surroundings, TargetGroup};
+use crate::plan::Schedule;
 use crate::report::words;
 use crate::scenario::Scenario;
 use crate::units::{self, duration};
-use crate::verdict::Warning;
+use crate::verdict::{Warning, preflight};
 
 /// Writes the group's current state, or nothing where no observation has one.
 pub(super) fn write(
@@ -38,6 +39,9 @@ pub(super) fn write(
         write_policy(out, policy, timeline)?;
     }
     write_bounds(out, scenario, timeline)?;
+    for sight in preflight::sights(scenario, &Schedule::new(scenario), timeline) {
+        writeln!(out, "  this scenario: {}", words::sight(&sight))?;
+    }
     for warning in warnings {
         writeln!(out, "  warning: {}", words::warning(warning))?;
     }
@@ -218,6 +222,7 @@ fn joined<S: AsRef<str>>(names: &[S], separator: &str, none: &str) -> String {
 mod tests {
     use super::*;
     use crate::evidence::timeline::{Balancer, Hook, Instance, Observation, Observed};
+    use crate::scenario::{Model, PhaseRole, example};
 
     #[test]
     fn every_setting_that_affects_the_scaling_speed_is_printed() {
@@ -270,5 +275,36 @@ mod tests {
   targetgroup/web/1: drains for 5m, slow start none, health check every 30s, unhealthy after 2 failures, behind web.elb.example
 "
         );
+    }
+
+    #[test]
+    fn the_scenario_is_compared_with_each_alarm() {
+        let alarm = Alarm {
+            name: "high".to_owned(),
+            comparison: "GreaterThanThreshold".into(),
+            period: Duration::from_secs(10),
+            evaluation_periods: 2,
+            ..Alarm::default()
+        };
+        let at = jiff::Timestamp::UNIX_EPOCH;
+        let seen = [
+            Observed::Group(GroupState::default()),
+            Observed::Alarm(alarm),
+        ];
+        let observations = seen.into_iter().map(|one| Observation::new(at, one));
+        let timeline = Timeline {
+            observations: observations.collect(),
+        };
+        let phase = |name, level, role| {
+            example::phase(name, Model::Rate, level, Duration::from_secs(10), role)
+        };
+        let scenario = example::scenario(vec![
+            phase("sustained", 2.0, PhaseRole::Baseline),
+            phase("spike", 9.0, PhaseRole::Spike),
+        ]);
+        let mut out = String::new();
+        write(&mut out, &scenario, &timeline, &[]).unwrap();
+        let line = "  this scenario: spike lasts 10s: high cannot see it, 2 datapoints of 10s take a spike of at least 30s\n";
+        assert!(out.contains(line), "{out}");
     }
 }

@@ -184,6 +184,13 @@ pub(super) fn other(setting: &OtherSetting) -> String {
              needs.",
             duration(*delay)
         ),
+        OtherSetting::ShortDeregistration { delay, longest } => format!(
+            "Deregistration takes {} at most (`deregistration_delay.timeout_seconds`), and the longest request without \
+             overload took {}: an instance that leaves cuts such requests off. Raise it above {}.",
+            duration(*delay),
+            duration(*longest),
+            duration(*longest)
+        ),
         OtherSetting::StickySessions => {
             "Sticky sessions keep the load on the instances that were there: new ones get new sessions only."
                 .to_owned()
