@@ -39,6 +39,8 @@ pub struct LabGroup {
     /// Oldest first.
     pub activities: Vec<LabActivity>,
     pub decisions: Vec<truth::Decided>,
+    /// Changes of its settings by callers.
+    pub configured: Vec<truth::Configured>,
     /// Samples, one per closed period, oldest first.
     pub samples: Vec<Sample>,
     /// Requests of the current period so far.
@@ -86,6 +88,7 @@ impl LabGroup {
             gone: Vec::new(),
             activities: Vec::new(),
             decisions: Vec::new(),
+            configured: Vec::new(),
             samples: Vec::new(),
             open: OpenPeriod::default(),
             unseen: VecDeque::new(),

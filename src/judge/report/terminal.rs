@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
-use super::{Destroyed, Judged, Judgement, Load, ReportedAdvice, Row, RunReport, latency};
+use super::{Destroyed, Judged, Judgement, Load, ReportedAdvice, Row, RunReport, latency, words};
 use model::outcome::Verdict;
 use model::plan::Schedule;
 use model::scenario::{Model, Scenario};
@@ -36,6 +36,10 @@ fn write_report(out: &mut String, report: &RunReport) -> std::fmt::Result {
         if let Some(advice) = &report.advice {
             write_advice(out, advice)?;
         }
+    }
+    if let Some(trial) = &report.trial {
+        writeln!(out, "\n{}", words::trial(trial))?;
+        writeln!(out, "{}", words::put_back(trial.put_back))?;
     }
     for warning in &report.warnings {
         writeln!(out, "\n  note: {}", warning.text)?;

@@ -10,11 +10,12 @@ use super::organisation;
 use super::preconditions::{check_budget, check_session, wrong_clock};
 use super::preview::{Preview, preview};
 use super::probe::probe;
-use super::{Context, FleetKind, RunError, RunOptions};
+use super::{Context, FleetKind, RunError, RunOptions, trial};
 use crate::aws::{Aws, AwsError, Cloud};
 use crate::cost::TaskCost;
 use crate::events::{Event, Phase};
 use crate::evidence::timeline::GroupState;
+use crate::journal::GroupChange;
 use crate::limits;
 use crate::plan::{Schedule, Sizing};
 use crate::report::{terminal, words};
@@ -46,6 +47,8 @@ pub(super) struct RunPlan {
     pub watched_in: Option<Aws>,
     pub authorization: Authorization,
     pub limits: limits::RunLimits,
+    /// The settings of the group that this run changes for a time; empty without the user's consent.
+    pub changes: Vec<GroupChange>,
     pub warnings: Vec<Warning>,
 }
 
@@ -71,6 +74,7 @@ pub(super) async fn plan(cx: &Context) -> Result<RunPlan, RunError> {
         balancers: &survey.balancers,
     };
     let standing = claim.authorize(&asked).await?;
+    let changes = trial::plan(cx, &preview.scenario, cloud.as_ref()).await?;
     if options.probe {
         let target = &preview.scenario.target;
         let found = probe(target, address_policy, cloud.is_some()).await?;
@@ -101,6 +105,7 @@ pub(super) async fn plan(cx: &Context) -> Result<RunPlan, RunError> {
             standing,
         },
         limits,
+        changes,
         warnings: [cx.earlier_runs.clone(), survey.warnings, session].concat(),
     };
     announce(cx, &plan);

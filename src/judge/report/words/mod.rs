@@ -10,6 +10,7 @@ mod scale_in;
 mod scale_out;
 mod size;
 mod thresholds;
+mod trial;
 mod validity;
 mod warnings;
 
@@ -18,6 +19,7 @@ pub use capacity::{capacity, reason as capacity_reason};
 pub use figures::measured;
 pub use links::link;
 pub use reaction::{reaction, source};
+pub use trial::{put_back, trial};
 pub use validity::{ended_early, reached_limit, stretch};
 pub use warnings::{late_metric, waiting_for, warning, warnings};
 
