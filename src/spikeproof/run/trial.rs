@@ -4,6 +4,7 @@
 //! only somebody who may write it can set. The old settings are in the journal before anything
 //! begins; `teardown` puts them back.
 
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -14,8 +15,8 @@ use crate::advice::Change;
 use crate::aws::Cloud;
 use crate::aws::query::QueryError;
 use crate::events::Phase;
-use crate::journal::Record;
 use crate::journal::change::{GroupChange, Parameters, Setting, Standing};
+use crate::journal::{self, Record};
 use crate::outcome::Exit;
 use crate::report::{PutBack, RunReport, TrialPlan};
 use crate::scenario::{Scenario, Subject};
@@ -80,6 +81,16 @@ pub enum NotTried {
     /// The group lacks the tag of consent.
     #[error("the group {0} does not carry the tag {MAY_CHANGE}")]
     NoTag(String),
+    /// An earlier run has changed the group, and has not put it back.
+    #[error("{run} has changed the group {group}, and has not put it back yet")]
+    StillChanged {
+        /// The group.
+        group: String,
+        /// The run that has changed it.
+        run: String,
+        /// The command that puts it back.
+        remedy: String,
+    },
     /// The first run has no verdict on the group.
     #[error("the run ended with exit code {}, and only a passed or a failed run's advice is tried", .0.code())]
     NoVerdict(Exit),
@@ -109,7 +120,8 @@ pub enum NotTried {
 
 impl NotTried {
     fn error(self) -> RunError {
-        let tag = match &self {
+        let remedy = match &self {
+            Self::StillChanged { remedy, .. } => Some(remedy.clone()),
             Self::NoTag(group) => Some(format!(
                 "if the group is yours to change: aws autoscaling create-or-update-tags --tags \
                  ResourceId={group},ResourceType=auto-scaling-group,Key={MAY_CHANGE},Value=yes,PropagateAtLaunch=false"
@@ -118,8 +130,8 @@ impl NotTried {
         };
         let what = format!("the advice is not tried: {self}");
         let error = RunError::could_not(Phase::Plan, what).with_source(self);
-        match tag {
-            Some(tag) => error.hint(tag),
+        match remedy {
+            Some(remedy) => error.hint(remedy),
             None => error.hint("without `--try-advice` the run changes nothing"),
         }
     }
@@ -186,6 +198,9 @@ pub(super) async fn plan(
     )
     .map_err(NotTried::error)?;
     let cloud = cloud.ok_or_else(|| NotTried::LocalFleet.error())?;
+    if let Some(earlier) = still_changed(&cx.options.runs_dir, group) {
+        return Err(earlier.error());
+    }
     let settings = Settings::new(&cloud.aws);
     let present = settings.group(group).await.map_err(unread)?;
     let present = present.ok_or_else(|| NotTried::NoSuchGroup(group.to_owned()).error())?;
@@ -222,6 +237,24 @@ fn consented<'a>(
         }),
         () => Ok(group),
     }
+}
+
+/// Returns the earlier run of this host that has changed the group and not put it back. What is there
+/// now is not what must be put back later.
+fn still_changed(runs_dir: &Path, group: &str) -> Option<NotTried> {
+    let earlier = journal::folders(runs_dir).unwrap_or_default();
+    earlier.into_iter().find_map(|found| {
+        let left = journal::leftovers(&found.records);
+        let mut changes = journal::changes(&found.records).into_iter();
+        let is_open = |one: &GroupChange| one.group == group && left.contains(&one.thing());
+        changes.find(is_open)?;
+        let run = &journal::head(&found.records)?.run;
+        Some(NotTried::StillChanged {
+            group: group.to_owned(),
+            run: run.to_string(),
+            remedy: journal::reap_command(runs_dir, run),
+        })
+    })
 }
 
 /// Returns the whole settings before and during the run. Every field that does not change is carried

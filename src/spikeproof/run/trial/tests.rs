@@ -143,3 +143,20 @@ fn what_became_of_the_settings_is_the_worst_of_them() {
         "nobody looked"
     );
 }
+
+#[test]
+fn a_group_that_an_earlier_run_has_not_put_back_is_not_changed_again() {
+    let home = tempfile::tempdir().unwrap();
+    let (_, state) = crate::run::example::begun(home.path());
+    assert_eq!(still_changed(home.path(), "web"), None);
+    let min = Change::Minimum { min: 5 };
+    let change = changes("web", &min, &present(), &[]).unwrap().remove(0);
+    let thing = change.thing();
+    state.record(Record::IntentChange { change });
+    let why = still_changed(home.path(), "web").unwrap();
+    assert!(matches!(&why, NotTried::StillChanged { run, .. } if run == "sp-0000000001"));
+    assert!(why.error().hints[0].contains("reap sp-0000000001"));
+    assert_eq!(still_changed(home.path(), "other"), None);
+    state.record(Record::Gone { thing });
+    assert_eq!(still_changed(home.path(), "web"), None);
+}
