@@ -14,7 +14,10 @@ use std::path::{Path, PathBuf};
 const LAYERS: [(&str, &[&[&str]]); 10] = [
     ("spikeproof", &[&["cli"], &["run"]]),
     ("teardown", &[]),
-    ("provision", &[&["fleet", "terraform"], &["journal"]]),
+    (
+        "provision",
+        &[&["fleet", "settings", "terraform"], &["journal"]],
+    ),
     ("engine", &[]),
     ("watch", &[]),
     ("cloud", &[&["channel", "image"], &["aws"]]),

@@ -13,6 +13,7 @@ use super::group::{LabGroup, NAME};
 use super::ids::{ACCOUNT, REGION};
 use super::instance::{LabActivity, LabInstance, TargetState};
 use super::live_policy::LivePolicy;
+use super::reconfigure;
 use model::scaling::policies::Rule;
 
 pub(crate) fn policy_arn(policy: &str) -> String {
@@ -34,6 +35,15 @@ pub(crate) fn answer(world: &World, call: &ApiCall) -> Option<LabResponse> {
             format!("AutoScalingGroup name not found - no such group: {NAME}"),
         );
         return Some(call.refuse(&gone));
+    }
+    let changed = match call.action.as_str() {
+        "PutScalingPolicy" => Some(reconfigure::put_policy(&mut group, &form, now)),
+        "UpdateAutoScalingGroup" => Some(reconfigure::update(&mut group, &form, now)),
+        _ => None,
+    };
+    if let Some(changed) = changed {
+        let answered = |result: String| answer_query(&call.action, &result);
+        return Some(changed.map_or_else(|refused| call.refuse(&refused), answered));
     }
     let result = match call.action.as_str() {
         "DescribeAutoScalingGroups" => groups(&group, &form, now),
@@ -105,6 +115,12 @@ fn describe(group: &LabGroup, now: LabInstant) -> String {
                 .map(|name| element("ProcessName", name)),
         ),
         members("TerminationPolicies", ["Default".to_owned()]),
+        members(
+            "Tags",
+            group.target.tags.iter().map(|(key, value)| {
+                element("ResourceId", NAME) + &element("Key", key) + &element("Value", value)
+            }),
+        ),
         element(
             "NewInstancesProtectedFromScaleIn",
             &group.target.protected.to_string(),

@@ -1,6 +1,8 @@
 //! One AWS call as it comes over the wire, and the shapes of an answer: JSON, query XML, REST XML,
 //! CBOR.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
@@ -210,6 +212,17 @@ impl QueryParameters {
             .iter()
             .find(|(name, _)| name == key)
             .map(|(_, value)| value.as_str())
+    }
+
+    /// Returns the value of a key as a number; `None` if it is absent or no number.
+    pub fn number<T: std::str::FromStr>(&self, key: &str) -> Option<T> {
+        self.get(key)?.parse().ok()
+    }
+
+    /// Returns every parameter except those that name the call.
+    pub fn settings(&self) -> BTreeMap<String, String> {
+        let own = |(name, _): &&(String, String)| name != "Action" && name != "Version";
+        self.0.iter().filter(own).cloned().collect()
     }
 
     /// Returns `Key.member.1`, `Key.member.2` ...; empty if the caller named none.

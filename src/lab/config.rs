@@ -1,6 +1,7 @@
 //! The lab file: the target, its policy, its tasks' delays and the faults. Every key has a default;
 //! the defaults are a spike and its recovery within a minute.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -89,6 +90,8 @@ pub struct LabTarget {
     pub service: bool,
     /// Suspended processes of the group, such as `Launch`.
     pub suspended: Vec<String>,
+    /// Tags of the group, such as `spikeproof:may-change`.
+    pub tags: BTreeMap<String, String>,
     /// Something shared behind all instances.
     pub backend: Option<Backend>,
     /// New instances answer late at first.
@@ -127,6 +130,7 @@ impl Default for LabTarget {
             protected: false,
             service: false,
             suspended: Vec::new(),
+            tags: BTreeMap::new(),
             backend: None,
             cold: None,
             sick: None,

@@ -40,6 +40,8 @@ pub struct LabGroup {
     /// Oldest first.
     pub activities: Vec<LabActivity>,
     pub decisions: Vec<truth::Decided>,
+    /// Changes of its settings by callers.
+    pub configured: Vec<truth::Configured>,
     /// Samples, one per closed period, oldest first.
     pub samples: Vec<Sample>,
     /// Requests of the current period so far.
@@ -88,6 +90,7 @@ impl LabGroup {
             gone: Vec::new(),
             activities: Vec::new(),
             decisions: Vec::new(),
+            configured: Vec::new(),
             samples: Vec::new(),
             open: OpenPeriod::default(),
             unseen: VecDeque::new(),

@@ -53,6 +53,7 @@ mod needs; // from a call to the IAM permissions it takes
 mod permissions; // holds callers to policy documents
 mod policies; // bucket policies, given back as they were put
 mod queue; // one instance as a queue of requests
+mod reconfigure; // changes of the group's settings by callers
 mod resize; // changes of the group's size
 mod route; // a request's way through load balancer, instance and backend
 mod service; // the target as an ECS service

@@ -294,6 +294,13 @@ fn query(call: &ApiCall, form: &QueryParameters, roles: &RolePaths) -> CallSubje
             form.get("GroupId")
                 .map(|id| arn("ec2", format_args!("security-group/{id}"))),
         ),
+        ("autoscaling", "PutScalingPolicy" | "UpdateAutoScalingGroup") => {
+            let named = |name: &str| format!("autoScalingGroup:*:autoScalingGroupName/{name}");
+            CallSubject::of(
+                form.get("AutoScalingGroupName")
+                    .map(|name| arn("autoscaling", named(name))),
+            )
+        }
         _ => CallSubject::default(),
     }
 }

@@ -19,16 +19,37 @@ impl LabGroup {
         );
         self.decisions
             .push(truth::Decided::new(now, policy, name, before, wanted));
+        self.change_size(wanted, &decision, &alarm.details, now);
+    }
+
+    /// Brings the size between new bounds, as AWS does when a user changes them.
+    pub(crate) fn keep_bounds(&mut self, now: LabInstant) {
+        let (before, bounds) = (self.desired, self.bounds());
+        let wanted = before.clamp(bounds.min, bounds.max);
+        if wanted != before {
+            let decision = format!(
+                "At {} a user request update of AutoScalingGroup constraints to min: {}, max: {}, desired: {wanted} \
+                 changing the desired capacity from {before} to {wanted}.",
+                clock::seconds(now),
+                bounds.min,
+                bounds.max
+            );
+            self.change_size(wanted, &decision, &Value::Null, now);
+        }
+    }
+
+    fn change_size(&mut self, wanted: u32, decision: &str, details: &Value, now: LabInstant) {
+        let time = clock::seconds(now);
         self.desired = wanted;
-        let (actual, coming) = self.launch_up_to(wanted, &decision, &alarm.details, now);
+        let (actual, coming) = self.launch_up_to(wanted, decision, details, now);
         let surplus = actual.saturating_sub(wanted);
         let cancelled = surplus.min(coming);
         self.launching.cancel(cancelled as usize);
         for _ in cancelled..surplus {
             self.terminate(
                 now,
-                &(decision.clone() + &taken_out(&time, actual, wanted)),
-                &alarm.details,
+                &(decision.to_owned() + &taken_out(&time, actual, wanted)),
+                details,
             );
         }
     }

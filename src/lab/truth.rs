@@ -1,6 +1,7 @@
 //! The true events of the lab's group, for comparison with a report: every instant it lived
 //! through.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -25,6 +26,9 @@ pub struct Truth {
     pub alarms: Vec<FiredAlarm>,
     /// Every change of the desired capacity by a policy, in order.
     pub decisions: Vec<Decided>,
+    /// Every change of the group's settings by a caller, in order.
+    #[serde(default)]
+    pub configured: Vec<Configured>,
     /// Requests per second one instance can answer.
     pub capacity: f64,
     /// Percent of CPU per request and second.
@@ -153,6 +157,28 @@ impl Decided {
     }
 }
 
+/// A change of the group's settings by a caller.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Configured {
+    /// The instant of the call.
+    pub at: Timestamp,
+    /// The call, `PutScalingPolicy` or `UpdateAutoScalingGroup`.
+    pub call: String,
+    /// The parameters of the call.
+    pub settings: BTreeMap<String, String>,
+}
+
+impl Configured {
+    /// Returns a change at an instant of the lab's clock.
+    pub fn new(at: LabInstant, call: &str, settings: BTreeMap<String, String>) -> Self {
+        Self {
+            at: timestamp(at),
+            call: call.to_owned(),
+            settings,
+        }
+    }
+}
+
 fn timestamp(moment: LabInstant) -> Timestamp {
     Timestamp::from_nanosecond(moment.as_nanos() as i128).unwrap_or_default()
 }
@@ -188,6 +214,7 @@ impl Truth {
                 .collect(),
             alarms,
             decisions: group.decisions.clone(),
+            configured: group.configured.clone(),
             capacity: 1.0 / of_worker,
             cpu_per_request: of_worker * target.cpu_share.of_one() * 100.0,
             worlds: WorldsTruth::of(group, &known, now),

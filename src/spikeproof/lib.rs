@@ -26,7 +26,7 @@
 //! |---|---|
 //! | the command line, and one run from plan to destroy | [`cli`] [`run`] |
 //! | destroy and its proof | [`teardown`] |
-//! | the fleet, and what is written down of it | [`terraform`] [`fleet`] [`journal`] |
+//! | the fleet, and what is written down of it | [`terraform`] [`fleet`] [`settings`] [`journal`] |
 //! | AWS, the objects between orchestrator and tasks, the image | [`aws`] [`channel`] [`image`] |
 //! | the generator | [`engine`] |
 //! | the target's group, polled | [`watch`] |
@@ -66,5 +66,5 @@ pub use ::evidence; // what was seen of the group and the load, and the facts th
 pub use ::judge::{advice, report, verdict};
 pub use ::lab; // an AWS on this machine
 pub use ::model::{cost, events, limits, measure, outcome, plan, redact, scaling, scenario, units};
-pub use ::provision::{fleet, journal, terraform};
+pub use ::provision::{fleet, journal, settings, terraform};
 pub use ::watch; // polls the target

@@ -179,11 +179,16 @@ impl<'a> Round<'a> {
         let mut open = Vec::new();
         for mut remaining in std::mem::take(&mut self.open) {
             match look(&self.inventory, &remaining.thing).await {
-                Ok(evidence) => {
+                Ok(Found { evidence, foreign }) => {
+                    if foreign && remaining.thing.kind == ResourceKind::GroupSetting {
+                        let thing = &remaining.thing;
+                        self.teardown.events.warn(format!("{thing}: {evidence}"));
+                    }
                     self.teardown.events.say(Event::Gone {
                         name: remaining.thing.to_string(),
                     });
-                    self.destruction.add_gone(remaining.thing, evidence);
+                    self.destruction
+                        .add_gone(remaining.thing, evidence, foreign);
                 }
                 Err((why, failure)) => {
                     // The answer to a delete says more than that the thing is there.
@@ -223,8 +228,12 @@ impl Remaining {
     }
 
     async fn delete(&mut self, inventory: &Inventory, teardown: &Teardown<'_>) {
+        let deed = match self.thing.kind {
+            ResourceKind::GroupSetting => "putting it back",
+            _ => "deleting it by name",
+        };
         teardown.events.note(format!(
-            "{} is still there ({}): deleting it by name",
+            "{} is still there ({}): {deed}",
             self.thing, self.why
         ));
         self.attempts += 1;
@@ -240,10 +249,18 @@ impl Remaining {
     }
 }
 
+/// The evidence that a thing is gone, or somebody else's.
+struct Found {
+    evidence: String,
+    foreign: bool,
+}
+
 /// Returns the evidence that a thing is gone, or why that is not proven.
-async fn look(inventory: &Inventory, thing: &Thing) -> Result<String, (String, Failure)> {
+async fn look(inventory: &Inventory, thing: &Thing) -> Result<Found, (String, Failure)> {
+    let found = |evidence, foreign| Ok(Found { evidence, foreign });
     match inventory.exists(thing).await {
-        Ok(Presence::Gone { evidence } | Presence::Foreign { evidence }) => Ok(evidence),
+        Ok(Presence::Gone { evidence }) => found(evidence, false),
+        Ok(Presence::Foreign { evidence }) => found(evidence, true),
         Ok(Presence::There { evidence } | Presence::Elsewhere { evidence }) => {
             Err((evidence, Failure::Unknown))
         }
@@ -427,10 +444,15 @@ mod tests {
     #[test]
     fn tasks_that_are_stopped_again_are_not_proven_gone() {
         let mut destruction = Destruction::default();
-        destruction.add_gone(thing(ResourceKind::Tasks), "ListTasks: 0 tasks".to_owned());
+        destruction.add_gone(
+            thing(ResourceKind::Tasks),
+            "ListTasks: 0 tasks".to_owned(),
+            false,
+        );
         destruction.add_gone(
             thing(ResourceKind::Role),
             "GetRole: NoSuchEntity".to_owned(),
+            false,
         );
         destruction.take_back(&thing(ResourceKind::Tasks));
         assert_eq!(

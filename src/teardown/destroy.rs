@@ -1,5 +1,6 @@
 //! The core of every teardown: stop the spending, run terraform, delete the rest by name, and prove
-//! that each thing that could have been made is gone.
+//! that each thing that could have been made is gone. Settings that the run has changed are put back
+//! at the same time: they wait for nothing.
 //!
 //! Destroy always starts; no precondition can block it. A step that fails is tried again by the
 //! kind of its failure, within a bound. terraform's exit code proves nothing: on an empty state
@@ -7,7 +8,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::Teardown;
 use super::delete::delete_and_verify;
@@ -24,18 +25,46 @@ const SETTLES: Duration = Duration::from_secs(20);
 /// Removes things of a run, and describes each of them until it is found gone.
 pub async fn destroy(teardown: &Teardown<'_>, things: &[Thing]) -> Destruction {
     let until = Instant::now() + BOUND;
-    stop_spending(teardown, things).await;
-    terraform_destroy(teardown, until).await;
-    let destruction = delete_and_verify(teardown, things, until).await;
+    let is_setting = |thing: &Thing| thing.kind == ResourceKind::GroupSetting;
+    let (settings, made): (Vec<Thing>, Vec<Thing>) = things.iter().cloned().partition(is_setting);
+    let resources = async {
+        stop_spending(teardown, &made).await;
+        terraform_destroy(teardown, until).await;
+        delete_and_verify(teardown, &made, until).await
+    };
+    let put_back = delete_and_verify(teardown, &settings, until);
+    let (mut destruction, resources) = tokio::join!(put_back, resources);
+    destruction.proof.extend(resources.proof);
     if !teardown.journal.unsettled || !destruction.is_clean() {
         return destruction;
     }
     teardown.events.note(format!(
-        "an apply was cut off: looking again in {} s for resources that appear late",
+        "a call was cut off: looking again in {} s for what it may still do",
         SETTLES.as_secs()
     ));
     sleep(SETTLES).await;
     delete_and_verify(teardown, things, until).await
+}
+
+/// Limit for the first attempt to put settings back. Others follow, at the same time as the destroy.
+const FIRST_ATTEMPT: Duration = Duration::from_secs(20);
+
+/// Puts back each setting that the run has changed, if it is as the run put it. The proof comes
+/// with [`destroy`].
+pub async fn put_back(teardown: &Teardown<'_>, things: &[Thing]) {
+    let inventory = teardown.inventory();
+    for setting in things
+        .iter()
+        .filter(|thing| thing.kind == ResourceKind::GroupSetting)
+    {
+        match timeout(FIRST_ATTEMPT, inventory.delete(setting)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => teardown.events.note(format!("{setting}: {error}")),
+            Err(_) => teardown
+                .events
+                .note(format!("{setting}: Auto Scaling does not answer")),
+        }
+    }
 }
 
 /// Asks every task of the run to stop, by the name of its cluster, and waits for them: the only

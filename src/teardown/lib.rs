@@ -35,6 +35,7 @@ use std::sync::Arc;
 use cloud::aws::{Aws, Cloud};
 use model::events::Events;
 use model::units::RunId;
+use provision::journal::GroupChange;
 use provision::journal::locks::WorkLock;
 use provision::terraform::Binary;
 
@@ -49,7 +50,7 @@ pub mod proof; // AWS's answer about each thing that a run could have made
 pub mod reap; // destroys what earlier runs left
 mod terraform; // `terraform destroy`, repeated by the kind of its failure
 
-pub use destroy::destroy;
+pub use destroy::{destroy, put_back};
 pub use error::TeardownError;
 
 use inventory::Inventory;
@@ -62,6 +63,8 @@ pub struct Teardown<'a> {
     pub run: &'a RunId,
     /// The knowledge that its journal adds to the id.
     pub journal: JournalFacts,
+    /// The settings of the target's group that the run has changed, by its journal.
+    pub changes: Vec<GroupChange>,
     /// The run's folder and its work lock, where they are on this host: only then can terraform
     /// help.
     pub lock: Option<LockedFolder<'a>>,
@@ -101,10 +104,16 @@ impl<'a> Teardown<'a> {
             aws,
             run,
             journal,
+            changes: Vec::new(),
             lock: None,
             terraform: None,
             events,
         }
+    }
+
+    /// The same with the settings of the target's group that the run has changed.
+    pub fn with_changes(self, changes: Vec<GroupChange>) -> Self {
+        Self { changes, ..self }
     }
 
     /// The run's things in AWS.
@@ -114,7 +123,7 @@ impl<'a> Teardown<'a> {
 
     /// The same with other credentials.
     fn inventory_in(&self, aws: &Aws) -> Inventory {
-        let inventory = Inventory::new(aws, self.run);
+        let inventory = Inventory::new(aws, self.run).with_changes(self.changes.clone());
         if self.journal.known {
             inventory
         } else {

@@ -30,6 +30,9 @@ pub struct Proof {
     pub thing: Thing,
     /// AWS says that it does not exist.
     pub gone: bool,
+    /// It was there, and is somebody else's: it was left as it is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub foreign: bool,
     /// The call and its answer, or why it has none.
     pub evidence: String,
     /// The time of AWS's answer.
@@ -60,20 +63,21 @@ impl Destruction {
             .collect()
     }
 
-    /// Adds a thing that was found gone.
-    pub fn add_gone(&mut self, thing: Thing, evidence: String) {
-        self.add(thing, true, evidence);
+    /// Adds a thing that was found gone, or that is somebody else's.
+    pub fn add_gone(&mut self, thing: Thing, evidence: String, foreign: bool) {
+        self.add(thing, true, foreign, evidence);
     }
 
     /// Adds a thing that is there, or about which nothing could be learned.
     pub fn add_left(&mut self, thing: Thing, why: String) {
-        self.add(thing, false, why);
+        self.add(thing, false, false, why);
     }
 
-    fn add(&mut self, thing: Thing, gone: bool, evidence: String) {
+    fn add(&mut self, thing: Thing, gone: bool, foreign: bool, evidence: String) {
         self.proof.push(Proof {
             thing,
             gone,
+            foreign,
             evidence,
             at: Timestamp::now(),
         });

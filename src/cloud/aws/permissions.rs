@@ -19,6 +19,9 @@ const GENERATOR: &[Role] = &[Role::Generator];
 const BOTH: &[Role] = &[Role::Operator, Role::Reaper];
 /// The roles that watch the target.
 const LOOKING: &[Role] = &[Role::Operator, Role::Watcher];
+/// The roles that read what a trial changes.
+const READING: &[Role] = &[Role::Operator, Role::Watcher, Role::TryAdvice];
+const TRYING: &[Role] = &[Role::TryAdvice];
 const ANYONE: &[Role] = &[Role::Operator, Role::Watcher, Role::Reaper];
 
 const CLUSTERS: &str = "arn:aws:ecs:*:*:cluster/sp-*";
@@ -401,10 +404,10 @@ pub const STATEMENTS: &[Statement] = &[
         needs: &[
             us(
                 "autoscaling:DescribeAutoScalingGroups",
-                LOOKING,
+                READING,
                 "limits and instances",
             ),
-            us("autoscaling:DescribePolicies", LOOKING, "how it decides"),
+            us("autoscaling:DescribePolicies", READING, "how it decides"),
             us(
                 "autoscaling:DescribeScalingActivities",
                 LOOKING,
@@ -480,6 +483,27 @@ pub const STATEMENTS: &[Statement] = &[
             us("ecs:DescribeServices", LOOKING, "the service"),
             us("ecs:ListTasks", LOOKING, "the service's tasks"),
             us("ecs:DescribeTasks", LOOKING, "the service's tasks"),
+        ],
+    },
+    Statement {
+        name: "ChangeTheGroupForATime",
+        on: &["arn:aws:autoscaling:*:*:autoScalingGroup:*:autoScalingGroupName/*"],
+        when: Some((
+            "StringLike",
+            "aws:ResourceTag/spikeproof:may-change",
+            &["*"],
+        )),
+        needs: &[
+            us(
+                "autoscaling:PutScalingPolicy",
+                TRYING,
+                "another target value for one run, and the old policy back",
+            ),
+            us(
+                "autoscaling:UpdateAutoScalingGroup",
+                TRYING,
+                "another minimum or maximum for one run, and the old ones back",
+            ),
         ],
     },
 ];

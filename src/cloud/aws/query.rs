@@ -28,7 +28,7 @@ use super::{Aws, explain};
 mod answer;
 
 use answer::{code, is_whole, message};
-pub use answer::{element, elements};
+pub use answer::{element, elements, members};
 
 /// Limit for one answer: describes are small.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -71,6 +71,8 @@ impl QueryError {
 /// A service as signing and endpoints know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {
+    /// The settings of Auto Scaling groups, read and written whole.
+    Autoscaling,
     /// Subnets and security groups.
     Ec2,
     /// Roles and their policies; one endpoint for all regions.
@@ -86,6 +88,7 @@ pub enum Service {
 impl Service {
     fn signing_name(self) -> &'static str {
         match self {
+            Self::Autoscaling => "autoscaling",
             Self::Ec2 => "ec2",
             Self::Iam => "iam",
             Self::Logs => "logs",
@@ -180,17 +183,17 @@ impl Query {
         }
     }
 
-    /// Calls an EC2 or IAM action; returns the XML.
+    /// Calls an action of Auto Scaling, EC2 or IAM; returns the XML.
     pub async fn action(
         &self,
         service: Service,
         action: &str,
         parameters: &[(&str, &str)],
     ) -> Result<String, QueryError> {
-        let version = if service == Service::Iam {
-            "2010-05-08"
-        } else {
-            "2016-11-15"
+        let version = match service {
+            Service::Autoscaling => "2011-01-01",
+            Service::Iam => "2010-05-08",
+            _ => "2016-11-15",
         };
         let mut body = format!("Action={action}&Version={version}");
         for (name, value) in parameters {

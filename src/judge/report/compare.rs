@@ -258,21 +258,7 @@ fn write_text(out: &mut String, comparison: &Comparison) -> std::fmt::Result {
         "  {scenario}, {}",
         units::count(runs.len() as u64, "run")
     )?;
-    write!(out, "\n  {:<32}", "")?;
-    for run in runs {
-        write!(out, " {run:>14}")?;
-    }
-    writeln!(out, " {:>8}", "spread")?;
-    for figure in figures {
-        write!(out, "  {:<32}", figure.name)?;
-        for value in &figure.values {
-            write!(out, " {:>14}", figure.said(*value))?;
-        }
-        let spread = figure
-            .spread()
-            .map_or("-".to_owned(), |spread| format!("{:.0}%", spread * 100.0));
-        writeln!(out, " {spread:>8}")?;
-    }
+    write_figures(out, runs, figures)?;
     let unstable: Vec<&Repeated> = judgements
         .iter()
         .filter(|one| {
@@ -290,6 +276,36 @@ fn write_text(out: &mut String, comparison: &Comparison) -> std::fmt::Result {
         writeln!(out, "    {}: {}", one.question, words.join(", "))?;
     }
     Ok(())
+}
+
+fn write_figures(out: &mut String, runs: &[String], figures: &[Figure]) -> std::fmt::Result {
+    write!(out, "\n  {:<32}", "")?;
+    for run in runs {
+        write!(out, " {run:>14}")?;
+    }
+    writeln!(out, " {:>8}", "spread")?;
+    for figure in figures {
+        write!(out, "  {:<32}", figure.name)?;
+        for value in &figure.values {
+            write!(out, " {:>14}", figure.said(*value))?;
+        }
+        let spread = figure
+            .spread()
+            .map_or("-".to_owned(), |spread| format!("{:.0}%", spread * 100.0));
+        writeln!(out, " {spread:>8}")?;
+    }
+    Ok(())
+}
+
+/// Returns the key figures of a run and of the trial of its advice, side by side. They are of two
+/// policies, so no verdict is made of both.
+pub fn beside(first: &RunReport, trial: &RunReport) -> String {
+    let reports = [first.clone(), trial.clone()];
+    let runs = reports.each_ref().map(|report| report.run.clone());
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = write_figures(&mut out, &runs, &figures(&reports));
+    out
 }
 
 #[cfg(test)]
@@ -349,6 +365,20 @@ mod tests {
             Verdict::Inconclusive
         );
         insta::assert_snapshot!(text(&flips));
+    }
+
+    #[test]
+    fn a_run_and_the_trial_of_its_advice_stand_side_by_side() {
+        let (first, trial) = (
+            with("sp-1", 5, Verdict::Failed),
+            with("sp-2", 2, Verdict::Passed),
+        );
+        let text = beside(&first, &trial);
+        let line = text
+            .lines()
+            .find(|line| line.contains("breach to in service"));
+        let words: Vec<&str> = line.unwrap().split_whitespace().collect();
+        assert_eq!(words[4..6], ["5s", "2s"], "{text}");
     }
 
     #[test]

@@ -412,6 +412,7 @@ pub fn report() -> RunReport {
             (LifePhase::Provision, Duration::from_secs(16)),
             (LifePhase::Destroy, Duration::from_secs(4)),
         ],
+        trial: None,
         warnings: vec![ReportedWarning {
             warning: RunWarning::OlderReport.into(),
             text: "the group is observed at 2 s".to_owned(),

@@ -31,12 +31,14 @@ pub mod page;
 pub mod schema;
 pub mod terminal;
 mod took;
+mod trial;
 pub mod words;
 
 pub use advice::{Own, advice};
 pub use advised::{ReportedAdvice, ReportedAnswer, ReportedCandidate, ReportedPrice};
 pub use generators::{AddressRow, CheckRow, Generators, TaskRow};
 pub use judged::{Judged, Judgement, ReportedWarning};
+pub use trial::{PutBack, ReportedTrial, TrialFigures, TrialPlan};
 
 /// Version of `report.json`. It grows when a field is removed or changes its meaning; readers
 /// refuse newer versions.
@@ -101,6 +103,10 @@ pub struct RunReport {
     #[serde(with = "took")]
     #[schemars(with = "Vec<took::PhaseTook>")]
     pub took: Vec<(LifePhase, Duration)>,
+    /// The recommended change that was on the group during this run; absent where the run changed
+    /// nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<ReportedTrial>,
     /// Doubts about the run; empty where there are none.
     pub warnings: Vec<ReportedWarning>,
 }

@@ -39,6 +39,10 @@ fn write_report(out: &mut String, report: &RunReport) -> std::fmt::Result {
             write_advice(out, advice)?;
         }
     }
+    if let Some(trial) = &report.trial {
+        writeln!(out, "\n{}", words::trial(trial))?;
+        writeln!(out, "{}", words::put_back(trial.put_back))?;
+    }
     for warning in &report.warnings {
         writeln!(out, "\n  note: {}", warning.text)?;
     }

@@ -12,11 +12,13 @@ pub fn leftovers(records: &[Record]) -> Vec<Thing> {
         match record {
             Record::Run(run) => names = Some(ResourceNames::of(&run.run)),
             Record::Intent { thing } => left.push(thing.clone()),
+            Record::IntentChange { change } => left.push(change.thing()),
             // An apply may have made all of it, whatever it said.
             Record::IntentApply => left.extend(names.iter().flat_map(ResourceNames::things)),
             // A thing that was described and not there. A later intent brings it back.
             Record::Gone { thing } => left.retain(|other| other != thing),
-            Record::Applied
+            Record::Changed
+            | Record::Applied
             | Record::ApplyFailed
             | Record::Task { .. }
             | Record::LoadEndedEarly { .. }
@@ -30,24 +32,33 @@ pub fn leftovers(records: &[Record]) -> Vec<Thing> {
     left
 }
 
-/// True if an apply was begun, and neither its end nor a finished run is in the journal. Its
-/// resources may still appear.
+/// True if an apply or a change of the group was begun, and neither its end nor a finished run is in
+/// the journal. It may still come true.
 pub fn unsettled(records: &[Record]) -> bool {
-    let begun = records
-        .iter()
-        .rposition(|record| *record == Record::IntentApply);
-    let settled = |record: &Record| {
-        matches!(
-            record,
-            Record::Applied | Record::ApplyFailed | Record::Finished { .. }
-        )
+    let is_open = |begins: fn(&Record) -> bool, settles: fn(&Record) -> bool| {
+        let begun = records.iter().rposition(begins);
+        begun.is_some_and(|begun| !records.iter().skip(begun).any(settles))
     };
-    begun.is_some_and(|begun| !records.iter().skip(begun).any(settled))
+    let apply = is_open(
+        |record| matches!(record, Record::IntentApply),
+        |record| {
+            matches!(
+                record,
+                Record::Applied | Record::ApplyFailed | Record::Finished { .. }
+            )
+        },
+    );
+    let change = is_open(
+        |record| matches!(record, Record::IntentChange { .. }),
+        |record| matches!(record, Record::Changed | Record::Finished { .. }),
+    );
+    apply || change
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::change::{GroupChange, Setting};
     use crate::journal::names::ResourceKind;
     use crate::journal::record::{Run, decode, encode};
     use model::units::RunId;
@@ -145,6 +156,39 @@ mod tests {
         ] {
             assert_eq!(unsettled(&records), expected, "{records:?}");
         }
+    }
+
+    fn changed() -> GroupChange {
+        let sizes = |min: &str| [("MinSize".to_owned(), min.to_owned())].into();
+        GroupChange {
+            group: "web".to_owned(),
+            setting: Setting::Sizes,
+            before: sizes("2"),
+            during: sizes("6"),
+        }
+    }
+
+    #[test]
+    fn a_changed_setting_is_left_until_it_is_found_as_before() {
+        let intent = Record::IntentChange { change: changed() };
+        let gone = Record::Gone {
+            thing: changed().thing(),
+        };
+        let begun_and_changed = [begun(), intent.clone()];
+        assert_eq!(leftovers(&begun_and_changed), [changed().thing()]);
+        assert!(
+            unsettled(&begun_and_changed),
+            "the call may still come true"
+        );
+        let put = [begun(), intent.clone(), Record::Changed];
+        assert!(!unsettled(&put));
+        assert_eq!(leftovers(&put), [changed().thing()]);
+        let exit = model::outcome::Exit::CouldNotRun;
+        let finished = [begun(), intent, Record::Changed, Record::Finished { exit }];
+        assert_eq!(leftovers(&finished), [changed().thing()], "never forgotten");
+        assert_eq!(leftovers(&[finished.to_vec(), vec![gone]].concat()), []);
+        let line = encode(0, &begun_and_changed[1]).unwrap();
+        assert_eq!(decode(&line).0, begun_and_changed[1..]);
     }
 
     fn any_record() -> impl Strategy<Value = Record> {

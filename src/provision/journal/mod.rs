@@ -8,12 +8,14 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+pub mod change;
 pub mod leftovers;
 pub mod locks;
 pub mod names;
 pub mod record;
 pub mod reserve;
 
+pub use change::{GroupChange, changes};
 pub use leftovers::{leftovers, unsettled};
 pub use record::Record;
 

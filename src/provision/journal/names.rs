@@ -47,10 +47,14 @@ impl std::fmt::Display for Thing {
     }
 }
 
-/// The kinds of resources that a run makes, in the order in which they can be deleted.
+/// The kinds of resources that a run makes, in the order in which they can be deleted. First come
+/// the settings that it changes: they are put back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ResourceKind {
+    /// A setting of the target's group that the run has changed. It is gone when it is as it was
+    /// before the run. Only the journal knows how that was.
+    GroupSetting,
     /// All tasks of the run's cluster: the only thing that costs by the hour. Its name is the
     /// cluster's.
     Tasks,
@@ -74,6 +78,7 @@ impl ResourceKind {
     /// Returns the words for people, for example `ECR repository`.
     pub fn word(self) -> &'static str {
         match self {
+            Self::GroupSetting => "changed setting of group",
             Self::Tasks => "tasks of cluster",
             Self::Cluster => "cluster",
             Self::TaskDefinition => "task definition",

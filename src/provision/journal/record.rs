@@ -7,6 +7,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::change::GroupChange;
 use super::names::Thing;
 use model::outcome::Exit;
 use model::redact;
@@ -65,6 +66,14 @@ pub enum Record {
         /// The thing that is about to be made.
         thing: Thing,
     },
+    /// We are about to change a setting of the target's group. The change has the whole setting as it
+    /// was, which nothing else knows.
+    IntentChange {
+        /// The setting before and during the run.
+        change: GroupChange,
+    },
+    /// Every intended change of the group was read back: none is under way any more.
+    Changed,
     /// Terraform is about to make everything.
     IntentApply,
     /// Terraform has made everything.
@@ -108,9 +117,9 @@ const HEADER: usize = 27;
 
 /// Fields that are written without redaction, because a reap needs them. They are kinds, names and
 /// places; a scenario cannot put a secret into any of them.
-const FIXED: [&str; 11] = [
+const FIXED: [&str; 15] = [
     "record", "run", "region", "account", "endpoint", "boot", "profile", "kind", "name", "arn",
-    "exit",
+    "exit", "group", "setting", "before", "during",
 ];
 
 /// Writes one line, with its line feed. The text is redacted here, because reasons and URLs come

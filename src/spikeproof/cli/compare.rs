@@ -62,8 +62,12 @@ fn compared(args: &CompareArgs) -> Result<Comparison, CompareError> {
         .last()
         .ok_or_else(|| ReportError::NoneReported(runs_dir.clone()))?;
     let (scenario, group) = (latest.scenario.clone(), latest.group.clone());
+    // A trial of the advice had another policy: its figures are no variance.
     reports.retain(|report| {
-        report.scenario == scenario && report.group == group && report.judged.is_some()
+        report.scenario == scenario
+            && report.group == group
+            && report.judged.is_some()
+            && report.trial.is_none()
     });
     Ok(compare(&reports)?)
 }

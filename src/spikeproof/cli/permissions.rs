@@ -8,7 +8,8 @@ use crate::outcome::Exit;
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct PermissionsArgs {
     /// The operator creates and destroys runs, the watcher reads the target, the reaper destroys
-    /// what runs left, the generator is a task of a run
+    /// what runs left, the generator is a task of a run; try-advice adds to the operator what `run
+    /// --try-advice` changes
     #[arg(value_enum)]
     pub role: Role,
 }

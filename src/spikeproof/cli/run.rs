@@ -10,10 +10,10 @@ use tokio::task::JoinSet;
 use super::{CommandOutput, RunsDir};
 use crate::events::Events;
 use crate::outcome::Exit;
-use crate::report::{compare, live, terminal};
+use crate::report::{compare, live, terminal, words};
 use crate::run::{
     self, Context, FleetKind, Interrupt, OrganisationFile, Repeats, RunOptions, RunOutcome,
-    ScenarioOptions,
+    ScenarioOptions, Trial,
 };
 use crate::teardown::reap;
 use crate::verdict::{RunWarning, Warning};
@@ -52,6 +52,11 @@ pub(super) struct RunArgs {
     /// verdict is inconclusive
     #[arg(long, env = "SPIKEPROOF_REPEAT", value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     repeat: u32,
+    /// Changes the group GROUP for a second run, if the first one's advice recommends a change, and puts
+    /// it back afterwards. GROUP is the scenario's group, and carries the tag
+    /// spikeproof:may-change
+    #[arg(long, value_name = "GROUP", conflicts_with_all = ["repeat", "no_guard"])]
+    try_advice: Option<String>,
     /// Stops the load when provision, start, load and recovery together have taken this long,
     /// judges the data so far, and destroys
     #[arg(long, env = "SPIKEPROOF_MAX_DURATION", value_name = "TIME", value_parser = crate::units::parse_duration)]
@@ -144,15 +149,18 @@ impl RunArgs {
 }
 
 pub(super) async fn run(args: RunArgs) -> CommandOutput {
-    let runs = args.repeat;
+    let (runs, to_change) = (args.repeat, args.try_advice.clone());
     let options = match args.options() {
         Ok(options) => Arc::new(options),
         Err(answer) => return answer,
     };
+    if let Some(group) = to_change {
+        return run_and_try(options, group).await;
+    }
     if runs > 1 {
         return run_repeatedly(options, runs).await;
     }
-    match run_once(options, Repeats::default()).await {
+    match run_once(options, Repeats::default(), Trial::None).await {
         Ok((outcome, text)) => CommandOutput::out(text, outcome.report.exit),
         Err(answer) => answer,
     }
@@ -164,7 +172,8 @@ async fn run_repeatedly(options: Arc<RunOptions>, runs: u32) -> CommandOutput {
     let mut reports = Vec::new();
     let mut repeats = Repeats::first_of(runs);
     while repeats.left > 0 {
-        let (outcome, report_text) = match run_once(Arc::clone(&options), repeats).await {
+        let once = run_once(Arc::clone(&options), repeats, Trial::None);
+        let (outcome, report_text) = match once.await {
             Ok(done) => done,
             Err(answer) => {
                 return CommandOutput {
@@ -194,10 +203,55 @@ async fn run_repeatedly(options: Arc<RunOptions>, runs: u32) -> CommandOutput {
     }
 }
 
+/// Runs the scenario, and once more with the change that the advice recommends. The group is put
+/// back at the end of that second run, like all that a run destroys.
+async fn run_and_try(options: Arc<RunOptions>, group: String) -> CommandOutput {
+    let repeats = Repeats::first_of(2);
+    let announced = Trial::Announced {
+        group: group.clone(),
+    };
+    let (first, text) = match run_once(Arc::clone(&options), repeats, announced).await {
+        Ok((outcome, text)) => (outcome.report, text),
+        Err(answer) => return answer,
+    };
+    let plan = match run::recommended(&first) {
+        Ok(plan) => Box::new(plan),
+        Err(why) => {
+            let text = format!("{text}\nthe advice is not tried: {why}\n");
+            return CommandOutput::out(text, first.exit);
+        }
+    };
+    let trial = Trial::Of { group, plan };
+    match run_once(options, repeats.after(&first), trial).await {
+        Ok((second, trial_text)) => {
+            let second = second.report;
+            let told = second.trial.as_ref().map(words::trial).unwrap_or_default();
+            let beside = compare::beside(&first, &second);
+            CommandOutput::out(
+                format!("{text}{trial_text}\n{told}\n{beside}"),
+                exit_of_both(first.exit, second.exit),
+            )
+        }
+        Err(answer) => CommandOutput {
+            stdout: text,
+            ..answer
+        },
+    }
+}
+
+/// The verdict is on the group as it is. A second run that did not come to a verdict outranks it.
+fn exit_of_both(first: Exit, second: Exit) -> Exit {
+    match second {
+        Exit::Passed | Exit::Failed | Exit::Inconclusive => first,
+        second => second,
+    }
+}
+
 /// One run, with its report as text.
 async fn run_once(
     options: Arc<RunOptions>,
     repeats: Repeats,
+    trial: Trial,
 ) -> Result<(RunOutcome, String), CommandOutput> {
     let (events, listener) = Events::channel();
     let mut view = JoinSet::new();
@@ -213,6 +267,7 @@ async fn run_once(
         earlier_runs: earlier_runs(&options.runs_dir),
         options,
         repeats,
+        trial,
         events,
         interrupt,
     })
@@ -254,4 +309,22 @@ fn next_steps(folder: &Path, run: &str) -> String {
         );
     }
     steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_trial_of_an_advice_changes_no_verdict_and_hides_no_leftovers() {
+        for (second, expected) in [
+            (Exit::Passed, Exit::Failed),
+            (Exit::Inconclusive, Exit::Failed),
+            (Exit::ResourcesLeft, Exit::ResourcesLeft),
+            (Exit::Interrupted, Exit::Interrupted),
+            (Exit::CouldNotRun, Exit::CouldNotRun),
+        ] {
+            assert_eq!(exit_of_both(Exit::Failed, second), expected, "{second:?}");
+        }
+    }
 }

@@ -30,8 +30,9 @@ async fn destroy_everything(cx: &Context, state: &RunState) -> Destruction {
     send_stop_order(cx, state).await;
     // Before the wait for the tasks: nobody needs the secrets any more.
     delete_secrets(cx, state).await;
+    let stop = async { tokio::join!(put_back(cx, state), stop_tasks(cx, state)) };
     tokio::select! {
-        () = stop_tasks(cx, state) => {}
+        ((), ()) = stop => {}
         // Until the bucket is gone, others can see that this run is alive.
         never = state.keep_sending_heartbeats(&cx.events) => match never {},
     }
@@ -74,6 +75,13 @@ async fn stop_tasks(cx: &Context, state: &RunState) {
     }
 }
 
+/// Puts the settings of the group back, before the wait for the destroy; that proves it.
+async fn put_back(cx: &Context, state: &RunState) {
+    if let Some(cloud) = &state.plan.cloud {
+        teardown::put_back(&teardown_of(cx, state, cloud), &state.leftovers()).await;
+    }
+}
+
 /// Removes everything that the journal mentions, and proves it.
 async fn tear_down(cx: &Context, state: &RunState, cloud: &Cloud) -> Destruction {
     let things = state.leftovers();
@@ -81,26 +89,31 @@ async fn tear_down(cx: &Context, state: &RunState, cloud: &Cloud) -> Destruction
         return Destruction::default();
     }
     state.record(Record::IntentDestroy);
-    let teardown = Teardown {
-        aws: cloud,
-        run: &state.plan.run,
-        journal: JournalFacts {
-            unsettled: state.apply_is_unsettled(),
-            known: true,
-        },
-        lock: Some(LockedFolder {
-            path: &state.plan.folder,
-            lock: Arc::clone(&state.work_lock),
-        }),
-        terraform: state.plan.terraform.as_ref(),
-        events: &cx.events,
-    };
+    let teardown = teardown_of(cx, state, cloud);
     let destruction = tokio::select! {
         destruction = teardown::destroy(&teardown, &things) => destruction,
         never = state.keep_sending_heartbeats(&cx.events) => match never {},
     };
     destruction.record(|record| state.record(record));
     destruction
+}
+
+fn teardown_of<'a>(cx: &'a Context, state: &'a RunState, cloud: &'a Cloud) -> Teardown<'a> {
+    Teardown {
+        aws: cloud,
+        run: &state.plan.run,
+        journal: JournalFacts {
+            unsettled: state.is_unsettled(),
+            known: true,
+        },
+        changes: state.changes(),
+        lock: Some(LockedFolder {
+            path: &state.plan.folder,
+            lock: Arc::clone(&state.work_lock),
+        }),
+        terraform: state.plan.terraform.as_ref(),
+        events: &cx.events,
+    }
 }
 
 /// The list of everything that may be left, if nobody looked.

@@ -11,7 +11,7 @@ use super::authorization::Authorization;
 use super::plan::RunPlan;
 use super::state::RunState;
 use super::{
-    Context, FleetKind, Interrupt, OrganisationFile, Repeats, RunOptions, ScenarioOptions,
+    Context, FleetKind, Interrupt, OrganisationFile, Repeats, RunOptions, ScenarioOptions, Trial,
 };
 use crate::cost;
 use crate::events::Events;
@@ -72,6 +72,7 @@ fn plan(runs_dir: &Path) -> RunPlan {
             standing: TargetAuthorization::default(),
         },
         limits: RunLimits::default(),
+        changes: Vec::new(),
         warnings: Vec::new(),
     }
 }
@@ -80,6 +81,7 @@ pub(super) fn begun(runs_dir: &Path) -> (Context, Arc<RunState>) {
     let cx = Context {
         options: Arc::new(options(runs_dir)),
         repeats: Repeats::default(),
+        trial: Trial::None,
         earlier_runs: Vec::new(),
         events: Events::channel().0,
         interrupt: Interrupt::quiet(),

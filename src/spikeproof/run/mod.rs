@@ -25,6 +25,7 @@
 //! | `readiness.rs` | start: waits until enough tasks are ready |
 //! | `inbox.rs`, `progress.rs` | load: reads the reports of the tasks, shows the progress |
 //! | `control.rs` | writes `control.json` (heartbeat, start order, stop order) and `secrets.json` |
+//! | `trial.rs` | the recommended change on the target's group, in the trial of an advice |
 //! | `interrupt.rs`, `stop_order.rs`, `stop_conditions.rs` | what ends a run early |
 //! | `supervise.rs` | turns a panic into an error, so that destroy follows |
 //! | `failpoint.rs` | failures on request, for tests |
@@ -69,6 +70,7 @@ mod state;
 mod stop_conditions;
 mod stop_order;
 mod supervise;
+mod trial;
 
 pub use authorization::{objections, proof_needed, prove_ownership};
 pub use error::{RunError, RunErrorKind};
@@ -78,6 +80,7 @@ pub use organisation::OrganisationFile;
 pub use preconditions::wrong_clock;
 pub use preview::{Preview, preview};
 pub use probe::{Probe, probe_of};
+pub use trial::{NotTried, Trial, recommended};
 
 use collect::collect;
 use judge::{JudgedRun, judge};
@@ -95,6 +98,8 @@ pub struct Context {
     pub options: Arc<RunOptions>,
     /// The place of this run among those of `--repeat`.
     pub repeats: Repeats,
+    /// The change of the target's group that this run tries, or prepares for.
+    pub trial: Trial,
     /// Warnings about resources that earlier runs on this host may have left.
     pub earlier_runs: Vec<Warning>,
     /// Takes progress, warnings and notes; the live view shows them.
@@ -116,7 +121,7 @@ pub struct RunOutcome {
 pub async fn run(cx: Context) -> Result<RunOutcome, RunError> {
     let plan = supervise::plan(&cx).await?;
     let state = RunState::open(&cx, plan)?;
-    if let Err(error) = start_guard(&cx, &state).await {
+    if let Err(error) = record_and_guard(&cx, &state).await {
         state.close_unused();
         return Err(error);
     }
@@ -143,7 +148,11 @@ async fn provision_to_judge(cx: Context, state: Arc<RunState>) -> Result<JudgedR
     let mut clock = JoinSet::new();
     state.stop_conditions.keep_time(&mut clock);
 
-    let provisioned = phase(cx, state, Phase::Provision, provision(cx, state)).await?;
+    let provisioning = async {
+        trial::put(cx, state).await?;
+        provision(cx, state).await
+    };
+    let provisioned = phase(cx, state, Phase::Provision, provisioning).await?;
     let started = phase(cx, state, Phase::Start, start(cx, state, &provisioned)).await?;
     let loading = load(cx, state, &provisioned, &started);
     let loaded = phase(cx, state, Phase::Load, loading).await?;
@@ -166,6 +175,12 @@ async fn phase<T>(
         work.await
     };
     state.perform(&cx.events, phase, work).await
+}
+
+/// What the run will change is on the disk before the guard starts.
+async fn record_and_guard(cx: &Context, state: &RunState) -> Result<(), RunError> {
+    trial::record(state)?;
+    start_guard(cx, state).await
 }
 
 /// Starts the process that destroys everything if this one is killed, before anything is created.

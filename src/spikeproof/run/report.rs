@@ -3,7 +3,7 @@
 use super::error::RunErrorKind;
 use super::judge::JudgedRun;
 use super::state::RunState;
-use super::{Context, RunError, RunOutcome};
+use super::{Context, RunError, RunOutcome, Trial, trial};
 use crate::aws::Cloud;
 use crate::cost::TaskCost;
 use crate::journal::{self, Record};
@@ -14,7 +14,7 @@ use crate::teardown::proof::{Destruction, PROOF};
 use crate::teardown::{JournalFacts, Teardown};
 
 /// Members of the report with fixed words, which its readers parse.
-const FIXED: [&str; 19] = [
+const FIXED: [&str; 20] = [
     "tool",
     "run",
     "exit",
@@ -34,6 +34,7 @@ const FIXED: [&str; 19] = [
     "activity",
     "bound",
     "warm_up",
+    "put_back",
 ];
 
 /// Writes the report of the run, whatever became of it.
@@ -57,6 +58,10 @@ pub(super) async fn report(
         Ok(judged) => add_verdict(&mut report, judged),
         Err(error) if error.kind == RunErrorKind::Interrupted => {}
         Err(error) => report.error = Some(error.to_string()),
+    }
+    if let Trial::Of { plan, .. } = &cx.trial {
+        let put_back = trial::outcome(&state.plan.changes, &destruction);
+        report.trial = Some(plan.report(report.load.as_ref(), put_back));
     }
     let report = redacted(report);
     write(cx, state, &report);
@@ -123,6 +128,7 @@ fn without_verdict(cx: &Context, state: &RunState, ending: RunEnding) -> RunRepo
         cost: ending.cost,
         destroyed: ending.destroyed,
         took: state.durations(),
+        trial: None,
         warnings: words::warnings(&plan.warnings),
     }
 }

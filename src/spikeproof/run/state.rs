@@ -18,7 +18,7 @@ use crate::journal::locks::{self, WorkLock};
 use crate::journal::names::Thing;
 use crate::journal::record::Run;
 use crate::journal::reserve::{self, FileSystem};
-use crate::journal::{self, Journal, JournalError, Record};
+use crate::journal::{self, GroupChange, Journal, JournalError, Record};
 use crate::limits::{ReachedLimit, Spent};
 use crate::outcome::Exit;
 use crate::redact::Secrets;
@@ -104,6 +104,9 @@ impl RunState {
     /// Closes the folder of a run that has created nothing, and will not.
     pub(super) fn close_unused(&self) {
         reserve::release(&self.plan.folder);
+        for thing in self.leftovers() {
+            self.record(Record::Gone { thing });
+        }
         self.record(Record::Finished {
             exit: Exit::CouldNotRun,
         });
@@ -136,9 +139,14 @@ impl RunState {
         }
     }
 
-    /// An apply was begun, and its outcome is unknown.
-    pub(super) fn apply_is_unsettled(&self) -> bool {
+    /// An apply or a change of the group was begun, and its outcome is unknown.
+    pub(super) fn is_unsettled(&self) -> bool {
         journal::unsettled(&lock(&self.records))
+    }
+
+    /// The settings of the target's group that are changed according to the journal.
+    pub(super) fn changes(&self) -> Vec<GroupChange> {
+        journal::changes(&lock(&self.records))
     }
 
     /// Everything that may exist according to the journal.

@@ -77,7 +77,10 @@ async fn without_folder(
     records: &[Record],
     events: &Events,
 ) -> Result<Reaped, TeardownError> {
-    let entry = Reaped::new(run.clone(), ResourceNames::of(run).things());
+    let changes = journal::changes(records);
+    let settings = changes.iter().map(journal::GroupChange::thing);
+    let things = settings.chain(ResourceNames::of(run).things()).collect();
+    let entry = Reaped::new(run.clone(), things);
     let cloud = match Clouds::default().get(events).await {
         Ok(cloud) => cloud,
         Err(error) => return Ok(entry.became(Err(Skipped::Unable(error.to_string())))),
@@ -89,7 +92,7 @@ async fn without_folder(
         unsettled: true,
         known: journal::head(records).is_some(),
     };
-    let teardown = Teardown::by_name(&cloud, run, facts, events);
+    let teardown = Teardown::by_name(&cloud, run, facts, events).with_changes(changes);
     fence(&teardown).await;
     let destruction = destroy(&teardown, &entry.leftovers).await;
     destruction.write_proof(&wanted.runs_dir.join(format!("{run}.{PROOF}")), &teardown);

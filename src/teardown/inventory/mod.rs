@@ -13,7 +13,9 @@ use cloud::aws::failure::Failure;
 use cloud::aws::query::{Query, QueryError, Service};
 use cloud::aws::{Aws, explain};
 use model::units::RunId;
+use provision::journal::GroupChange;
 use provision::journal::names::{ResourceKind, Thing};
+use provision::settings::Settings;
 
 mod ec2;
 mod ecr;
@@ -21,6 +23,7 @@ mod ecs;
 mod iam;
 mod logs;
 mod s3;
+mod setting;
 
 /// The presence of a thing, with the answer that shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +78,9 @@ pub enum InventoryError {
     /// A thing of that name is not the run's, so nothing is deleted.
     #[error("{0} does not belong to this run: not touched")]
     Foreign(Thing),
+    /// The journal does not tell how a setting was before the run.
+    #[error("nothing tells how the {0} was before the run: look at it by hand")]
+    UnknownSetting(Thing),
     /// The run is in another region.
     #[error("{0}: to be reaped there")]
     Elsewhere(String),
@@ -95,7 +101,10 @@ impl InventoryError {
         match self {
             Self::Query(error) => error.failure,
             Self::Call { failure, .. } => *failure,
-            Self::Incomplete { .. } | Self::Foreign(_) | Self::Elsewhere(_) => Failure::Unknown,
+            Self::Incomplete { .. }
+            | Self::Foreign(_)
+            | Self::UnknownSetting(_)
+            | Self::Elsewhere(_) => Failure::Unknown,
             // A refused StopTask does not end the wait for tasks that may be stopping by
             // themselves; without credentials or a right clock nothing of it is known.
             Self::StillStopping { refused, .. } => match refused.as_ref().map(|it| it.failure()) {
@@ -113,6 +122,9 @@ pub struct Inventory {
     region: String,
     /// A thing with the run's name is the run's only if it has the run's tag too.
     tagged_only: bool,
+    /// The settings of the target's group that the run has changed.
+    changes: Vec<GroupChange>,
+    settings: Settings,
     query: Query,
     ecs: aws_sdk_ecs::Client,
     ecr: aws_sdk_ecr::Client,
@@ -125,6 +137,8 @@ impl Inventory {
             run: run.to_string(),
             region: aws.region.clone(),
             tagged_only: false,
+            changes: Vec::new(),
+            settings: Settings::new(aws),
             query: Query::new(aws),
             ecs: aws_sdk_ecs::Client::new(&aws.sdk),
             ecr: aws_sdk_ecr::Client::new(&aws.sdk),
@@ -138,6 +152,11 @@ impl Inventory {
             tagged_only: true,
             ..self
         }
+    }
+
+    /// Adds the settings that the run has changed, as its journal has them.
+    pub fn with_changes(self, changes: Vec<GroupChange>) -> Self {
+        Self { changes, ..self }
     }
 
     /// Describes a thing by its name in its own service. (The tagging API lists deleted things for
@@ -154,6 +173,7 @@ impl Inventory {
     async fn of_that_name(&self, thing: &Thing) -> Result<Presence, InventoryError> {
         let name = &thing.name;
         match thing.kind {
+            ResourceKind::GroupSetting => self.setting(thing).await,
             ResourceKind::Tasks => {
                 let alive = self.tasks(name).await?;
                 Ok(presence(alive.len(), "ListTasks", "tasks"))
@@ -209,8 +229,10 @@ impl Inventory {
             _ if !self.tagged_only => return Ok(true),
             ResourceKind::Tasks | ResourceKind::Cluster => self.cluster_tag(&thing.name).await?,
             ResourceKind::TaskDefinition => self.task_definition_tag(&thing.name).await?,
-            // Security groups and roles are told apart wherever they are looked at.
-            ResourceKind::SecurityGroup
+            // Security groups and roles are told apart wherever they are looked at, and settings by
+            // their values.
+            ResourceKind::GroupSetting
+            | ResourceKind::SecurityGroup
             | ResourceKind::Repository
             | ResourceKind::LogGroup
             | ResourceKind::Role
@@ -222,8 +244,10 @@ impl Inventory {
     }
 
     /// Deletes a thing by its name. A thing that is no longer there counts as deleted.
+    /// A setting is put back as it was.
     pub async fn delete(&self, thing: &Thing) -> Result<(), InventoryError> {
-        if !thing.name.contains(&self.run) {
+        // A setting is the group's, and known from the run's own journal only.
+        if thing.kind != ResourceKind::GroupSetting && !thing.name.contains(&self.run) {
             return Err(InventoryError::Foreign(thing.clone()));
         }
         if self.tagged_only && !matches!(self.exists(thing).await?, Presence::There { .. }) {
@@ -231,6 +255,7 @@ impl Inventory {
         }
         let name = &thing.name;
         match thing.kind {
+            ResourceKind::GroupSetting => self.put_back(thing).await,
             ResourceKind::Tasks => self.stop_tasks(name).await,
             ResourceKind::Cluster => self.delete_cluster(name).await,
             ResourceKind::TaskDefinition => self.delete_task_definitions(name).await,

@@ -118,10 +118,12 @@ fn without_slash(url: &str) -> &str {
 }
 
 /// The things of a run that may be left. A journal that cannot be read may have said anything: then
-/// everything may be left.
+/// everything may be left, and each setting that the rest of it names may be changed.
 fn leftovers(run: &RunId, found: &journal::Found) -> Vec<Thing> {
     if found.damaged {
-        ResourceNames::of(run).things()
+        let changes = journal::changes(&found.records);
+        let settings = changes.iter().map(journal::GroupChange::thing);
+        settings.chain(ResourceNames::of(run).things()).collect()
     } else {
         journal::leftovers(&found.records)
     }

@@ -11,7 +11,7 @@ use super::fence::fence;
 use super::liveness::{BootOrigin, ensure_dead, has_heartbeat};
 use super::work_lock::take_work_lock;
 use super::{Reaped, Reaping, Skipped};
-use crate::destroy::{self, stop_spending};
+use crate::destroy::{self, put_back, stop_spending};
 use crate::proof::{Destruction, PROOF, is_from_same_place};
 use crate::{JournalFacts, LockedFolder, Teardown};
 use cloud::aws::Cloud;
@@ -135,7 +135,11 @@ impl ReapTarget {
         };
         ownership.write(Record::IntentDestroy);
         fence(&teardown).await;
-        stop_spending(&teardown, &self.entry.leftovers).await;
+        let things = &self.entry.leftovers;
+        tokio::join!(
+            put_back(&teardown, things),
+            stop_spending(&teardown, things)
+        );
         Ok((ownership, teardown.journal))
     }
 
@@ -154,8 +158,12 @@ impl ReapTarget {
         }
     }
 
-    fn teardown<'a>(&'a self, journal: JournalFacts, events: &'a Events) -> Teardown<'a> {
-        Teardown::by_name(&self.cloud, &self.entry.run, journal, events)
+    fn teardown<'a>(&'a self, facts: JournalFacts, events: &'a Events) -> Teardown<'a> {
+        let changes = match &self.source {
+            Source::Folder { records, .. } => journal::changes(records),
+            Source::Account { .. } => Vec::new(),
+        };
+        Teardown::by_name(&self.cloud, &self.entry.run, facts, events).with_changes(changes)
     }
 }
 

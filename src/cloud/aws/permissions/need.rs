@@ -11,11 +11,20 @@ pub enum Role {
     Reaper,
     /// A task of a run; `terraform/roles.tf` says the same of one bucket.
     Generator,
+    /// Changes a group that carries a tag of consent, for one run: `spikeproof run --try-advice`, in
+    /// addition to the operator. A reaper of such runs needs it too.
+    TryAdvice,
 }
 
 impl Role {
     /// Every role, each with a document of its own in `terraform/permissions/`.
-    pub const ALL: [Self; 4] = [Self::Operator, Self::Watcher, Self::Reaper, Self::Generator];
+    pub const ALL: [Self; 5] = [
+        Self::Operator,
+        Self::Watcher,
+        Self::Reaper,
+        Self::Generator,
+        Self::TryAdvice,
+    ];
 
     /// Returns the name of the role's document, for example `operator`.
     pub fn name(self) -> &'static str {
@@ -24,6 +33,7 @@ impl Role {
             Self::Watcher => "watcher",
             Self::Reaper => "reaper",
             Self::Generator => "generator",
+            Self::TryAdvice => "try-advice",
         }
     }
 }

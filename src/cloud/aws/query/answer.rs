@@ -1,5 +1,7 @@
 //! Reads AWS's answers: elements of XML, and the code and message of an error. Pure.
 
+use std::collections::BTreeMap;
+
 /// Returns AWS's error code: `<Code>` in XML, `__type` in JSON.
 pub(super) fn code(text: &str) -> Option<String> {
     if let Some(code) = element(text, "Code") {
@@ -60,6 +62,81 @@ pub fn elements(xml: &str, name: &str) -> Vec<String> {
     }
 }
 
+/// An element that has begun.
+struct Open {
+    name: String,
+    text: String,
+    /// Elements of it that have begun.
+    children: usize,
+}
+
+/// Returns the members of the first list of this name, each as the parameters of a call: the name
+/// `StepAdjustments.member.1.ScalingAdjustment` with its text. Empty elements are left out.
+pub fn members(xml: &str, list: &str) -> Vec<BTreeMap<String, String>> {
+    use quick_xml::events::Event;
+    let mut reader = quick_xml::Reader::from_str(xml);
+    reader.config_mut().expand_empty_elements = true;
+    let (mut found, mut open, mut begun) = (Vec::new(), Vec::<Open>::new(), false);
+    loop {
+        match reader.read_event() {
+            Ok(Event::Start(tag)) => {
+                let name = String::from_utf8_lossy(tag.local_name().as_ref()).into_owned();
+                if !begun {
+                    begun = name == list;
+                } else {
+                    let name = numbered(name, open.last_mut());
+                    if open.is_empty() {
+                        found.push(BTreeMap::new());
+                    }
+                    open.push(Open {
+                        name,
+                        text: String::new(),
+                        children: 0,
+                    });
+                }
+            }
+            Ok(Event::Text(text)) => {
+                if let (Some(inner), Ok(text)) = (open.last_mut(), text.decode()) {
+                    inner.text.push_str(&text);
+                }
+            }
+            Ok(Event::GeneralRef(entity)) => {
+                if let (Some(inner), Some(character)) = (open.last_mut(), character(&entity)) {
+                    inner.text.push(character);
+                }
+            }
+            Ok(Event::End(_)) if begun => {
+                // The end of the list itself.
+                let Some(ended) = open.pop() else {
+                    return found;
+                };
+                if ended.children == 0 && !ended.text.is_empty() && !open.is_empty() {
+                    let above = open.iter().skip(1).map(|one| one.name.as_str());
+                    let path: Vec<&str> = above.chain([ended.name.as_str()]).collect();
+                    let path = path.join(".");
+                    found
+                        .last_mut()
+                        .map(|member| member.insert(path, ended.text));
+                }
+            }
+            Ok(Event::Eof) | Err(_) => return found,
+            Ok(_) => {}
+        }
+    }
+}
+
+/// Counts an element among those of its parent; the members of a list have a number.
+fn numbered(name: String, parent: Option<&mut Open>) -> String {
+    let Some(parent) = parent else {
+        return name;
+    };
+    parent.children += 1;
+    match name.as_str() {
+        "member" => format!("member.{}", parent.children),
+        _ => name,
+    }
+}
+
 /// True for one whole element whose name is that of an answer (`ListRolesResponse`,
 /// `ListBucketResult`).
 pub(super) fn is_whole(xml: &str) -> bool {
@@ -96,4 +173,43 @@ fn character(entity: &quick_xml::events::BytesRef<'_>) -> Option<char> {
     quick_xml::escape::resolve_predefined_entity(&entity.decode().ok()?)?
         .chars()
         .next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_of_a_list_becomes_the_parameters_that_a_call_takes() {
+        let xml = "<DescribePoliciesResponse><DescribePoliciesResult><ScalingPolicies>\n  <member>\
+            <PolicyName>a &amp; b</PolicyName><Alarms/>\n<StepAdjustments><member><ScalingAdjustment>1</ScalingAdjustment>\
+            </member><member><MetricIntervalLowerBound>20.0</MetricIntervalLowerBound><ScalingAdjustment>3\
+            </ScalingAdjustment></member></StepAdjustments></member>\n<member><PolicyName>c</PolicyName></member>\
+            </ScalingPolicies><Other><member><PolicyName>d</PolicyName></member></Other>\
+            </DescribePoliciesResult></DescribePoliciesResponse>";
+        let found = members(xml, "ScalingPolicies");
+        let told: Vec<Vec<String>> = found
+            .iter()
+            .map(|one| {
+                one.iter()
+                    .map(|(name, text)| format!("{name}={text}"))
+                    .collect()
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                vec![
+                    "PolicyName=a & b",
+                    "StepAdjustments.member.1.ScalingAdjustment=1",
+                    "StepAdjustments.member.2.MetricIntervalLowerBound=20.0",
+                    "StepAdjustments.member.2.ScalingAdjustment=3",
+                ],
+                vec!["PolicyName=c"],
+            ]
+        );
+        assert!(members(xml, "Absent").is_empty());
+        let none = "<R><ScalingPolicies/><Tags><member><Key>k</Key></member></Tags></R>";
+        assert!(members(none, "ScalingPolicies").is_empty());
+    }
 }

@@ -11,6 +11,7 @@ mod scale_in;
 mod scale_out;
 mod size;
 mod thresholds;
+mod trial;
 mod validity;
 mod warnings;
 
@@ -20,6 +21,7 @@ pub use figures::measured;
 pub use hypotheses::suspect;
 pub use links::link;
 pub use reaction::{reaction, source};
+pub use trial::{put_back, trial};
 pub use validity::{ended_early, reached_limit, stretch};
 pub use warnings::{late_metric, sight, waiting_for, warning, warnings};
 

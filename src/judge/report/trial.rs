@@ -1,0 +1,155 @@
+//! A run in which the recommended change was on the target's group, beside the run before it.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Load, ReportedCandidate, RunReport};
+use crate::advice::Change;
+
+/// A change that was tried, with its prediction. All figures are of the same load.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ReportedTrial {
+    /// Id of the run whose advice was tried.
+    pub first: String,
+    /// Name of the change in words, for example `target 40`.
+    pub name: String,
+    /// The change that was on the group during this run.
+    pub change: Change,
+    /// Figures of the run before, without the change.
+    pub before: TrialFigures,
+    /// Figures that the advice predicted with the change.
+    pub predicted: TrialFigures,
+    /// Figures of this run, with the change; `null` where there was no load.
+    pub measured: Option<TrialFigures>,
+    /// What became of the setting that was changed.
+    pub put_back: PutBack,
+}
+
+/// The failures of a run by which candidates are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TrialFigures {
+    /// Seconds in which p95 was over the limit.
+    pub over_limit: u32,
+    /// Requests that failed or were not carried.
+    pub errors: u64,
+}
+
+/// What became of a changed setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PutBack {
+    /// It was read back, and is as it was before the run.
+    AsBefore,
+    /// Somebody else had changed it meanwhile: it was left as it is.
+    ChangedByOthers,
+    /// It is not proven that it is as before.
+    NotProven,
+}
+
+/// The change that a run is to try, with all that its report compares.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrialPlan {
+    /// Id of the run that recommended it.
+    pub first: String,
+    /// The recommended candidate.
+    pub candidate: ReportedCandidate,
+    /// The limit that its prediction is about.
+    pub limit: Duration,
+    /// Figures of the run that recommended it.
+    pub before: TrialFigures,
+}
+
+impl TrialFigures {
+    /// Counts the failures of a load.
+    pub fn of(load: &Load, limit: Duration) -> Self {
+        let is_over = |p95: u64| Duration::from_micros(p95) > limit;
+        let over = load
+            .seconds
+            .iter()
+            .filter(|second| second.p95.is_some_and(is_over));
+        Self {
+            over_limit: over.count() as u32,
+            errors: load.whole.tally.errors(),
+        }
+    }
+}
+
+impl TrialPlan {
+    /// Returns the recommended change of a run; `None` if its advice recommends none.
+    pub fn of(report: &RunReport) -> Option<Self> {
+        let (advice, load) = (report.advice.as_ref()?, report.load.as_ref()?);
+        let candidate = advice.candidates.iter().find(|one| one.recommended)?;
+        (candidate.change != Change::Nothing).then(|| Self {
+            first: report.run.clone(),
+            candidate: candidate.clone(),
+            limit: advice.limit.p95,
+            before: TrialFigures::of(load, advice.limit.p95),
+        })
+    }
+
+    /// Returns the report of the trial, from the load with the change.
+    pub fn report(&self, load: Option<&Load>, put_back: PutBack) -> ReportedTrial {
+        ReportedTrial {
+            first: self.first.clone(),
+            name: self.candidate.name.clone(),
+            change: self.candidate.change.clone(),
+            before: self.before,
+            predicted: TrialFigures {
+                over_limit: self.candidate.over_limit,
+                errors: self.candidate.errors,
+            },
+            measured: load.map(|load| TrialFigures::of(load, self.limit)),
+            put_back,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{example, words};
+
+    #[test]
+    fn a_trial_compares_the_prediction_with_both_loads() {
+        let report = example::report();
+        let plan = TrialPlan::of(&report).unwrap();
+        assert_eq!(
+            (plan.candidate.name.as_str(), plan.first.as_str()),
+            ("target 30", report.run.as_str())
+        );
+        let load = report.load.unwrap();
+        let over = |limit| TrialFigures::of(&load, limit).over_limit;
+        assert_eq!(over(Duration::MAX), 0);
+        let measured = load.seconds.iter().filter(|second| second.p95.is_some());
+        assert_eq!(over(Duration::ZERO) as usize, measured.count());
+        let trial = ReportedTrial {
+            before: TrialFigures {
+                over_limit: 26,
+                errors: 90,
+            },
+            measured: Some(TrialFigures {
+                over_limit: 4,
+                errors: 1,
+            }),
+            ..plan.report(Some(&load), PutBack::AsBefore)
+        };
+        assert_eq!(
+            words::trial(&trial),
+            "tried target 30: 5 s over the limit predicted, 4 s measured, 26 s before; 300 requests lost predicted, 1 measured, 90 before"
+        );
+    }
+
+    #[test]
+    fn advice_that_changes_nothing_is_not_tried() {
+        let mut report = example::report();
+        let advice = report.advice.as_mut().unwrap();
+        for one in &mut advice.candidates {
+            one.recommended = one.change == Change::Nothing;
+        }
+        assert_eq!(TrialPlan::of(&report), None);
+        report.advice = None;
+        assert_eq!(TrialPlan::of(&report), None);
+    }
+}

@@ -1,0 +1,170 @@
+//! Reads and writes settings of the target's group as a whole: its policies, its minimum and maximum.
+//!
+//! A policy is carried as AWS returned it, field by field, known or not. So what is put back is what
+//! was there.
+
+use cloud::aws::Aws;
+use cloud::aws::query::{Query, QueryError, Service, members};
+
+use crate::journal::change::{GroupChange, Parameters, Setting};
+
+/// The tag that permits a run to change a group for a time. Its value does not matter.
+pub const MAY_CHANGE: &str = "spikeproof:may-change";
+
+/// AWS makes these itself: no call takes them.
+const MADE_BY_AWS: [&str; 2] = ["PolicyARN", "Alarms."];
+
+/// An Auto Scaling group as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PresentGroup {
+    /// `MinSize` and `MaxSize`.
+    pub sizes: Parameters,
+    /// Instances in service.
+    pub in_service: usize,
+    /// True if the group has the tag [`MAY_CHANGE`].
+    pub may_change: bool,
+}
+
+/// The settings of the groups of an account and region.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    query: Query,
+}
+
+impl Settings {
+    /// Calls with the credentials and the region of `aws`; sends nothing yet.
+    pub fn new(aws: &Aws) -> Self {
+        Self {
+            query: Query::new(aws),
+        }
+    }
+
+    /// Returns the group; `None` if there is none of this name.
+    pub async fn group(&self, name: &str) -> Result<Option<PresentGroup>, QueryError> {
+        let query = &self.query;
+        let asked = [("AutoScalingGroupNames.member.1", name)];
+        let answer = query
+            .action(Service::Autoscaling, "DescribeAutoScalingGroups", &asked)
+            .await?;
+        Ok(members(&answer, "AutoScalingGroups")
+            .first()
+            .map(PresentGroup::of))
+    }
+
+    /// Returns the policies of a group, at most a hundred. The group must exist.
+    pub async fn policies(&self, group: &str) -> Result<Vec<Parameters>, QueryError> {
+        let query = &self.query;
+        let asked = [("AutoScalingGroupName", group), ("MaxRecords", "100")];
+        let answer = query
+            .action(Service::Autoscaling, "DescribePolicies", &asked)
+            .await?;
+        let mut policies = members(&answer, "ScalingPolicies");
+        for policy in &mut policies {
+            policy.retain(|name, _| !MADE_BY_AWS.iter().any(|own| name.starts_with(own)));
+        }
+        Ok(policies)
+    }
+
+    /// Returns the present setting that a change is about; `None` if the group or the policy does not
+    /// exist.
+    pub async fn read(&self, change: &GroupChange) -> Result<Option<Parameters>, QueryError> {
+        let Some(group) = self.group(&change.group).await? else {
+            return Ok(None);
+        };
+        match &change.setting {
+            Setting::Sizes => Ok(Some(group.sizes)),
+            Setting::Policy { name } => {
+                let policies = self.policies(&change.group).await?;
+                let is_it = |policy: &Parameters| policy.get("PolicyName") == Some(name);
+                Ok(policies.into_iter().find(is_it))
+            }
+        }
+    }
+
+    /// Writes the setting as it is during the run. Its intent must be in the journal.
+    pub async fn put(&self, change: &GroupChange) -> Result<(), QueryError> {
+        self.write(change, &change.during).await
+    }
+
+    /// Writes the setting as it was before the run.
+    pub async fn put_back(&self, change: &GroupChange) -> Result<(), QueryError> {
+        self.write(change, &change.before).await
+    }
+
+    async fn write(&self, change: &GroupChange, setting: &Parameters) -> Result<(), QueryError> {
+        let query = &self.query;
+        let mut asked = vec![("AutoScalingGroupName", change.group.as_str())];
+        let own = setting
+            .iter()
+            .filter(|(name, _)| name.as_str() != "AutoScalingGroupName");
+        asked.extend(own.map(|(name, value)| (name.as_str(), value.as_str())));
+        match change.setting {
+            Setting::Policy { .. } => {
+                query
+                    .action(Service::Autoscaling, "PutScalingPolicy", &asked)
+                    .await?;
+            }
+            Setting::Sizes => {
+                query
+                    .action(Service::Autoscaling, "UpdateAutoScalingGroup", &asked)
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl PresentGroup {
+    fn of(described: &Parameters) -> Self {
+        let size = |name: &str| {
+            let value = described.get(name)?.clone();
+            Some((name.to_owned(), value))
+        };
+        let is = |end: &'static str, text: &'static str| {
+            described
+                .iter()
+                .filter(move |(name, value)| name.ends_with(end) && *value == text)
+        };
+        let in_service = is(".LifecycleState", "InService")
+            .filter(|(name, _)| name.starts_with("Instances."))
+            .count();
+        let may_change = is(".Key", MAY_CHANGE).any(|(name, _)| name.starts_with("Tags."));
+        Self {
+            sizes: ["MinSize", "MaxSize"]
+                .into_iter()
+                .filter_map(size)
+                .collect(),
+            in_service,
+            may_change,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_described_group_gives_its_sizes_its_instances_and_its_consent() {
+        let group = |tag: &str| {
+            let pairs = [
+                ("AutoScalingGroupName", "web"),
+                ("MinSize", "2"),
+                ("MaxSize", "8"),
+                ("DesiredCapacity", "3"),
+                ("Instances.member.1.LifecycleState", "InService"),
+                ("Instances.member.2.LifecycleState", "Pending"),
+                ("Tags.member.1.Key", tag),
+                ("Tags.member.1.Value", "InService"),
+            ];
+            let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+            PresentGroup::of(&pairs.map(owned).into())
+        };
+        let found = group("spikeproof:may-change");
+        assert_eq!((found.in_service, found.may_change), (1, true));
+        let sizes: Vec<_> = found.sizes.into_iter().collect();
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        assert_eq!(sizes, [("MaxSize", "8"), ("MinSize", "2")].map(owned));
+        assert!(!group("spikeproof:may-change-not").may_change);
+    }
+}

@@ -1,0 +1,429 @@
+//! The trial of an advice against the lab: the group is changed with the user's consent only, and is
+//! as before after every end of the run.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use spikeproof::advice::Change;
+use spikeproof::aws::{Aws, Cloud};
+use spikeproof::journal::change::{GroupChange, Parameters, Setting};
+use spikeproof::journal::record::Run;
+use spikeproof::journal::{self, Journal, Record};
+use spikeproof::lab::{Lab, Options, PolicyFiles};
+use spikeproof::report::{PutBack, RunReport};
+use spikeproof::settings::Settings;
+use spikeproof::units::RunId;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use tokio::time::{sleep, timeout};
+
+const TARGET: &str = "TargetTrackingConfiguration.TargetValue";
+const TAGGED: &str = "target: { tags: { 'spikeproof:may-change': 'yes' } }\n";
+const LOOK: Duration = Duration::from_millis(100);
+
+struct Trial {
+    lab: Lab,
+    folder: TempDir,
+}
+
+impl Trial {
+    async fn new(lab_file: &str, permissions: PolicyFiles) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("lab.yaml");
+        std::fs::write(&file, lab_file).unwrap();
+        let options = Options {
+            file: Some(file),
+            ..Options::default()
+        };
+        let lab = spikeproof::lab::start_held(options, permissions)
+            .await
+            .unwrap();
+        Self { lab, folder }
+    }
+
+    async fn tagged() -> Self {
+        Self::new(TAGGED, PolicyFiles::default()).await
+    }
+
+    fn runs(&self) -> PathBuf {
+        self.folder.path().join("runs")
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_spikeproof"));
+        command
+            .args(args)
+            .envs(self.lab.environment())
+            .env("SPIKEPROOF_RUNS_DIR", self.runs())
+            .env_remove("AWS_PROFILE")
+            .env_remove("AWS_SESSION_TOKEN")
+            .kill_on_drop(true)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    async fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().await.unwrap()
+    }
+
+    /// Returns the values that callers have given a parameter of the group, in order.
+    fn given(&self, parameter: &str) -> Vec<f64> {
+        let configured = self.lab.truth().configured;
+        let values = configured
+            .iter()
+            .filter_map(|one| one.settings.get(parameter));
+        values.map(|value| value.parse().unwrap()).collect()
+    }
+
+    /// Returns the reports of all runs, the first one first.
+    fn reports(&self) -> Vec<RunReport> {
+        let mut folders: Vec<PathBuf> = std::fs::read_dir(self.runs())
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        folders.sort();
+        let read = |folder: PathBuf| {
+            let text = std::fs::read_to_string(folder.join("report.json")).ok()?;
+            Some(serde_json::from_str(&text).unwrap())
+        };
+        folders.into_iter().filter_map(read).collect()
+    }
+
+    async fn aws(&self) -> Aws {
+        let keys = Credentials::new("LAB", "lab", None, None, "test");
+        let credentials = SharedCredentialsProvider::new(keys);
+        let environment = self.lab.environment();
+        let region = environment
+            .iter()
+            .find(|(name, _)| *name == "AWS_REGION")
+            .map(|(_, region)| region.clone())
+            .unwrap();
+        let sdk = aws_config::defaults(BehaviorVersion::latest())
+            .endpoint_url(self.lab.endpoint())
+            .region(Region::new(region.clone()))
+            .credentials_provider(credentials.clone())
+            .load()
+            .await;
+        Aws {
+            region,
+            endpoint: Some(self.lab.endpoint().to_owned()),
+            credentials,
+            sdk,
+        }
+    }
+
+    /// Writes the journal of a run that was killed after it had changed the group's target to 30.
+    async fn killed_with_a_change(&self) -> GroupChange {
+        let aws = self.aws().await;
+        let settings = Settings::new(&aws);
+        let before = settings.policies("lab-web").await.unwrap().remove(0);
+        let during = with_target(&before, "30");
+        let change = GroupChange {
+            group: "lab-web".to_owned(),
+            setting: Setting::Policy {
+                name: before["PolicyName"].clone(),
+            },
+            before,
+            during,
+        };
+        let caller = aws.caller().await.unwrap();
+        let cloud = Cloud { aws, caller };
+        let run = RunId::parse("sp-0000000001").unwrap();
+        let first = Record::Run(Run {
+            run: run.clone(),
+            region: cloud.aws.region.clone(),
+            account: cloud.caller.account.clone(),
+            scenario_name: "shop".to_owned(),
+            url: "http://shop".to_owned(),
+            endpoint: cloud.aws.endpoint.clone(),
+            boot: journal::locks::boot(),
+            profile: None,
+            started: jiff::Timestamp::now(),
+        });
+        let mut journal = Journal::create(&self.runs().join(run.as_str()), first).unwrap();
+        let intent = change.clone();
+        journal
+            .write(Record::IntentChange { change: intent })
+            .unwrap();
+        settings.put(&change).await.unwrap();
+        journal.write(Record::Changed).unwrap();
+        change
+    }
+}
+
+fn with_target(policy: &Parameters, target: &str) -> Parameters {
+    let mut changed = policy.clone();
+    changed.insert(TARGET.to_owned(), target.to_owned());
+    changed
+}
+
+fn text(output: &Output) -> String {
+    format!(
+        "{}\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+fn path(relative: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join(relative)
+        .display()
+        .to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reap_puts_back_what_a_killed_run_had_changed() {
+    let trial = Trial::tagged().await;
+    let change = trial.killed_with_a_change().await;
+    let listed = trial.run(&["reap", "--dry-run"]).await;
+    let said = text(&listed);
+    assert!(said.contains("changed setting of group lab-web"), "{said}");
+    let reaped = trial.run(&["reap"]).await;
+    assert_eq!(reaped.status.code(), Some(0), "{}", text(&reaped));
+    assert_eq!(trial.given(TARGET), [30.0, 50.0]);
+    let settings = Settings::new(&trial.aws().await);
+    assert_eq!(settings.read(&change).await.unwrap(), Some(change.before));
+    let again = trial.run(&["reap"]).await;
+    assert!(text(&again).contains("nothing left"), "{}", text(&again));
+    assert_eq!(trial.given(TARGET).len(), 2, "a second reap writes nothing");
+    trial.lab.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_by_somebody_else_is_left_and_told() {
+    let trial = Trial::tagged().await;
+    let change = trial.killed_with_a_change().await;
+    let theirs = GroupChange {
+        during: with_target(&change.before, "55"),
+        ..change
+    };
+    let settings = Settings::new(&trial.aws().await);
+    settings.put(&theirs).await.unwrap();
+    let reaped = trial.run(&["reap"]).await;
+    assert_eq!(reaped.status.code(), Some(0), "{}", text(&reaped));
+    assert!(
+        text(&reaped).contains("is 55, was 50 before the run and 30 in it"),
+        "{}",
+        text(&reaped)
+    );
+    assert_eq!(trial.given(TARGET), [30.0, 55.0]);
+    trial.lab.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_attempt_is_told_and_made_again() {
+    let refuse =
+        "faults: { refuse: [ { action: PutScalingPolicy, code: AccessDenied, every: 2 } ] }";
+    let trial = Trial::new(&format!("{TAGGED}{refuse}\n"), PolicyFiles::default()).await;
+    // The second call of the action is the first attempt to put the policy back.
+    trial.killed_with_a_change().await;
+    let reaped = trial.run(&["reap"]).await;
+    let said = text(&reaped);
+    assert_eq!(reaped.status.code(), Some(0), "{said}");
+    assert!(said.contains("AccessDenied"), "{said}");
+    assert_eq!(trial.given(TARGET), [30.0, 50.0]);
+    trial.lab.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_tag_or_the_name_nothing_is_begun() {
+    let scenario = path("scenarios/spike-and-recover.yaml");
+    let untagged = Trial::new("", PolicyFiles::default()).await;
+    let output = untagged
+        .run(&["run", "--try-advice=lab-web", &scenario])
+        .await;
+    assert_eq!(output.status.code(), Some(4), "{}", text(&output));
+    let said = text(&output);
+    assert!(said.contains("Key=spikeproof:may-change"), "{said}");
+    assert!(!untagged.runs().exists(), "no run was begun");
+    untagged.lab.stop().await;
+
+    let trial = Trial::tagged().await;
+    let output = trial.run(&["run", "--try-advice=other", &scenario]).await;
+    assert_eq!(output.status.code(), Some(4), "{}", text(&output));
+    let said = text(&output);
+    assert!(
+        said.contains("names other, and the scenario's group is lab-web"),
+        "{said}"
+    );
+    let local = ["run", "--fleet=local", "--try-advice=lab-web", &scenario];
+    let output = trial.run(&local).await;
+    assert_eq!(output.status.code(), Some(4), "{}", text(&output));
+    assert!(!trial.runs().exists(), "no run was begun");
+    assert!(trial.lab.truth().configured.is_empty());
+    trial.lab.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_document_of_a_trial_is_enough_to_change_the_group_and_to_put_it_back() {
+    let operator = Some(PathBuf::from(path("terraform/permissions/try-advice.json")));
+    let permissions = PolicyFiles {
+        operator,
+        tasks: None,
+    };
+    let trial = Trial::new(TAGGED, permissions).await;
+    let settings = Settings::new(&trial.aws().await);
+    let group = settings.group("lab-web").await.unwrap().unwrap();
+    assert!(group.may_change);
+    let policy = settings.policies("lab-web").await.unwrap().remove(0);
+    for (setting, before) in [
+        (
+            Setting::Policy {
+                name: policy["PolicyName"].clone(),
+            },
+            policy,
+        ),
+        (Setting::Sizes, group.sizes),
+    ] {
+        let change = GroupChange {
+            group: "lab-web".to_owned(),
+            setting,
+            during: before.clone(),
+            before,
+        };
+        settings.put(&change).await.unwrap();
+        settings.put_back(&change).await.unwrap();
+        assert_eq!(settings.read(&change).await.unwrap(), Some(change.before));
+    }
+    let [usage, _] = trial.lab.permissions();
+    assert_eq!(usage.denied, Vec::<String>::new());
+    assert_eq!(usage.unused, Vec::<String>::new());
+    trial.lab.stop().await;
+}
+
+/// Three instances at most, where the end of the ramp needs four: a higher maximum is the best change.
+const PINNED: &str = "
+target: { max: 3, tags: { 'spikeproof:may-change': 'yes' } }
+policy: { high_datapoints: 1 }
+";
+
+const SCENARIO: &str = "
+name: spike
+target: { url: '${TARGET_URL}', group: '${TARGET_GROUP}', timeout: 5s }
+phases:
+  - { name: sustained, rate: 120/s, hold: 6s }
+  - { name: spike, rate: 640/s, ramp: 16s, hold: 8s }
+  - { name: recovery, rate: 120/s, hold: 8s }
+flows:
+  - { name: home, steps: [ { get: / } ] }
+thresholds: [ 'p95 < 400ms in spike' ]
+scaling: { instance_header: x-instance-id, in_within: 40s }
+";
+
+fn scenario(trial: &Trial) -> String {
+    let path = trial.folder.path().join("scenario.yaml");
+    std::fs::write(&path, SCENARIO).unwrap();
+    path.display().to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_recommended_change_is_tried_and_the_group_is_as_before() {
+    let trial = Trial::new(PINNED, PolicyFiles::default()).await;
+    let before = Settings::new(&trial.aws().await);
+    let (group, policies) = (
+        before.group("lab-web").await.unwrap().unwrap().sizes,
+        before.policies("lab-web").await.unwrap(),
+    );
+    let output = trial
+        .run(&["run", "--try-advice=lab-web", &scenario(&trial)])
+        .await;
+    let said = text(&output);
+    assert!(matches!(output.status.code(), Some(0 | 1)), "{said}");
+    assert!(said.contains("s over the limit predicted"), "{said}");
+
+    let reports = trial.reports();
+    let [first, second] = &reports[..] else {
+        panic!("{said}");
+    };
+    assert!(first.trial.is_none());
+    let tried = second.trial.clone().unwrap();
+    assert_eq!(
+        (&tried.first, tried.put_back),
+        (&first.run, PutBack::AsBefore)
+    );
+    let measured = tried.measured.unwrap();
+    assert!(measured.over_limit < tried.before.over_limit, "{tried:?}");
+
+    // What was written is the change and the old setting, and nothing else.
+    let maximum = match tried.change {
+        Change::Maximum { max, with: None } => f64::from(max),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(trial.given("MaxSize"), [maximum, 3.0]);
+    assert_eq!(trial.lab.truth().configured.len(), 2);
+    let now = before.group("lab-web").await.unwrap().unwrap().sizes;
+    assert_eq!(now, group);
+    assert_eq!(before.policies("lab-web").await.unwrap(), policies);
+    assert_eq!(second.destroyed.left, Vec::<String>::new());
+    assert_eq!(trial.lab.inventory().await.unwrap(), Vec::<String>::new());
+    trial.lab.stop().await;
+}
+
+/// Waits until the run holds at the beginning of its start phase.
+async fn held(trial: &Trial, child: &mut Child, cue: &Path) {
+    let there = timeout(Duration::from_mins(3), async {
+        while !cue.exists() && child.try_wait().unwrap().is_none() {
+            sleep(LOOK).await;
+        }
+    });
+    let in_time = there.await.is_ok();
+    let said = ["stdout", "stderr"].map(|name| trial.folder.path().join(name));
+    let said = said.map(|path| std::fs::read_to_string(path).unwrap_or_default());
+    assert!(in_time && cue.exists(), "{}", said.concat());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guard_puts_the_group_back_when_the_run_is_killed_with_the_change_in_place() {
+    let trial = Trial::new(PINNED, PolicyFiles::default()).await;
+    let settings = Settings::new(&trial.aws().await);
+    let before = settings.policies("lab-web").await.unwrap();
+    let sizes = settings.group("lab-web").await.unwrap().unwrap().sizes;
+    let cue = trial.folder.path().join("held");
+    let log = |name: &str| std::fs::File::create(trial.folder.path().join(name)).unwrap();
+    let mut child = trial
+        .command(&["run", "--try-advice=lab-web", &scenario(&trial)])
+        .env(
+            "SPIKEPROOF_FAILPOINT",
+            format!("hold:start:{}", cue.display()),
+        )
+        .stdout(log("stdout"))
+        .stderr(log("stderr"))
+        .spawn()
+        .unwrap();
+    // The first run changes nothing, and goes on at once.
+    held(&trial, &mut child, &cue).await;
+    assert!(trial.lab.truth().configured.is_empty());
+    std::fs::remove_file(&cue).unwrap();
+    held(&trial, &mut child, &cue).await;
+    let changed = trial.lab.truth().configured.len();
+    assert!(changed > 0, "the change is in place");
+    child.kill().await.unwrap();
+    let put_back = timeout(Duration::from_secs(90), async {
+        while settings.policies("lab-web").await.unwrap() != before
+            || settings.group("lab-web").await.unwrap().unwrap().sizes != sizes
+            || !trial.lab.inventory().await.unwrap().is_empty()
+        {
+            sleep(LOOK).await;
+        }
+    });
+    assert!(put_back.await.is_ok(), "{:?}", trial.lab.truth().configured);
+    assert_eq!(trial.lab.truth().configured.len(), 2 * changed);
+    // Nothing is left for a reap, once the guard has ended.
+    let reaped = trial.run(&["reap"]).await;
+    assert_eq!(reaped.status.code(), Some(0), "{}", text(&reaped));
+    assert_eq!(trial.lab.truth().configured.len(), 2 * changed);
+    trial.lab.stop().await;
+}
