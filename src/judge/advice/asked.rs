@@ -154,7 +154,8 @@ impl Recorded<'_> {
     /// Returns the size that the policy keeps for the load before it rises.
     fn kept(&self, load: &[f64], setting: &Setting) -> u32 {
         let calm = load.get(..self.rise().max(1)).map_or(0.0, highest);
-        let replayed = replay(&[calm; STEADY], self.service, setting);
+        let steady = vec![calm; STEADY];
+        let replayed = replay(&steady, self.service, setting);
         replayed.desired.last().copied().unwrap_or(setting.initial)
     }
 

@@ -405,9 +405,9 @@ fn a_scheduled_minimum_launches_instances_and_is_taken_back() {
     let mut group = group(&format!(
         "{{ target: {{ {HUNDRED} }}, group: {{ scheduled: [{{ from: 4s, to: 9s, min: 5 }}] }} }}"
     ));
-    load(&mut group, 0..4, 40);
+    load(&mut group, 0..3, 40);
     assert_eq!((group.desired, group.target.min), (2, 2));
-    load(&mut group, 4..6, 40);
+    load(&mut group, 3..6, 40);
     assert_eq!((group.desired, group.target.min), (5, 5));
     let launch = group.activities.last().unwrap();
     let cause = "the scheduled action lab-schedule executed. Setting min size from 2 to 5";

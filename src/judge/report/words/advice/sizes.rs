@@ -278,7 +278,7 @@ mod tests {
             at_maximum(&least).starts_with("At max 8 it carries 1,600 requests/s or more with")
         );
         assert_eq!(
-            [0.0, 999.0, 1234567.0].map(thousands),
+            [0.0, 999.0, 1_234_567.0].map(thousands),
             ["0", "999", "1,234,567"]
         );
     }
