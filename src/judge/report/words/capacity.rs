@@ -65,12 +65,32 @@ pub(super) fn weakness(weakness: &Weakness) -> String {
         Weakness::NotSent { share } => {
             format!("only {:.0} % of what was asked was sent", share * 100.0)
         }
+        Weakness::EasedOff {
+            sent_per_second,
+            offered_per_second,
+        } => format!(
+            "users waited for slow answers: the highest load lies between the {sent_per_second:.0} requests/s that were sent and \
+             the {offered_per_second:.0} that as many users ask of a fast target, which is taken"
+        ),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_load_that_eased_off_is_said_with_both_bounds() {
+        let said = weakness(&Weakness::EasedOff {
+            sent_per_second: 212.0,
+            offered_per_second: 400.4,
+        });
+        assert_eq!(
+            said,
+            "users waited for slow answers: the highest load lies between the 212 requests/s that were sent and the 400 that as \
+             many users ask of a fast target, which is taken"
+        );
+    }
 
     #[test]
     fn the_phases_that_would_close_a_gap_are_named() {
