@@ -150,6 +150,7 @@ impl Trial {
             endpoint: cloud.aws.endpoint.clone(),
             boot: journal::locks::boot(),
             profile: None,
+            target: None,
             started: jiff::Timestamp::now(),
         });
         let mut journal = Journal::create(&self.runs().join(run.as_str()), first).unwrap();

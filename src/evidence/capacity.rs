@@ -133,6 +133,14 @@ pub enum Weakness {
         /// Iterations sent, or sessions run, as a share of those asked for, from 0 to 1.
         share: f64,
     },
+    /// Users waited for slow answers and so sent less. The load lies between the two rates, and the
+    /// estimate rests on the upper one.
+    EasedOff {
+        /// Requests that were sent in the second with the highest load.
+        sent_per_second: f64,
+        /// Requests that the same users send in a second to a fast target.
+        offered_per_second: f64,
+    },
 }
 
 impl InstanceCapacity {

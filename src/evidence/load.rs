@@ -44,8 +44,9 @@ pub fn least_sent(is_open: bool) -> f64 {
 /// same group size.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Second {
-    /// Requests that were asked of the target: those of the scenario (in the closed model, those
-    /// that were sent, averaged over the pool) and those of others.
+    /// Requests that were asked of the target: those of the scenario and those of others, averaged over
+    /// the pool. In the closed model those of the scenario are the requests that the same users would
+    /// have sent to a target that stayed fast.
     pub demand: f64,
     /// The part of `demand` that others sent, by the load balancer's count.
     pub others: f64,
@@ -72,11 +73,72 @@ impl Second {
     }
 }
 
+/// The way in which the phases of a load ask for requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoadModel {
+    /// Every phase has a rate, which does not ease off when the target grows slow.
+    Open,
+    /// Every phase has users, who wait for their answers.
+    Closed,
+    /// Some phases have a rate, others have users.
+    Mixed,
+}
+
+impl LoadModel {
+    /// Returns the model of a load with phases of these models.
+    pub fn of(phases: impl Iterator<Item = Model>) -> Self {
+        let (mut rates, mut users) = (false, false);
+        for model in phases {
+            match model {
+                Model::Rate => rates = true,
+                Model::Users => users = true,
+            }
+        }
+        match (rates, users) {
+            (true, true) => Self::Mixed,
+            (false, true) => Self::Closed,
+            (_, false) => Self::Open,
+        }
+    }
+}
+
+/// Latency of a low load, as a multiple of the lower quartile of each second's p95.
+const LOW_LATENCY: f64 = 1.5;
+/// Fewest seconds of low load from which the rate of a user is taken.
+const LEAST_CALM: usize = 3;
+
+/// Returns the requests that one user sends in a second while the target is fast: one for each think
+/// time and latency at low load. `None` if too few seconds show it.
+fn each_user(asked: &[f64], sent: &[u64], p95: &[Option<u64>]) -> Option<f64> {
+    let mut known: Vec<u64> = p95.iter().copied().flatten().collect();
+    known.sort_unstable();
+    let low = *known.get(known.len() / 4)? as f64 * LOW_LATENCY;
+    let calm: Vec<(f64, u64)> = asked
+        .iter()
+        .zip(sent)
+        .zip(p95)
+        .filter(|((asked, _), p95)| **asked > 0.0 && p95.is_some_and(|p95| p95 as f64 <= low))
+        .map(|((asked, sent), _)| (*asked, *sent))
+        .collect();
+    let users: f64 = calm.iter().map(|(users, _)| users).sum();
+    let requests: u64 = calm.iter().map(|(_, sent)| sent).sum();
+    (calm.len() >= LEAST_CALM && users > 0.0).then(|| requests as f64 / users)
+}
+
 /// Returns the requests asked of the target in each second. In the open model the load does not
-/// ease off, so it is the planned load. In the closed model only the requests sent are known.
-pub fn demand(open: bool, asked: &[f64], sent: &[u64]) -> Vec<f64> {
-    if !open {
-        return sent.iter().map(|sent| *sent as f64).collect();
+/// ease off, so it is the planned load. In the closed model it lies between the requests sent and
+/// those that the same users send to a fast target; this is the upper bound. Where models are
+/// mixed, only the requests sent are known.
+pub fn demand(model: LoadModel, asked: &[f64], sent: &[u64], p95: &[Option<u64>]) -> Vec<f64> {
+    if model != LoadModel::Open {
+        let each = match model {
+            LoadModel::Closed => each_user(asked, sent, p95).unwrap_or(0.0),
+            _ => 0.0,
+        };
+        let bounds = asked.iter().zip(sent);
+        return bounds
+            .map(|(users, sent)| (*sent as f64).max(users * each))
+            .collect();
     }
     let all: f64 = asked.iter().sum();
     let each = if all > 0.0 {
@@ -105,11 +167,17 @@ pub fn by_second(
         .iter()
         .map(|merged| merged.tally.ok + merged.tally.errors())
         .collect();
-    let open = scenario
-        .phases
+    let model = LoadModel::of(scenario.phases.iter().map(|phase| phase.model));
+    let each_p95: Vec<Option<u64>> = merged
         .iter()
-        .all(|phase| phase.model == Model::Rate);
-    let mut seconds: Vec<Second> = demand(open, &asked, &sent)
+        .map(|merged| {
+            merged
+                .latency
+                .percentile(95.0)
+                .map(|p95| p95.as_micros() as u64)
+        })
+        .collect();
+    let mut seconds: Vec<Second> = demand(model, &asked, &sent, &each_p95)
         .into_iter()
         .zip(&merged)
         .enumerate()
@@ -343,5 +411,34 @@ mod tests {
         let mut found = [second(1.0, false), second(3.0, true), second(5.0, false)];
         smooth(&mut found);
         assert_eq!(found.map(|one| one.demand), [2.0, 2.0, 5.0]);
+    }
+
+    /// Ten users with a second between requests, then a hundred; the target answers 50 in a second.
+    fn users() -> (Vec<f64>, Vec<u64>, Vec<Option<u64>>) {
+        let asked = [vec![10.0; 10], vec![100.0; 10]].concat();
+        let sent = [vec![10; 10], vec![50; 10]].concat();
+        let p95 = [vec![Some(20_000); 10], vec![Some(1_000_000); 10]].concat();
+        (asked, sent, p95)
+    }
+
+    #[test]
+    fn users_who_wait_would_have_asked_more_of_a_fast_target() {
+        let (asked, sent, p95) = users();
+        let found = demand(LoadModel::Closed, &asked, &sent, &p95);
+        assert_eq!((found[5], found[15]), (10.0, 100.0));
+        let mixed = demand(LoadModel::Mixed, &asked, &sent, &p95);
+        assert_eq!((mixed[5], mixed[15]), (10.0, 50.0));
+        let open = demand(LoadModel::Open, &asked, &sent, &p95);
+        assert!(open[15] > 50.0, "{open:?}");
+    }
+
+    #[test]
+    fn what_was_sent_is_never_too_much_and_without_calm_seconds_all_that_is_known() {
+        let (asked, mut sent, p95) = users();
+        sent[15] = 400;
+        let found = demand(LoadModel::Closed, &asked, &sent, &p95);
+        assert_eq!((found[5], found[15]), (10.0, 400.0));
+        let unknown = demand(LoadModel::Closed, &asked, &sent, &vec![None; 20]);
+        assert_eq!((unknown[5], unknown[14]), (10.0, 50.0));
     }
 }

@@ -24,6 +24,11 @@ pub enum OpenLink {
         /// The alarm's name.
         alarm: String,
     },
+    /// No alarm asked for more in a later spike: the group still had these instances.
+    NoAlarmAskedForMore {
+        /// Desired capacity when the spike rose.
+        instances: u32,
+    },
     /// An expected moment was not seen by the end of the watch.
     NotSeen {
         /// The moment that is missing.

@@ -188,6 +188,10 @@ impl SpikeEvidence<'_> {
         self.instances(spike, &fresh);
         if growth.is_some() {
             spike.open.extend(self.never_seen(&spike.out));
+        } else if spike.out_unavoidable.is_none() {
+            spike
+                .open
+                .extend(self.still_large_enough(span, rose, until));
         }
         if early.is_none() {
             self.latency(spike, span, rose);
@@ -284,6 +288,22 @@ impl SpikeEvidence<'_> {
                 seen.within,
             ));
         }
+    }
+
+    /// Returns the size of a group that is still larger than at the start of the load, if no alarm
+    /// asked for more between a rise of the load and its fall.
+    fn still_large_enough(
+        &self,
+        span: &Span,
+        rose: Timestamp,
+        until: Timestamp,
+    ) -> Option<OpenLink> {
+        let instances = instances::group_at(self.timeline, rose)?.desired;
+        let fell = span.fell.unwrap_or(self.times.ended).min(until);
+        let seconds = between(rose, fell).as_secs() as usize;
+        let wanted = alarms::wanted_more(self.timeline, rose, seconds);
+        (instances > self.reaction.desired_before && !wanted.contains(&true))
+            .then_some(OpenLink::NoAlarmAskedForMore { instances })
     }
 
     fn decision(&self, decision: &Decision, by: DecidedBy) -> Origin {

@@ -178,3 +178,33 @@ fn with_few_requests_latency_is_back_within_a_pool_of_seconds() {
     assert_eq!(course(5.0, 0..0), Latency::Kept);
     assert_eq!(course(0.0, 11..15), Latency::Unknown);
 }
+
+#[test]
+fn a_later_spike_for_which_the_group_is_still_large_enough_lacks_no_growth() {
+    let story = || {
+        vec![
+            group(0, 1, &["i-1"]),
+            alarm("high", "GreaterThanThreshold", 50.0, 3),
+            change(13, "high", &[(10, 90.0)]),
+            activity(13, "Launching a new EC2 instance: i-2", 1, 2),
+            group(14, 2, &["i-1"]),
+            group(16, 2, &["i-1", "i-2"]),
+            group(60, 2, &["i-1", "i-2"]),
+        ]
+    };
+    // The alarm goes back to OK between the spikes, or stays in ALARM.
+    let second = |calm: bool| {
+        let mut story = story();
+        if calm {
+            let mut back = change(20, "high", &[(19, 40.0)]);
+            if let Observed::AlarmChange(change) = &mut back.seen {
+                (change.from, change.to) = ("ALARM".into(), "OK".into());
+            }
+            story.insert(6, back);
+        }
+        reaction(story).spikes[1].open.clone()
+    };
+    let enough = OpenLink::NoAlarmAskedForMore { instances: 2 };
+    assert!(second(true).contains(&enough), "{:?}", second(true));
+    assert!(!second(false).contains(&enough), "{:?}", second(false));
+}

@@ -5,8 +5,8 @@ mod settings;
 mod sizes;
 
 pub use causes::{
-    Aside, BalancerCount, BeforeGrowth, ErrorCause, ErrorShares, Longest, OwnWindow, SlowestLink,
-    Unfinished,
+    Aside, BalancerCount, BeforeGrowth, ErrorCause, ErrorShares, LoadRise, Longest, OwnWindow,
+    SlowestLink, Unfinished,
 };
 pub use settings::{Cooldown, FreshErrors, OtherSetting, PresentWarmUp, ServiceCooldown, WarmUp};
 pub use sizes::{

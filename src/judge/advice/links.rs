@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::content::{Answer, Aside, Basis, Content, Longest, OwnWindow, SlowestLink, Unfinished};
+use super::content::{
+    Answer, Aside, Basis, Content, LoadRise, Longest, OwnWindow, SlowestLink, Unfinished,
+};
 use super::{Evidence, Topic};
 use evidence::Confidence;
-use evidence::instances::{after, between};
+use evidence::instances::{self, after, between};
 use evidence::moment::{self, Moment, MomentKind};
 
 /// The links that end with a served request, in the order in which one causes the next.
@@ -25,7 +27,13 @@ const CHAIN: [MomentKind; 7] = [
 const LAST: usize = 3;
 
 pub(super) fn slowest(evidence: &Evidence<'_>) -> Option<Answer> {
-    let moments = of_one_chain(&evidence.reaction.out);
+    let mut moments = of_one_chain(&evidence.reaction.out);
+    let aside = aside(&evidence.reaction.out, &moments);
+    // The time of a rise is the load's own, and the group's part begins with the breach.
+    let load_rise = load_rise(evidence, &moments);
+    if load_rise.is_some() {
+        moments.retain(|one| one.kind != MomentKind::LoadRose);
+    }
     let (first, last) = (*moments.first()?, *moments.last()?);
     let whole = between(first.at, last.at);
     let links = moments
@@ -60,7 +68,8 @@ pub(super) fn slowest(evidence: &Evidence<'_>) -> Option<Answer> {
         longest,
         unfinished,
         own_window: own_window(evidence, whole),
-        aside: aside(&evidence.reaction.out, &moments),
+        load_rise,
+        aside,
     };
     let confidence = evidence
         .weakness
@@ -71,6 +80,29 @@ pub(super) fn slowest(evidence: &Evidence<'_>) -> Option<Answer> {
         Basis::Moments(basis),
         confidence,
     ))
+}
+
+/// Shortest rise, in seconds, that is more than a jump.
+const JUMP: u32 = 3;
+/// Share by which a load must have risen lately to be rising still.
+const RISING: f64 = 0.02;
+
+/// Returns the rise of a load that was still rising when the metric breached. `None` for a load that
+/// jumped, or that had reached its level before: then the group took its time.
+fn load_rise(evidence: &Evidence<'_>, moments: &[&Moment]) -> Option<LoadRise> {
+    let find = |kind| moments.iter().find(|one| one.kind == kind);
+    let (rose, breach) = (find(MomentKind::LoadRose)?, find(MomentKind::Breach)?);
+    let second = |at| instances::second(evidence.started, at);
+    let (from, until) = (second(rose.at)?, second(breach.at)?);
+    let took = until.checked_sub(from).filter(|took| *took >= JUMP)?;
+    let level = |second: u32| Some(evidence.seconds.get(second as usize)?.demand);
+    let lately = level(until - (took / 4).max(1))?;
+    let to = level(until)?;
+    (lately < to * (1.0 - RISING)).then_some(LoadRise {
+        took: between(rose.at, breach.at),
+        from: level(from)?,
+        to,
+    })
 }
 
 fn own_window(evidence: &Evidence<'_>, whole: Duration) -> Option<OwnWindow> {
@@ -244,6 +276,56 @@ mod tests {
             "{early}"
         );
         assert_eq!(confidence, Confidence::High);
+    }
+
+    /// The load rises from second 8 on by 3.5 requests/s each second, for `ramp` seconds.
+    fn said_of_a_ramp(ramp: usize, breach: u64) -> String {
+        let chain = [
+            (MomentKind::LoadRose, 8),
+            (MomentKind::Breach, breach),
+            (MomentKind::Alarm, breach + 3),
+            (MomentKind::LaunchBegan, breach + 3),
+            (MomentKind::InService, breach + 5),
+            (MomentKind::FirstRequest, breach + 5),
+        ];
+        let out = chain
+            .iter()
+            .map(|(kind, second)| Moment {
+                kind: *kind,
+                at: at(*second as usize),
+                origin: None,
+                source: String::new(),
+                resolution: Duration::from_secs(1),
+            })
+            .collect();
+        let reaction = Reaction {
+            out,
+            ..Reaction::default()
+        };
+        let (_, mut seconds) = seen("TargetTrackingScaling");
+        for (second, one) in seconds.iter_mut().enumerate() {
+            one.demand = 40.0 + 3.5 * second.saturating_sub(8).min(ramp) as f64;
+        }
+        let timeline = Timeline::default();
+        let found = slowest(&evidence(&timeline, &seconds, &reaction)).unwrap();
+        words::answer(found).answer
+    }
+
+    #[test]
+    fn the_time_of_a_ramp_is_the_loads_own() {
+        let ramp = said_of_a_ramp(80, 25);
+        let own =
+            "The load itself rose for 17s, from 40 to 100 requests/s, until the metric breached";
+        assert!(ramp.starts_with(own), "{ramp}");
+        assert!(
+            ramp.contains("From breach to alarm: 3s of the 5s between breach and first request."),
+            "{ramp}"
+        );
+        for (jump, breach) in [(1, 25), (4, 40)] {
+            let waited = said_of_a_ramp(jump, breach);
+            assert!(waited.starts_with("From load rose to breach"), "{waited}");
+        }
+        assert!(said_of_a_ramp(0, 9).starts_with("From breach to alarm"));
     }
 
     #[test]

@@ -42,10 +42,10 @@ pub use binding::Binding;
 pub use candidate::{Candidate, Change, Chosen};
 pub use content::{
     Answer, Aside, BalancerCount, Basis, BeforeGrowth, BeyondMaximum, Choice, Content, Cooldown,
-    ErrorCause, ErrorShares, Fit, FreshErrors, Longest, MinAndMax, NeededSize, NoCandidates,
-    OtherSetting, OwnWindow, PresentTarget, PresentWarmUp, Recommendation, Replay, Rest,
-    ServiceCooldown, SizeRange, SlowestLink, StepSize, TargetCompared, TargetRow, TargetValue,
-    Unfinished, WarmUp,
+    ErrorCause, ErrorShares, Fit, FreshErrors, LoadRise, Longest, MinAndMax, NeededSize,
+    NoCandidates, OtherSetting, OwnWindow, PresentTarget, PresentWarmUp, Recommendation, Replay,
+    Rest, ServiceCooldown, SizeRange, SlowestLink, StepSize, TargetCompared, TargetRow,
+    TargetValue, Unfinished, WarmUp,
 };
 use evidence::price::Price;
 pub use others::{Assumption, ROOM, Standing};

@@ -120,7 +120,13 @@ pub(super) fn target(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer>
     };
     let full = capacity.at_limit * metric.per_request;
     let fitting = others::fitting(capacity.at_limit, metric.per_request, metric.ceiling);
-    let now = tracking.target_value.map(|now| PresentTarget {
+    // The metric is that of the policy that binds, so no other policy's target compares with it.
+    let is_of_metric = advice
+        .binding
+        .as_ref()
+        .is_none_or(|binding| binding.policy == tracking.name);
+    let present = tracking.target_value.filter(|_| is_of_metric);
+    let now = present.map(|now| PresentTarget {
         target: now,
         is_late: now > full,
         compared: replayed(evidence, advice).unwrap_or_else(|| compared(now, fitting)),

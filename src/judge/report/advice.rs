@@ -9,7 +9,7 @@ use super::{Judged, Load, PhaseRow, ReportedAdvice, ReportedSecond, TaskRow, wor
 use crate::advice::{Evidence, WhatIf, advise};
 use evidence::Timeline;
 use evidence::capacity::Weakness;
-use evidence::load::{LEAST_REQUESTS, Second, demand, least_sent, smooth};
+use evidence::load::{LEAST_REQUESTS, LoadModel, Second, demand, least_sent, smooth};
 use model::scenario::Limit;
 use model::scenario::PhaseRole;
 
@@ -32,7 +32,8 @@ pub fn advice(
     own: &Own,
 ) -> Option<ReportedAdvice> {
     let reaction = judged.reaction.as_ref()?;
-    let (seconds, weakness) = (seconds(load), weakness(load));
+    let seconds = seconds(load);
+    let weakness = weakness(load).or_else(|| eased_off(load, &seconds));
     let evidence = Evidence {
         seconds: &seconds,
         open: load.is_open(),
@@ -59,7 +60,9 @@ fn seconds(load: &Load) -> Vec<Second> {
         .iter()
         .map(|second| second.ok + second.errors)
         .collect();
-    let mut seconds: Vec<Second> = demand(load.is_open(), &asked, &sent)
+    let p95: Vec<Option<u64>> = load.seconds.iter().map(|second| second.p95).collect();
+    let model = LoadModel::of(load.phases.iter().map(|phase| phase.model));
+    let mut seconds: Vec<Second> = demand(model, &asked, &sent, &p95)
         .into_iter()
         .zip(&load.seconds)
         .map(|(demand, second)| {
@@ -88,6 +91,24 @@ fn own_p95(second: &ReportedSecond) -> Option<u64> {
 /// Share of its plan below which a load counts as cut short. The last request of a full plan may
 /// come a little before its end.
 const WHOLE: f64 = 0.9;
+
+/// Share by which users must have asked for more than was sent, for the load to have eased off.
+const EASED_OFF: f64 = 0.1;
+
+/// Returns the bracket of a load by users, if slow answers made them send less.
+fn eased_off(load: &Load, seconds: &[Second]) -> Option<Weakness> {
+    if load.is_open() {
+        return None;
+    }
+    let sent = |second: &Second| (second.ok + second.errors) as f64;
+    let highest = seconds
+        .iter()
+        .max_by(|a, b| a.demand.total_cmp(&b.demand))?;
+    (sent(highest) < highest.demand * (1.0 - EASED_OFF)).then(|| Weakness::EasedOff {
+        sent_per_second: sent(highest),
+        offered_per_second: highest.demand,
+    })
+}
 
 fn weakness(load: &Load) -> Option<Weakness> {
     let asked = load

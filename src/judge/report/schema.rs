@@ -75,6 +75,7 @@ mod tests {
             ("Moments", "MomentKind", 16),
             ("Warnings", "ReportedWarning", 20),
             ("Advice", "Topic", 15),
+            ("Recommended candidate", "Chosen", 7),
         ] {
             let (_, rest) = page.split_once(&format!("\n## {section}\n")).unwrap();
             let section = rest.split("\n## ").next().unwrap();

@@ -314,13 +314,12 @@ pub(super) fn flapping(facts: &Facts<'_>) -> Option<Finding> {
         return None;
     }
     let window = window(facts);
-    let level = |at: Timestamp| facts.schedule.level_at(between(facts.times.started, at));
     let changes = changes(facts);
-    let turns = turns(&changes, window).filter(|[(first, _), (second, other)]| {
-        let (before, after) = (level(*first), level(*second));
+    let turns = turns(&changes, window).filter(|[first, second]| {
+        let (before, after) = (answered_load(facts, first), answered_load(facts, second));
         let same = (after - before).abs() <= before.max(after) * SAME_LEVEL;
         // A turn that the load asked for does not count.
-        let asked = if *other > 0 {
+        let asked = if second.by > 0 {
             after > before
         } else {
             after < before
@@ -341,6 +340,20 @@ pub(super) fn flapping(facts: &Facts<'_>) -> Option<Finding> {
         }
     };
     Some(no_flapping(met_if(turns == 0), turns, &changes, reason))
+}
+
+/// Returns the mean load that a change answered: from the first breaching datapoint to the decision.
+/// At the decision itself the load may have turned again.
+fn answered_load(facts: &Facts<'_>, change: &SizeChange) -> f64 {
+    let level = |at: Duration| facts.schedule.level_at(at);
+    let since = |at| between(facts.times.started, at);
+    let (from, at) = (since(change.since.min(change.at)), since(change.at));
+    let seconds = (at - from).as_secs();
+    if seconds == 0 {
+        return level(at);
+    }
+    let levels = (0..seconds).map(|second| level(from + Duration::from_secs(second)));
+    levels.sum::<f64>() / seconds as f64
 }
 
 /// Judges flapping under load that Spikeproof does not send. The load may have asked for one turn,
@@ -376,7 +389,7 @@ pub(super) fn flapping_of_a_watch(facts: &Facts<'_>) -> Finding {
 fn no_flapping(
     verdict: Verdict,
     turns: u64,
-    changes: &[(Timestamp, i64)],
+    changes: &[SizeChange],
     reason: ScalingReason,
 ) -> Finding {
     let measured = Measured::Turns {
@@ -386,11 +399,25 @@ fn no_flapping(
     Finding::of_group(Expectation::NoFlapping, verdict, measured, reason)
 }
 
-/// Returns the times when the desired capacity changed, and by how much. Activities also tell
-/// changes between two polls; where they tell fewer changes, the polls count.
-fn changes(facts: &Facts<'_>) -> Vec<(Timestamp, i64)> {
-    let by = |one: &Resized| (one.at, i64::from(one.to) - i64::from(one.from));
-    let decided: Vec<(Timestamp, i64)> = facts.reaction.resized.iter().map(by).collect();
+/// A change of the desired capacity.
+#[derive(Debug, Clone, Copy)]
+struct SizeChange {
+    at: Timestamp,
+    /// Instances added; negative if removed.
+    by: i64,
+    /// The first breaching datapoint of the alarm behind it, or `at` where that is not known.
+    since: Timestamp,
+}
+
+/// Returns the changes of the desired capacity. Activities also tell changes between two polls;
+/// where they tell fewer changes, the polls count.
+fn changes(facts: &Facts<'_>) -> Vec<SizeChange> {
+    let by = |one: &Resized| SizeChange {
+        at: one.at,
+        by: i64::from(one.to) - i64::from(one.from),
+        since: one.breach.unwrap_or(one.at),
+    };
+    let decided: Vec<SizeChange> = facts.reaction.resized.iter().map(by).collect();
     let polled = polled(facts);
     if decided.len() < polled.len() {
         polled
@@ -399,13 +426,13 @@ fn changes(facts: &Facts<'_>) -> Vec<(Timestamp, i64)> {
     }
 }
 
-fn polled(facts: &Facts<'_>) -> Vec<(Timestamp, i64)> {
-    let mut changes: Vec<(Timestamp, i64)> = Vec::new();
+fn polled(facts: &Facts<'_>) -> Vec<SizeChange> {
+    let mut changes: Vec<SizeChange> = Vec::new();
     let mut last = None;
     for (at, group) in facts.timeline.groups() {
         let by = i64::from(group.desired) - i64::from(*last.get_or_insert(group.desired));
         if by != 0 && at >= facts.times.started {
-            changes.push((at, by));
+            changes.push(SizeChange { at, by, since: at });
         }
         last = Some(group.desired);
     }
@@ -413,15 +440,12 @@ fn polled(facts: &Facts<'_>) -> Vec<(Timestamp, i64)> {
 }
 
 /// Returns pairs of opposite changes, one right after the other within `window`.
-fn turns(
-    changes: &[(Timestamp, i64)],
-    window: Duration,
-) -> impl Iterator<Item = [(Timestamp, i64); 2]> + '_ {
+fn turns(changes: &[SizeChange], window: Duration) -> impl Iterator<Item = [SizeChange; 2]> + '_ {
     let pairs = changes
         .windows(2)
-        .filter_map(|pair| <[(Timestamp, i64); 2]>::try_from(pair).ok());
-    pairs.filter(move |[(first, one), (second, other)]| {
-        one.signum() != other.signum() && between(*first, *second) <= window
+        .filter_map(|pair| <[SizeChange; 2]>::try_from(pair).ok());
+    pairs.filter(move |[first, second]| {
+        first.by.signum() != second.by.signum() && between(first.at, second.at) <= window
     })
 }
 
@@ -465,7 +489,7 @@ mod tests {
     use super::*;
     use crate::report::{Judgement, words};
     use evidence::testing::{
-        activity, alarm, group, levels, phases, results, two_spikes, with_facts, with_load,
+        activity, alarm, change, group, levels, phases, results, two_spikes, with_facts, with_load,
     };
 
     /// The scenario jumps at 20 s and falls at 30 s.
@@ -489,6 +513,42 @@ mod tests {
             "the load rose between"
         );
         assert_eq!(judged(&[(0, 2)]), Verdict::Passed);
+    }
+
+    /// Spikes from 10 s to 20 s and from 30 s to 40 s; each decision comes just after the load has
+    /// turned, and answers the load before.
+    #[test]
+    fn a_group_that_follows_a_sawtooth_late_does_not_flap() {
+        let story = |grew: u32, low: (u32, u32)| {
+            vec![
+                group(0, 1, &["i-1"]),
+                alarm("high", "GreaterThanThreshold", 50.0, 3),
+                alarm("low", "LessThanThreshold", 45.0, 15),
+                change(grew, "high", &[(12, 90.0)]),
+                activity(grew, "Launching a new EC2 instance: i-2", 1, 2),
+                group(grew + 1, 2, &["i-1"]),
+                change(low.1, "low", &[(low.0, 5.0)]),
+                activity(low.1, "Terminating EC2 instance: i-2", 2, 1),
+                group(low.1 + 1, 1, &["i-1"]),
+                group(60, 1, &["i-1"]),
+            ]
+        };
+        let judged = |grew, low| {
+            let none = Results::default();
+            with_load(&levels(), story(grew, low), &none, |facts| {
+                flapping(facts).unwrap().verdict
+            })
+        };
+        assert_eq!(
+            judged(21, (21, 31)),
+            Verdict::Passed,
+            "the valley asked for it, although the load is the same again"
+        );
+        assert_eq!(
+            judged(14, (13, 20)),
+            Verdict::Failed,
+            "the spike did not, although the load has fallen since"
+        );
     }
 
     /// The load rises at 20 s and falls at 30 s, and is slow while it is high.

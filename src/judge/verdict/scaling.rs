@@ -11,6 +11,7 @@ use super::{
 use evidence::instances::{Why, between};
 use evidence::moment::MomentKind;
 use evidence::reaction::Reaction;
+use evidence::spikes::Spike;
 use evidence::timeline::{Activity, Timeline};
 use evidence::vocabulary::ActivityStatus;
 use evidence::{Clue, Facts, Hypothesis, NotCounted, OpenLink, OtherLoad, Suspect};
@@ -297,9 +298,24 @@ fn answered(facts: &Facts<'_>) -> ScaleOutReason {
         .zip(facts.reaction.moment(MomentKind::Decided))
         .is_some_and(|(rose, decided)| decided < rose);
     if is_early && facts.reaction.moment(MomentKind::LoadRose).is_none() {
-        ScaleOutReason::PolicyAnsweredBeforeTheSpike
-    } else {
-        ScaleOutReason::PolicyAnswered
+        return ScaleOutReason::PolicyAnsweredBeforeTheSpike;
+    }
+    let asked_for_none = |spike: &&Spike| {
+        spike
+            .open
+            .iter()
+            .any(|link| matches!(link, OpenLink::NoAlarmAskedForMore { .. }))
+    };
+    let spikes: Vec<String> = facts
+        .reaction
+        .spikes
+        .iter()
+        .filter(asked_for_none)
+        .map(|spike| spike.name.clone())
+        .collect();
+    match spikes.is_empty() {
+        true => ScaleOutReason::PolicyAnswered,
+        false => ScaleOutReason::PolicyAnsweredAtFirst { spikes },
     }
 }
 

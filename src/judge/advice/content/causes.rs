@@ -14,8 +14,22 @@ pub struct SlowestLink {
     pub unfinished: Option<Unfinished>,
     /// The window of the alarm; `None` where it is not known.
     pub own_window: Option<OwnWindow>,
+    /// The part of the time in which the load itself rose; `None` where it jumped.
+    pub load_rise: Option<LoadRise>,
     /// The reason why a moment was left out of the chain; `None` where none was.
     pub aside: Option<Aside>,
+}
+
+/// The rise of a load that ramps, before it reached the level at which the policy's metric breached.
+/// It is the load's own time, and no link of the group.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LoadRise {
+    /// Time from the beginning of the rise until the level was reached.
+    pub took: Duration,
+    /// Requests per second at the beginning.
+    pub from: f64,
+    /// Requests per second at the end.
+    pub to: f64,
 }
 
 /// The longest link that ended, and its chain.

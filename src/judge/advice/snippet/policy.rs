@@ -199,6 +199,7 @@ fn of_steps(group: &GroupState, ran: &RanPolicy<'_>, changed: Changed, label: &s
 }
 
 /// A step policy: its own parts, beside those that it shares with the policy that ran.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Steps<'a> {
     pub label: &'a str,
     pub name: &'a str,

@@ -75,6 +75,13 @@ pub(super) fn weakness(weakness: &Weakness) -> String {
         Weakness::NotSent { share } => {
             format!("only {:.0} % of what was asked was sent", share * 100.0)
         }
+        Weakness::EasedOff {
+            sent_per_second,
+            offered_per_second,
+        } => format!(
+            "users waited for slow answers: the highest load lies between the {sent_per_second:.0} requests/s that were sent and \
+             the {offered_per_second:.0} that as many users ask of a fast target, which is taken"
+        ),
     }
 }
 
@@ -96,6 +103,19 @@ mod tests {
         assert_eq!(
             said,
             "7 stretches of up to 12 seconds held the limit, 5 missed it"
+        );
+    }
+
+    #[test]
+    fn a_load_that_eased_off_is_said_with_both_bounds() {
+        let said = weakness(&Weakness::EasedOff {
+            sent_per_second: 212.0,
+            offered_per_second: 400.4,
+        });
+        assert_eq!(
+            said,
+            "users waited for slow answers: the highest load lies between the 212 requests/s that were sent and the 400 that as \
+             many users ask of a fast target, which is taken"
         );
     }
 

@@ -2,6 +2,7 @@
 //! order.
 
 use evidence::{MomentKind, OpenLink};
+use model::units;
 
 /// Returns the link in words.
 pub fn link(link: &OpenLink) -> String {
@@ -16,6 +17,10 @@ pub fn link(link: &OpenLink) -> String {
         OpenLink::FiredBeforeTheRise { alarm } => {
             format!("{alarm} had fired before the load rose: there is no breach to count from")
         }
+        OpenLink::NoAlarmAskedForMore { instances } => format!(
+            "no alarm asked for more than the {} that were still there",
+            units::count(*instances, "instance")
+        ),
         OpenLink::NotSeen { moment } => format!("{moment}: not seen by the end of the watch"),
         OpenLink::LatencyBackWithoutNewInstance => {
             format!(

@@ -78,6 +78,12 @@ pub(super) fn scale_out(reason: &ScaleOutReason) -> String {
             return format!("the breach is not known: {call} failed");
         }
         ScaleOutReason::NoBreach { link: open } => return link(open),
+        ScaleOutReason::PolicyAnsweredAtFirst { spikes } => {
+            return format!(
+                "the policy answered the load; in {} no alarm asked for more than the instances that were still there",
+                units::listed(spikes)
+            );
+        }
         ScaleOutReason::LoadNeverStarted => "the load never started",
         ScaleOutReason::PolicyAnswered => "the policy answered the load",
         ScaleOutReason::PolicyAnsweredBeforeTheSpike => {

@@ -18,6 +18,12 @@ pub enum ScaleOutReason {
     PolicyAnswered,
     /// A policy answered the load before its spike, and did nothing more for the spike.
     PolicyAnsweredBeforeTheSpike,
+    /// A policy answered the load, and in these later spikes no alarm asked for more than the
+    /// instances that were still there.
+    PolicyAnsweredAtFirst {
+        /// The names of the spikes.
+        spikes: Vec<String>,
+    },
     /// The group grew, but something besides its policies moved it.
     NotByPoliciesAlone,
     /// The group asked for instances, and every launch failed.

@@ -2,7 +2,7 @@ use super::super::EndedEarly;
 use super::*;
 use crate::report::{Judgement, words};
 use evidence::testing::{
-    activity, alarm, at, change, group, p95, phases, results, scenario, whole_story,
+    activity, alarm, at, change, group, levels, p95, phases, results, scenario, whole_story,
 };
 use evidence::timeline::{Datapoint, Gap, GapReason, Observation, Observed, Policy};
 use model::scenario::{Limit, Threshold, ThresholdScope};
@@ -444,5 +444,39 @@ fn a_low_alarm_whose_window_was_partly_over_proves_less() {
     assert!(
         verdict == Verdict::Inconclusive && because.ends_with("without that cannot be told"),
         "{because}"
+    );
+}
+
+#[test]
+fn a_second_spike_that_needs_no_growth_is_named_and_not_blamed() {
+    let mut back = change(20, "high", &[(19, 40.0)]);
+    if let Observed::AlarmChange(change) = &mut back.seen {
+        (change.from, change.to) = ("ALARM".into(), "OK".into());
+    }
+    let story = vec![
+        group(0, 1, &["i-1"]),
+        alarm("high", "GreaterThanThreshold", 50.0, 3),
+        change(13, "high", &[(10, 90.0)]),
+        activity(13, "Launching a new EC2 instance: i-2", 1, 2),
+        group(14, 2, &["i-1"]),
+        group(16, 2, &["i-1", "i-2"]),
+        back,
+        group(60, 2, &["i-1", "i-2"]),
+    ];
+    let (judgements, _) = said(
+        &levels(),
+        story,
+        &Results::default(),
+        Circumstances::default(),
+    );
+    let out = about(&judgements, "the group scaled out");
+    assert_eq!(out.verdict, Verdict::Passed);
+    assert_eq!(
+        out.because,
+        "the policy answered the load; in p3 no alarm asked for more than the instances that were still there"
+    );
+    assert_eq!(
+        about(&judgements, "scale-out within").verdict,
+        Verdict::Passed
     );
 }

@@ -1,7 +1,8 @@
 //! Sentences for the answers on slow links, latency and errors.
 
 use crate::advice::{
-    Aside, BalancerCount, BeforeGrowth, ErrorCause, ErrorShares, Longest, SlowestLink, Unfinished,
+    Aside, BalancerCount, BeforeGrowth, ErrorCause, ErrorShares, LoadRise, Longest, SlowestLink,
+    Unfinished,
 };
 use crate::report::words::hypotheses;
 use evidence::{Hypothesis, Standing, Suspect};
@@ -21,6 +22,9 @@ pub(super) fn slowest_link(link: &SlowestLink) -> String {
             own.share * 100.0
         );
     }
+    if let Some(rise) = &link.load_rise {
+        text = format!("{} {text}", load_rise(rise));
+    }
     text += match link.aside {
         Some(Aside::GrewBeforeTheSpike) => {
             " (The group grew before the spike: this is that growth.)"
@@ -31,6 +35,15 @@ pub(super) fn slowest_link(link: &SlowestLink) -> String {
         None => "",
     };
     text
+}
+
+fn load_rise(rise: &LoadRise) -> String {
+    format!(
+        "The load itself rose for {}, from {:.0} to {:.0} requests/s, until the metric breached: that time is not the group's.",
+        units::duration(rise.took),
+        rise.from,
+        rise.to
+    )
 }
 
 fn longest(link: &Longest) -> String {

@@ -94,8 +94,8 @@ pub(super) fn replay(replay: &Replay) -> String {
         text += &format!("; {}", agreement(found));
     }
     if replay.closed_load {
-        text += "; sessions waited for slow answers, so this load is less than the same users would have asked of a faster \
-                 target: a run by `rate` would be surer";
+        text += "; sessions waited for slow answers, so this load is what the same users ask of a fast target, at most: a run \
+                 by `rate` would be surer";
     }
     if let Some(assumes) = &replay.assumes {
         text += &format!("; it assumes that {}", super::assumption(assumes));
