@@ -63,11 +63,11 @@ pub struct OtherLoad {
 /// The part of a load that others sent, in the steps that a judgement needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OtherShare {
-    /// So few that they may be an error of the count.
+    /// Their number may be an error of the count.
     NearlyNone,
-    /// So few that figures and advice hold.
+    /// Figures and advice hold all the same.
     Some,
-    /// So many that figures and advice may be wrong.
+    /// Figures and advice may be wrong for them.
     TooMany,
 }
 
