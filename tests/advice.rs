@@ -333,6 +333,14 @@ fn apply(change: &Change, lab: &mut Value) -> Result<(), String> {
             }
             set_policies(policies, lab);
         }
+        Change::WarmUp { warm_up } => {
+            let mut policies = policies(lab);
+            for policy in &mut policies {
+                policy["warm_up"] = time(*warm_up);
+            }
+            set_policies(policies, lab);
+            lab["target"]["no_warm_up"] = json!(false);
+        }
         Change::WarmPool { boot } if !is_service => {
             lab["target"]["warm_pool"] = number(lab, "max", 8).into();
             lab["target"]["warm_pool_boot"] = time(*boot);

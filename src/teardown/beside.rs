@@ -25,7 +25,7 @@ const NEWEST: usize = 10;
 pub fn on_this_host(runs_dir: &Path, target: &WatchedTarget) -> BTreeSet<RunId> {
     let folders = journal::folders(runs_dir).unwrap_or_default();
     let tests_it = |found: &&journal::Found| {
-        journal::head(&found.records).is_some_and(|run| run.target.as_ref() == Some(target))
+        journal::head(&found.records).is_some_and(|run| run.target.as_deref() == Some(target))
     };
     folders
         .iter()
@@ -87,7 +87,7 @@ mod tests {
             endpoint: None,
             boot: locks::boot(),
             profile: None,
-            target,
+            target: target.map(Box::new),
             started: Timestamp::UNIX_EPOCH,
         });
         Journal::create(&folder, first).unwrap()

@@ -38,7 +38,7 @@ pub struct Run {
     pub profile: Option<String>,
     /// The group or service under test; `None` if the run watches none, and in older journals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub target: Option<WatchedTarget>,
+    pub target: Option<Box<WatchedTarget>>,
     /// When the run began.
     pub started: Timestamp,
 }

@@ -314,7 +314,7 @@ fn first_record(cx: &Context, plan: &RunPlan) -> Run {
         endpoint: cloud.and_then(|cloud| cloud.aws.endpoint.clone()),
         boot: locks::boot(),
         profile: profile.filter(|name| !name.is_empty()).cloned(),
-        target: beside::target(&plan.scenario, plan.watched_in.as_ref()),
+        target: beside::target(&plan.scenario, plan.watched_in.as_ref()).map(Box::new),
         started: plan.begun,
     }
 }

@@ -81,9 +81,7 @@ pub fn members(xml: &str, list: &str) -> Vec<BTreeMap<String, String>> {
         match reader.read_event() {
             Ok(Event::Start(tag)) => {
                 let name = String::from_utf8_lossy(tag.local_name().as_ref()).into_owned();
-                if !begun {
-                    begun = name == list;
-                } else {
+                if begun {
                     let name = numbered(name, open.last_mut());
                     if open.is_empty() {
                         found.push(BTreeMap::new());
@@ -93,6 +91,8 @@ pub fn members(xml: &str, list: &str) -> Vec<BTreeMap<String, String>> {
                         text: String::new(),
                         children: 0,
                     });
+                } else {
+                    begun = name == list;
                 }
             }
             Ok(Event::Text(text)) => {

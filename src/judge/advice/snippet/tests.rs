@@ -51,13 +51,13 @@ fn math() -> TrackedMetric {
         unit: Some("Count".to_owned()),
         label: Some("orders that wait".to_owned()),
         dimensions: vec![("queue".to_owned(), "orders".to_owned())],
-        period: Some(Duration::from_secs(60)),
+        period: Some(Duration::from_mins(1)),
         ..MathQuery::default()
     };
     let each = MathQuery {
         id: "each".to_owned(),
         expression: Some("backlog / 4".to_owned()),
-        period: Some(Duration::from_secs(60)),
+        period: Some(Duration::from_mins(1)),
         returned: true,
         ..MathQuery::default()
     };

@@ -6,36 +6,9 @@ use model::units::{self, Seconds};
 
 pub(super) fn scale_out(reason: &ScaleOutReason) -> String {
     let fixed = match reason {
-        ScaleOutReason::LaunchesFailed { launches, message } => {
-            return format!(
-                "{} failed: {}",
-                units::count(*launches, "launch"),
-                message.as_deref().unwrap_or("AWS says no more")
-            );
-        }
-        ScaleOutReason::NeverReached {
-            failed,
-            of,
-            wanted,
-            most,
-            message,
-        } => {
-            return format!(
-                "{failed} of {} failed, so the group wanted {wanted} and never had more than {most}: {}",
-                units::count(*of, "launch"),
-                message.as_deref().unwrap_or("AWS says no more")
-            );
-        }
-        ScaleOutReason::MetricDoesNotSeeTheLoad {
-            metric,
-            highest,
-            threshold,
-        } => {
-            return format!(
-                "limits were missed while {metric} stayed at {highest:.1} or less, below the alarm's {threshold:.1}: the metric does not see \
-                 this load"
-            );
-        }
+        ScaleOutReason::LaunchesFailed { .. }
+        | ScaleOutReason::NeverReached { .. }
+        | ScaleOutReason::MetricDoesNotSeeTheLoad { .. } => return obstacle(reason),
         ScaleOutReason::AtMaximumBefore { maximum } => {
             return format!("it was at its maximum of {maximum} before the load began");
         }
@@ -100,6 +73,43 @@ pub(super) fn scale_out(reason: &ScaleOutReason) -> String {
         }
     };
     fixed.to_owned()
+}
+
+/// Says what kept the group from growing; empty for all other reasons.
+fn obstacle(reason: &ScaleOutReason) -> String {
+    match reason {
+        ScaleOutReason::LaunchesFailed { launches, message } => {
+            format!(
+                "{} failed: {}",
+                units::count(*launches, "launch"),
+                message.as_deref().unwrap_or("AWS says no more")
+            )
+        }
+        ScaleOutReason::NeverReached {
+            failed,
+            of,
+            wanted,
+            most,
+            message,
+        } => {
+            format!(
+                "{failed} of {} failed, so the group wanted {wanted} and never had more than {most}: {}",
+                units::count(*of, "launch"),
+                message.as_deref().unwrap_or("AWS says no more")
+            )
+        }
+        ScaleOutReason::MetricDoesNotSeeTheLoad {
+            metric,
+            highest,
+            threshold,
+        } => {
+            format!(
+                "limits were missed while {metric} stayed at {highest:.1} or less, below the alarm's {threshold:.1}: the metric does not see \
+                 this load"
+            )
+        }
+        _ => String::new(),
+    }
 }
 
 fn breach_to_in_service(window: Option<Seconds>, lag: Option<Seconds>) -> String {

@@ -59,24 +59,11 @@ pub(super) fn validity(reason: &ValidityReason) -> String {
             let parts: Vec<String> = parts.iter().map(missing_part).collect();
             return format!("missing: {}", parts.join(", "));
         }
-        ValidityReason::SomeOthers { bound_share } => {
-            return format!(
-                "the load balancer counted others: up to {}% verdicts and advice hold",
-                percent(*bound_share)
-            );
-        }
-        ValidityReason::TooManyOthers { bound_share } => {
-            return format!(
-                "the load balancer counted others, over {}%: what the group did need not be its answer to this load; run it \
-                 again while nobody else uses the group",
-                percent(*bound_share)
-            );
-        }
-        ValidityReason::OthersNotCounted { why } => return not_counted(why),
-        ValidityReason::OthersBesideMissing => {
-            "not known whether others sent load: a part of this run's own results is missing"
-        }
-        ValidityReason::NearlyAllOurs => "the load balancer counted hardly any other request",
+        ValidityReason::NearlyAllOurs
+        | ValidityReason::SomeOthers { .. }
+        | ValidityReason::TooManyOthers { .. }
+        | ValidityReason::OthersNotCounted { .. }
+        | ValidityReason::OthersBesideMissing => return others(reason),
         ValidityReason::ClocksDiffer => {
             "moments of the load and of the group are as far apart as the clocks: set this machine's by NTP"
         }
@@ -96,6 +83,30 @@ pub(super) fn validity(reason: &ValidityReason) -> String {
         ValidityReason::EverythingArrived => "every interval of every task is here",
     };
     fixed.to_owned()
+}
+
+/// Returns the reasons on the load of others in words; empty for all other reasons.
+fn others(reason: &ValidityReason) -> String {
+    match reason {
+        ValidityReason::NearlyAllOurs => {
+            "the load balancer counted hardly any other request".to_owned()
+        }
+        ValidityReason::SomeOthers { bound_share } => format!(
+            "the load balancer counted others: up to {}% verdicts and advice hold",
+            percent(*bound_share)
+        ),
+        ValidityReason::TooManyOthers { bound_share } => format!(
+            "the load balancer counted others, over {}%: what the group did need not be its answer to this load; run it \
+             again while nobody else uses the group",
+            percent(*bound_share)
+        ),
+        ValidityReason::OthersNotCounted { why } => not_counted(why),
+        ValidityReason::OthersBesideMissing => {
+            "not known whether others sent load: a part of this run's own results is missing"
+                .to_owned()
+        }
+        _ => String::new(),
+    }
 }
 
 fn not_counted(why: &NotCounted) -> String {
