@@ -9,6 +9,17 @@ pub(super) fn percent(share: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
+/// Returns requests per second: a rate below ten with one decimal, or it would be said as a load that
+/// is far from it.
+pub(super) fn rate(per_second: f64) -> String {
+    let text = format!("{per_second:.1}");
+    match text.strip_suffix(".0") {
+        Some(whole) => whole.to_owned(),
+        None if per_second < 10.0 => text,
+        None => format!("{per_second:.0}"),
+    }
+}
+
 pub(super) fn latency(micros: f64) -> String {
     units::duration(std::time::Duration::from_micros(micros as u64))
 }
@@ -203,6 +214,12 @@ fn at_maximum(found: &AtMaximum, place: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn small_rates_have_a_decimal() {
+        let said = [1.5, 2.0, 9.96, 190.4, 2.04].map(rate);
+        assert_eq!(said, ["1.5", "2", "10", "190", "2"]);
+    }
 
     #[test]
     fn shares_are_said_without_needless_digits() {
