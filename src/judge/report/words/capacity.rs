@@ -1,5 +1,6 @@
 //! Sentences for the basis of the estimate of an instance's capacity.
 
+use super::figures::rate;
 use evidence::InstanceCapacity;
 use evidence::capacity::{CapacityGap, CapacityReason, OthersIncluded, Weakness};
 use model::units;
@@ -55,10 +56,10 @@ fn phases(gap: &CapacityGap) -> String {
     let each = &gap.steps_per_second;
     let rates: Vec<String> = each
         .iter()
-        .map(|each| format!("{:.0}/s", each * f64::from(gap.instances)))
+        .map(|each| format!("{}/s", rate(each * f64::from(gap.instances))))
         .collect();
     let phases = if each.len() == 1 { "a phase" } else { "phases" };
-    let each: Vec<String> = each.iter().map(|each| format!("{each:.0}")).collect();
+    let each: Vec<String> = each.iter().map(|each| rate(*each)).collect();
     format!(
         "{phases} of {} ({} for each of {})",
         units::listed(&rates),

@@ -20,6 +20,17 @@ pub(super) fn sent_by_others(share: f64, burst_share: f64) -> String {
     format!("others sent {:.1}%{burst}", share * 100.0)
 }
 
+/// Returns requests per second: a rate below ten with one decimal, or it would be said as a load that
+/// is far from it.
+pub(super) fn rate(per_second: f64) -> String {
+    let text = format!("{per_second:.1}");
+    match text.strip_suffix(".0") {
+        Some(whole) => whole.to_owned(),
+        None if per_second < 10.0 => text,
+        None => format!("{per_second:.0}"),
+    }
+}
+
 pub(super) fn latency(micros: f64) -> String {
     units::duration(std::time::Duration::from_micros(micros as u64))
 }
@@ -227,6 +238,12 @@ fn at_maximum(found: &AtMaximum, place: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn small_rates_have_a_decimal() {
+        let said = [1.5, 2.0, 9.96, 190.4, 2.04].map(rate);
+        assert_eq!(said, ["1.5", "2", "10", "190", "2"]);
+    }
 
     #[test]
     fn shares_are_said_without_needless_digits() {

@@ -1,6 +1,7 @@
 //! Sentences for the reasons for judgements on scaling behavior and on the group's size.
 
 use super::capacity;
+use super::figures::rate;
 use crate::verdict::{ScalingReason, SizeReason, SurvivalReason};
 use evidence::load::LEAST_REQUESTS;
 use model::units;
@@ -126,7 +127,8 @@ pub(super) fn size(reason: &SizeReason) -> String {
             } else {
                 ""
             };
-            return format!("one instance carries {requests_per_second:.0} requests/s{minimum}");
+            let carries = rate(*requests_per_second);
+            return format!("one instance carries {carries} requests/s{minimum}");
         }
         SizeReason::LoadNotOurs => return format!("cannot tell: {NOT_OURS}"),
         SizeReason::SpikeOverBeforeAllServed => {

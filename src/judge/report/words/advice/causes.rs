@@ -1,5 +1,6 @@
 //! Sentences for the answers on slow links, latency and errors.
 
+use super::super::figures::rate;
 use crate::advice::{
     Aside, BalancerCount, BeforeGrowth, ErrorCause, ErrorShares, LoadRise, Longest, SlowestLink,
     Unfinished,
@@ -73,16 +74,16 @@ pub(super) fn before_growth(found: &BeforeGrowth) -> String {
     } else {
         ""
     };
-    let carries = format!("{least}{:.0}", found.carries);
+    let carries = format!("{least}{}", rate(found.carries));
     let limit = units::duration(found.limit);
-    let (there, most) = (units::count(found.instances, "instance"), found.most);
+    let (there, most) = (units::count(found.instances, "instance"), rate(found.most));
     let mut text = match found.overloaded_s {
         Some(over) => format!(
-            "For {} each of the {there} had to carry up to {most:.0} requests/s, where {carries} is what one carries within {limit}.",
+            "For {} each of the {there} had to carry up to {most} requests/s, where {carries} is what one carries within {limit}.",
             units::count(over, "second")
         ),
         None => format!(
-            "It need not have: {there} carried up to {most:.0} requests/s each, and one carries {carries} within {limit}."
+            "It need not have: {there} carried up to {most} requests/s each, and one carries {carries} within {limit}."
         ),
     };
     if found.left > 0 {

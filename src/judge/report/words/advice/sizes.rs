@@ -1,5 +1,6 @@
 //! Sentences for the answers on sizes: instances, target, minimum, maximum and steps.
 
+use super::super::figures::rate;
 use crate::advice::{
     BeyondMaximum, Binding, Carried, MinAndMax, NeededSize, PresentTarget, ROOM, SizeRange,
     StepSize, TargetCompared, TargetRow, TargetValue,
@@ -24,9 +25,9 @@ pub(super) fn followed(found: &Elasticity, cost: Option<Usd>) -> String {
 pub(super) fn needed_size(size: &NeededSize) -> String {
     let limit = units::duration(size.limit);
     let mut text = format!(
-        "One instance carries {:.0} requests/s with p95 within {limit}; the highest second asked {:.0}, which is {}.",
-        size.each,
-        size.peak,
+        "One instance carries {} requests/s with p95 within {limit}; the highest second asked {}, which is {}.",
+        rate(size.each),
+        rate(size.peak),
         range(&size.size)
     );
     match size.beyond {
@@ -99,10 +100,12 @@ pub(super) fn known(capacity: &InstanceCapacity) -> String {
         (least, Some(most)) => {
             let saturated = capacity.saturated.filter(|saturated| *saturated < most);
             let saturated = saturated.map_or(String::new(), |saturated| {
-                format!(" ({saturated:.0} were answered of those)")
+                format!(" ({} were answered of those)", rate(saturated))
             });
             format!(
-                "the limit held with {least:.0} and was missed with {most:.0}{saturated}; {because}"
+                "the limit held with {} and was missed with {}{saturated}; {because}",
+                rate(least),
+                rate(most)
             )
         }
         (_, None) => because,
