@@ -13,19 +13,13 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 
 /// A server; it ends when this is dropped.
 pub(crate) struct Server {
     /// `http://127.0.0.1:PORT`.
     pub(crate) url: String,
-    accepting: AbortHandle,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.accepting.abort();
-    }
+    _accepting: JoinSet<()>,
 }
 
 impl Server {
@@ -37,7 +31,8 @@ impl Server {
     {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let accepting = tokio::spawn(async move {
+        let mut accepting = JoinSet::new();
+        accepting.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 drop(stream.set_nodelay(true));
@@ -61,7 +56,7 @@ impl Server {
         });
         Self {
             url,
-            accepting: accepting.abort_handle(),
+            _accepting: accepting,
         }
     }
 }
@@ -71,6 +66,7 @@ impl Server {
 pub(crate) struct Upstream {
     address: SocketAddr,
     idle: Arc<Mutex<Vec<SendRequest<Full<Bytes>>>>>,
+    open: Arc<Mutex<JoinSet<hyper::Result<()>>>>,
 }
 
 impl Upstream {
@@ -80,6 +76,7 @@ impl Upstream {
         Self {
             address: address.parse().unwrap(),
             idle: Arc::default(),
+            open: Arc::default(),
         }
     }
 
@@ -120,7 +117,7 @@ impl Upstream {
         let stream = TcpStream::connect(self.address).await?;
         drop(stream.set_nodelay(true));
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
+        self.open.lock().unwrap().spawn(connection);
         Ok(sender)
     }
 }

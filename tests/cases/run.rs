@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::api;
@@ -67,13 +68,12 @@ pub(crate) async fn run(name: &str, case: &Path, lab: &Path) -> Seen {
         endpoint = Some(proxy);
     }
     let runs = folder.join("runs");
-    let stopping = std::fs::read_to_string(case.join("generator.json"))
-        .ok()
-        .map(|text| {
-            let stopped: Stopped = serde_json::from_str(&text).unwrap();
-            let first = target.as_ref().unwrap().first_request();
-            tokio::spawn(stop_generator(stopped, first, runs.clone()))
-        });
+    let mut stopping = JoinSet::new();
+    if let Ok(text) = std::fs::read_to_string(case.join("generator.json")) {
+        let stopped: Stopped = serde_json::from_str(&text).unwrap();
+        let first = target.as_ref().unwrap().first_request();
+        stopping.spawn(stop_generator(stopped, first, runs.clone()));
+    }
     let mut command = spikeproof();
     command
         .args(["run", "--fleet", "local", "--runs-dir"])
@@ -86,8 +86,8 @@ pub(crate) async fn run(name: &str, case: &Path, lab: &Path) -> Seen {
         .await
         .unwrap_or_else(|_| panic!("{name}: no end"))
         .unwrap();
-    if let Some(stopping) = stopping {
-        stopping.await.unwrap();
+    while let Some(stopped) = stopping.join_next().await {
+        stopped.unwrap();
     }
     lab.stop().await;
     drop(endpoint);
