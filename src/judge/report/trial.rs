@@ -23,7 +23,7 @@ pub struct ReportedTrial {
     pub predicted: TrialFigures,
     /// Figures of this run, with the change; `null` where there was no load.
     pub measured: Option<TrialFigures>,
-    /// What became of the setting that was changed.
+    /// The state of the changed setting after this run.
     pub put_back: PutBack,
 }
 
@@ -36,7 +36,7 @@ pub struct TrialFigures {
     pub errors: u64,
 }
 
-/// What became of a changed setting.
+/// The state of a changed setting after its run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PutBack {

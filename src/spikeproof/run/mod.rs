@@ -177,7 +177,7 @@ async fn phase<T>(
     state.perform(&cx.events, phase, work).await
 }
 
-/// What the run will change is on the disk before the guard starts.
+/// The intended changes are on the disk before the guard starts.
 async fn record_and_guard(cx: &Context, state: &RunState) -> Result<(), RunError> {
     trial::record(state)?;
     start_guard(cx, state).await
