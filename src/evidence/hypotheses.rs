@@ -26,7 +26,9 @@ mod metric; // a metric that does not see the load
 mod refused; // answers that no instance gave, rate limits, names
 mod seen; // the seconds of the run, prepared for the tests
 mod sick; // one instance that differs from the others
+mod strain; // a generator at its own limit
 mod timeouts; // answers that came too late
+mod uneven; // requests that are not spread over the instances
 
 pub use constant::Baseline;
 pub(crate) use seen::Seen;
@@ -62,6 +64,8 @@ pub enum Suspect {
     LoadBalancer,
     /// The target's name was not resolved.
     NameResolution,
+    /// A generator was at its own limit in every slow second.
+    StrainedGenerator,
 }
 
 /// The result of a hypothesis' test.
@@ -294,6 +298,11 @@ pub enum Clue {
         /// The sum of its datapoints.
         errors: f64,
     },
+    /// A generator sent late, or was busy, in all these seconds.
+    GeneratorAtItsLimit {
+        /// Slow seconds.
+        seconds: u32,
+    },
     /// Names were not resolved.
     Unresolved {
         /// Number of requests without an address.
@@ -380,9 +389,13 @@ pub(crate) fn all(observed: &Observed<'_>, baseline: &Baseline) -> Vec<Hypothesi
         return Vec::new();
     }
     let mut found: Vec<Hypothesis> = constant.into_iter().collect();
+    found.extend(strain::test(&seen));
     found.extend(refused::all(&seen));
     found.extend(sick::all(&seen));
     found.extend(cold::test(&seen));
+    if !found.iter().any(|one| one.suspect == Suspect::UnevenLoad) {
+        found.extend(uneven::test(&seen));
+    }
     found.extend(launches::test(&seen));
     let explained = |found: &[Hypothesis]| Explained::of(found).skip;
     let taken = explained(&found);

@@ -96,7 +96,7 @@ fn in_spike(seen: &Seen<'_>, spike: &Range<usize>, taken: &BTreeSet<u32>) -> Opt
 
 /// Returns these seconds, with those right before and after the spike that missed a limit as well:
 /// the load rises within a second, and a backlog outlasts it.
-fn around(seen: &Seen<'_>, spike: &Range<usize>, bad: &[usize]) -> BTreeSet<u32> {
+pub(super) fn around(seen: &Seen<'_>, spike: &Range<usize>, bad: &[usize]) -> BTreeSet<u32> {
     let before = seen.bad_in(spike.start.saturating_sub(1)..spike.start);
     let later = (spike.end..seen.bad.len()).take_while(|second| seen.bad[*second]);
     let all = bad.iter().copied().chain(before).chain(later);

@@ -1,4 +1,5 @@
 use super::*;
+use model::measure::{Interval, Saturation};
 use crate::testing::{Answers, activity, alarm, at, group, phases, results, with_load};
 use crate::timeline::{Activity, Datapoint, MetricSeries, Observation, Observed as Seen};
 
@@ -309,4 +310,60 @@ fn a_policy_whose_metric_stays_low_while_limits_are_missed_does_not_see_the_load
 fn seconds_are_told_in_spans() {
     let seconds = [1, 2, 3, 7, 9, 10].into_iter().collect();
     assert_eq!(spans(&seconds), [(1, 4), (7, 8), (9, 11)]);
+}
+
+#[test]
+fn slow_seconds_of_a_strained_generator_are_not_the_targets() {
+    let scenario = load();
+    let slow_in = |slow: std::ops::Range<u32>| {
+        let mut answered = results(&scenario, |second, level| {
+            let millis = if slow.contains(&second) { 900 } else { 40 };
+            even(2, (level * 100.0) as u64, 0, millis)
+        });
+        let late = Saturation {
+            second: 18,
+            starts: 600,
+            late: 300,
+            ..Saturation::default()
+        };
+        let strained = Interval {
+            saturation: vec![late],
+            ..Interval::default()
+        };
+        answered.add(0, &strained);
+        let story = vec![group(0, 2, &["i-1", "i-2"])];
+        with_load(&scenario, story, &answered, |facts| {
+            let found = facts.hypotheses.first();
+            found.map(|one| (one.suspect, one.standing, one.seconds.clone()))
+        })
+    };
+    assert_eq!(
+        slow_in(18..20),
+        Some((Suspect::StrainedGenerator, Standing::Holds, vec![(18, 20)]))
+    );
+    // Another slow second is the target's, and so may be these.
+    let found = slow_in(17..20).unwrap();
+    assert_eq!(found.0, Suspect::TooFewInstances, "{found:?}");
+}
+
+#[test]
+fn old_instances_that_keep_their_clients_make_the_load_uneven() {
+    // Each carries 200/s; the old two keep 250/s each, and the new ones share the rest.
+    let of = |_: u32, asked: u64, serving: u64| match (asked > 100, serving) {
+        (true, 4) => vec![
+            ("i-1", 250, 0, 900),
+            ("i-2", 250, 0, 900),
+            ("i-3", 50, 0, 40),
+            ("i-4", 50, 0, 40),
+        ],
+        (true, _) => even(serving, 400, 200, 900),
+        (false, _) => even(serving, asked, 0, 40),
+    };
+    let all = found(grows(), of);
+    assert_eq!(
+        (all[0].suspect, all[0].standing, all[0].count()),
+        (Suspect::UnevenLoad, Standing::Holds, 20),
+        "{all:?}"
+    );
+    assert!(!all.iter().any(|one| one.suspect == Suspect::TooFewInstances && one.holds()));
 }

@@ -168,15 +168,17 @@ pub(super) fn early(facts: &Facts<'_>) -> Option<Finding> {
     let launched_again = came_again(facts, &levels, &under_load);
     let needed = LeavingReason::TookWhatTheLoadNeeded { launched_again };
     let is_wrong = launched_again > 0 || facts.error_share(&merged, &seconds) > ERRORS;
-    let (verdict, reason) = match p95(&merged) {
+    let (verdict, reason) = match against_limit(facts.results, &seconds, Some(limit)) {
         _ if facts.is_explained_elsewhere(&seconds) => {
             (Verdict::Inconclusive, LeavingReason::OtherReasons)
         }
         _ if is_wrong => (Verdict::Failed, needed),
-        Some(p95) if p95 > limit => (Verdict::Failed, needed),
-        Some(_) => (Verdict::Passed, LeavingReason::OthersCarriedTheLoad),
-        None => {
-            let answers = merged.latency.count();
+        AgainstLimit::Over => (Verdict::Failed, needed),
+        AgainstLimit::Within => (Verdict::Passed, LeavingReason::OthersCarriedTheLoad),
+        AgainstLimit::OverByGenerator => {
+            (Verdict::Inconclusive, LeavingReason::GeneratorSaturated)
+        }
+        AgainstLimit::TooFew { answers } => {
             let reason = LeavingReason::TooFewAnswersWithoutThem { answers };
             (Verdict::Inconclusive, reason)
         }
@@ -342,8 +344,9 @@ pub(super) fn flapping(facts: &Facts<'_>) -> Option<Finding> {
     Some(no_flapping(met_if(turns == 0), turns, &changes, reason))
 }
 
-/// Returns the mean load that a change answered: from the first breaching datapoint to the decision.
-/// At the decision itself the load may have turned again.
+/// Returns the load that a change answered, between the first breaching datapoint and the decision:
+/// the highest for a growth, the lowest for a shrink. At the decision itself the load may have turned
+/// again.
 fn answered_load(facts: &Facts<'_>, change: &SizeChange) -> f64 {
     let level = |at: Duration| facts.schedule.level_at(at);
     let since = |at| between(facts.times.started, at);
@@ -353,7 +356,11 @@ fn answered_load(facts: &Facts<'_>, change: &SizeChange) -> f64 {
         return level(at);
     }
     let levels = (0..seconds).map(|second| level(from + Duration::from_secs(second)));
-    levels.sum::<f64>() / seconds as f64
+    if change.by > 0 {
+        levels.fold(0.0, f64::max)
+    } else {
+        levels.fold(f64::INFINITY, f64::min)
+    }
 }
 
 /// Judges flapping under load that Spikeproof does not send. The load may have asked for one turn,

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::expectations::{SAME_LEVEL, error_share, over};
+use super::expectations::{AgainstLimit, SAME_LEVEL, against_limit, error_share, over};
 use super::{Answered, AtMaximum, Expectation, Finding, Measured, SizeReason, fresh};
 use evidence::Facts;
 use evidence::instances;
@@ -36,7 +36,10 @@ pub(super) fn judge(facts: &Facts<'_>) -> Option<Finding> {
     let besides = Served::of(facts, &pinned.besides);
     // A calm phase that held its limits says nothing of a spike that could not be judged.
     let asked = if pinned.is_spike { &spike } else { &besides };
-    let (verdict, reason) = if spike.is_missed(limit) || besides.is_missed(limit) {
+    let missed = spike.is_missed(limit) || besides.is_missed(limit);
+    let (verdict, reason) = if missed && is_by_generator(facts, [&spike, &besides]) {
+        (Verdict::Inconclusive, SizeReason::GeneratorSaturated)
+    } else if missed {
         let p95_s = limit.map(Into::into);
         let suspects = facts.other_reasons();
         let reason = if !suspects.is_empty() {
@@ -72,6 +75,17 @@ pub(super) fn judge(facts: &Facts<'_>) -> Option<Finding> {
         measured,
         reason,
     ))
+}
+
+/// Returns true if these seconds missed the limit only by latency, and only where a generator was at
+/// its own limit.
+fn is_by_generator(facts: &Facts<'_>, all: [&Served<'_>; 2]) -> bool {
+    all.iter()
+        .filter(|served| served.is_missed(facts.limit))
+        .all(|served| {
+            let found = against_limit(facts.results, served.seconds, facts.limit);
+            served.wrong() <= ERRORS && matches!(found, AgainstLimit::OverByGenerator)
+        })
 }
 
 /// The answers of some seconds, and the part of them that is not due to the maximum.

@@ -162,6 +162,8 @@ pub enum SizeReason {
         /// The p95 that was asked for; `null` where none was.
         p95_s: Option<Seconds>,
     },
+    /// Latency was over its limit only while a generator was at its own.
+    GeneratorSaturated,
     /// Limits were missed for other reasons than the group's size.
     OtherReasons {
         /// The reasons that hold or may hold.

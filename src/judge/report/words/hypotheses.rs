@@ -27,6 +27,7 @@ pub fn suspect(suspect: Suspect) -> &'static str {
         Suspect::RateLimit => "a limit on requests",
         Suspect::LoadBalancer => "the load balancer's own answers",
         Suspect::NameResolution => "names that were not resolved",
+        Suspect::StrainedGenerator => "a generator at its own limit",
     }
 }
 
@@ -67,6 +68,9 @@ pub(super) fn remedy(suspect: Suspect) -> &'static str {
             "See the load balancer's access logs: it answered itself, for want of a healthy target or of an answer in time."
         }
         Suspect::NameResolution => "Mend the target's name: no instance was asked.",
+        Suspect::StrainedGenerator => {
+            "Send the same load from more or larger tasks: the slow answers are theirs."
+        }
     }
 }
 
@@ -298,6 +302,14 @@ fn of_requests_and_launches(clue: &Clue) -> String {
         Clue::BalancerCounted { errors } => {
             format!("the load balancer counted {errors:.0} 5xx of its own")
         }
+        Clue::GeneratorAtItsLimit { seconds } => format!(
+            "a generator was at its own limit in {}, and no other second was slow",
+            if *seconds == 1 {
+                "the one slow second".to_owned()
+            } else {
+                format!("all {seconds} slow seconds")
+            }
+        ),
         Clue::Unresolved { requests } => {
             format!(
                 "the name was not resolved for {}",

@@ -160,6 +160,9 @@ pub(super) fn leaving(reason: &LeavingReason) -> String {
             );
         }
         LeavingReason::LeftAfterTheFall => "those that left did so after the load had fallen",
+        LeavingReason::GeneratorSaturated => {
+            "latency was over its limit only while the generator was at its own"
+        }
         LeavingReason::OtherReasons => {
             "limits were missed meanwhile for another reason, so whether the load needed it cannot be told"
         }

@@ -89,6 +89,7 @@ pub(super) fn size(reason: &SizeReason) -> String {
                 bound(*p95_s)
             );
         }
+        SizeReason::GeneratorSaturated => "the generator was at its own limit meanwhile",
         SizeReason::OtherReasons { suspects } => {
             let names: Vec<String> = suspects
                 .iter()

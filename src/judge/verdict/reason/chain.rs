@@ -319,6 +319,8 @@ pub enum LeavingReason {
     OthersCarriedTheLoad,
     /// Limits were missed meanwhile, for another reason than too few instances.
     OtherReasons,
+    /// Latency was over its limit meanwhile only while a generator was at its own.
+    GeneratorSaturated,
     /// The answers after they left are too few for a p95.
     TooFewAnswersWithoutThem {
         /// Their number.
