@@ -335,6 +335,8 @@ pub fn estimate(
         .1
         .map_or(between.0, |above| f64::midpoint(between.0, above));
     let at_limit = saturated.map_or(middle, |saturated| middle.min(saturated));
+    // Where the split finds no upper bound, the seconds that missed are chance.
+    let missed = if between.1.is_some() { missed } else { 0 };
     let confidence = confidence(held, missed)?;
     let others = OthersIncluded::of(seconds);
     Some(InstanceCapacity {

@@ -125,7 +125,10 @@ impl<'a> Facts<'a> {
             serving: &serving,
             limit: p95,
         };
-        let hypotheses = limit.map_or_else(Vec::new, |_| hypotheses::all(&observed, &baseline));
+        let hypotheses = match limit {
+            Some(_) => hypotheses::all(&observed, &baseline),
+            None => hypotheses::of_a_watch(&observed),
+        };
         let explained = Explained::of(&hypotheses);
         let capacity = capacity::estimate(&load, &serving, p95, &explained);
         Self {
@@ -155,15 +158,25 @@ impl<'a> Facts<'a> {
 
     /// Returns the reasons for which the group's size is not what the missed limits are about.
     pub fn other_reasons(&self) -> Vec<Suspect> {
-        let others = hypotheses::other_remedies(&self.hypotheses);
+        let others = hypotheses::other_remedies(&self.hypotheses, self.spike_seconds());
         others.iter().map(|one| one.suspect).collect()
+    }
+
+    /// Returns the number of seconds of all spikes.
+    fn spike_seconds(&self) -> u32 {
+        let spikes = self.times.spikes.iter();
+        let lasted = spikes.map(|span| {
+            let from = span.rose.unwrap_or(self.times.started);
+            instances::between(from, span.fell.unwrap_or(self.times.ended)).as_secs() as u32
+        });
+        lasted.sum()
     }
 
     /// Returns the share of requests that failed in these seconds, without the errors that are
     /// there whatever the load.
     pub fn error_share(&self, merged: &Merged, seconds: &[u32]) -> f64 {
-        let constant = seconds.iter().map(|at| self.baseline.errors(*at as usize));
-        let errors = merged.tally.errors().saturating_sub(constant.sum());
+        let constant = self.baseline.likely(seconds);
+        let errors = merged.tally.errors().saturating_sub(constant);
         errors as f64 / merged.tally.requests().max(1) as f64
     }
 

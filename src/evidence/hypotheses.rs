@@ -47,7 +47,7 @@ pub enum Suspect {
     BlindMetric,
     /// Some requests fail whatever the load.
     ConstantErrors,
-    /// New instances answer late at first.
+    /// New instances answer late, or fail, at first.
     ColdInstances,
     /// One instance fails or is slow while the others are well.
     SickInstance,
@@ -196,6 +196,19 @@ pub enum Clue {
         /// p95 of the others in that second, in microseconds.
         others_us: u64,
         /// The longest time for which one was slow.
+        for_s: u32,
+    },
+    /// New instances failed at first, while the others did not.
+    FailedAtFirst {
+        /// Number of new instances that did.
+        instances: u32,
+        /// Number of new instances that answered.
+        of: u32,
+        /// Share of such an instance's answers that failed.
+        share: f64,
+        /// The same of the older ones.
+        others: f64,
+        /// The longest time for which one failed.
         for_s: u32,
     },
     /// Without the answers of those instances the limits would have held.
@@ -401,10 +414,15 @@ pub(crate) fn all(observed: &Observed<'_>, baseline: &Baseline) -> Vec<Hypothesi
     let taken = explained(&found);
     found.extend(bottleneck::test(&seen, &taken));
     found.extend(timeouts::test(&seen));
-    found.extend(metric::test(&seen));
     let taken = explained(&found);
+    found.extend(metric::test(&seen, &taken));
     found.extend(growth::test(&seen, &taken));
     found
+}
+
+/// Tests the hypotheses that need no answers: all that a watch sees.
+pub(crate) fn of_a_watch(observed: &Observed<'_>) -> Vec<Hypothesis> {
+    launches::test(&Seen::new(observed)).into_iter().collect()
 }
 
 /// Seconds that say nothing, or less, about the capacity of an instance.
@@ -436,15 +454,25 @@ impl Explained {
 
 /// Returns the reasons for which more instances, or earlier ones, are not the remedy: those that
 /// explain at least as many seconds as too few instances do. Launches that fail, and a metric that
-/// does not see the load, come before any change of size.
-pub fn other_remedies(hypotheses: &[Hypothesis]) -> Vec<&Hypothesis> {
+/// does not see the load, come before any change of size. Too few instances are among them where the
+/// run does not show that more would have helped.
+///
+/// `spike_s` are the seconds of the spikes: a reason for hardly any of them takes no advice away.
+pub fn other_remedies(hypotheses: &[Hypothesis], spike_s: u32) -> Vec<&Hypothesis> {
     let too_few: u32 = hypotheses
         .iter()
         .filter(|one| one.suspect == Suspect::TooFewInstances)
         .map(Hypothesis::count)
         .sum();
-    let comes_first = |one: &&Hypothesis| {
-        matches!(one.suspect, Suspect::FailedLaunches | Suspect::BlindMetric) && one.holds()
+    let few = (f64::from(spike_s) * FEW) as u32;
+    let is_never_reached = |clue: &Clue| matches!(clue, Clue::NeverReached { .. });
+    let comes_first = |one: &&Hypothesis| match one.suspect {
+        Suspect::BlindMetric => one.holds(),
+        Suspect::FailedLaunches => {
+            let is_most = one.count() > few && one.count() * 2 >= too_few;
+            one.holds() && (is_most || one.pro.iter().any(is_never_reached))
+        }
+        _ => false,
     };
     let others = Explained::of(hypotheses).skip.len() as u32;
     hypotheses
@@ -455,10 +483,20 @@ pub fn other_remedies(hypotheses: &[Hypothesis]) -> Vec<&Hypothesis> {
                 one.suspect,
                 Suspect::TimedOutWork | Suspect::FailedLaunches | Suspect::ConstantErrors
             );
-            comes_first(one) || (explains && counts && others >= too_few)
+            let is_not_shown = one.suspect == Suspect::TooFewInstances
+                && one.standing == Standing::Open
+                && one.count() >= UNSHOWN.max(few);
+            comes_first(one)
+                || is_not_shown
+                || (explains && counts && others >= too_few && others > few)
         })
         .collect()
 }
+
+/// Share of the spikes' seconds up to which a reason takes no advice away.
+const FEW: f64 = 0.05;
+/// Fewest seconds that are not explained for which no remedy is given.
+const UNSHOWN: u32 = 3;
 
 fn spans(seconds: &BTreeSet<u32>) -> Vec<(u32, u32)> {
     let mut found: Vec<(u32, u32)> = Vec::new();

@@ -4,13 +4,17 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::seen::{NEARLY, SETTLED, Seen, mean, median};
-use super::{Clue, Hypothesis, Standing, Suspect, TellingRun};
+use super::{Clue, Hypothesis, Standing, Suspect, TellingRun, timeouts};
 use crate::alarms;
+use crate::load::LEAST_REQUESTS;
+use model::measure::Merged;
 
 /// Factor by which the group must have grown for its growth to show anything.
 const GROWN: f64 = 1.25;
 /// Share of the gain that the growth should bring, below which it brought none.
 const NO_GAIN: f64 = 0.3;
+/// Gain from which new instances did answer something.
+const HARDLY: f64 = 1.1;
 /// Smallest gain that the growth should bring for the throughput to tell.
 const TELLING: f64 = 1.15;
 /// Share of the first latency above which it stayed as long.
@@ -68,7 +72,14 @@ fn in_spike(seen: &Seen<'_>, spike: &Range<usize>, taken: &BTreeSet<u32>) -> Opt
         return None;
     }
     let explained = around(seen, spike, &bad);
-    let (pro, standing) = gain(seen, (from, to), &early, &late)?;
+    // Work that was given up takes the place of answers: such seconds show no throughput.
+    let tells = |second: &usize| !timeouts::are_many(seen, *second);
+    let telling: Vec<usize> = late.iter().copied().filter(tells).collect();
+    if telling.len() * 2 < late.len() || part_holds(seen, &late) {
+        return None;
+    }
+    let early: Vec<usize> = early.into_iter().filter(tells).collect();
+    let (pro, standing) = gain(seen, (from, to), &early, &telling)?;
     let mut found = Hypothesis::new(Suspect::SharedBottleneck, standing, pro);
     if let Some(share) = new_share(seen, &late) {
         let clue = Clue::NewInstancesServed { share };
@@ -118,10 +129,6 @@ fn gain(
     let ok = |seconds: &[usize]| mean(seconds.iter().map(|at| seen.of.load[*at].answered()));
     let asked = mean(late.iter().map(|at| seen.of.load[*at].demand));
     let (before, later) = (ok(early), ok(late));
-    if before <= 0.0 {
-        return None;
-    }
-    let expected = (f64::from(to) / f64::from(from)).min(asked / before);
     let clue = Clue::GrewWithoutGain {
         from,
         to,
@@ -129,9 +136,20 @@ fn gain(
         later,
         asked,
     };
+    if before <= 0.0 {
+        return (later <= 0.0 && !early.is_empty()).then(|| (vec![clue], Standing::Holds));
+    }
+    let expected = (f64::from(to) / f64::from(from)).min(asked / before);
     if expected >= TELLING {
         let is_flat = later / before < 1.0 + NO_GAIN * (expected - 1.0);
-        return is_flat.then_some((vec![clue], Standing::Holds));
+        // Without a header new instances may be weaker than old ones, or fail by themselves.
+        let is_quick = late.iter().all(|at| !is_slow(seen, *at));
+        let is_doubtful = is_quick || later / before > HARDLY;
+        let standing = match is_doubtful && !seen.names_members() {
+            true => Standing::Open,
+            false => Standing::Holds,
+        };
+        return is_flat.then_some((vec![clue], standing));
     }
     let usual = |seconds: &[usize]| {
         median(seconds.iter().filter_map(|at| seen.of.load[*at].p95)).unwrap_or(0)
@@ -160,9 +178,31 @@ fn gain(
     Some((clues, Standing::Open))
 }
 
+/// Returns true if the second's p95 is over the limit.
+fn is_slow(seen: &Seen<'_>, second: usize) -> bool {
+    let p95 = seen.of.load.get(second).and_then(|load| load.p95);
+    p95.is_some_and(|p95| p95 > seen.limit_us())
+}
+
+/// Returns true if the new instances hold the limits by themselves, or the old ones do: then nothing
+/// is wrong that all share. Takes a header that names instances.
+fn part_holds(seen: &Seen<'_>, seconds: &[usize]) -> bool {
+    if !seen.names_members() {
+        return false;
+    }
+    let is_new = |id: &str| seen.of.reaction.launched.iter().any(|one| one.id == id);
+    let (mut new, mut old) = (Merged::default(), Merged::default());
+    for second in seconds {
+        new.merge(&seen.others(*second, |id| !is_new(id)));
+        old.merge(&seen.others(*second, is_new));
+    }
+    let holds = |one: &Merged| one.tally.requests() >= LEAST_REQUESTS && seen.holds(one);
+    holds(&new) || holds(&old)
+}
+
 /// Returns the share of answers that new instances gave; `None` without a header that names them.
 fn new_share(seen: &Seen<'_>, seconds: &[usize]) -> Option<f64> {
-    seen.of.results.names_instances().then_some(())?;
+    seen.names_members().then_some(())?;
     let is_new = |id: &str| seen.of.reaction.launched.iter().any(|one| one.id == id);
     let (mut new, mut all) = (0, 0);
     for second in seconds {

@@ -13,12 +13,26 @@ const LEAST_ERRORS: u64 = 3;
 /// Share of the errors before the rise that one instance may have. More are that instance's own.
 const ONE_INSTANCE: f64 = 0.8;
 
+/// Share of its answers that such an instance fails.
+const FAILS: f64 = 0.5;
+
 /// The share of each step's requests that always fails.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Baseline {
     steps: Vec<Always>,
     /// Constant errors of each second.
-    seconds: BTreeMap<u32, u64>,
+    seconds: BTreeMap<u32, Constant>,
+}
+
+/// The constant errors of one second.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Constant {
+    /// Errors that were counted, up to what is likely in a single second.
+    errors: u64,
+    /// Those of them with a status of 500 or above.
+    of_5xx: u64,
+    /// Errors to expect by the shares of the steps.
+    expected: f64,
 }
 
 /// A step that fails as often before the load rose as after.
@@ -64,7 +78,7 @@ impl Baseline {
             };
             let later = share(fell, last).map(|(share, _)| share);
             let least = before.0.min(during).min(later.unwrap_or(1.0));
-            if least >= ERRORS && least * 2.0 >= before.0 {
+            if least > 0.0 && least * 2.0 >= before.0 {
                 found.steps.push(Always {
                     flow,
                     step,
@@ -89,22 +103,32 @@ impl Baseline {
             let expected = merged.tally.requests() as f64 * share;
             // Three standard deviations of a binomial share.
             let likely = expected + 3.0 * (expected * (1.0 - share)).max(0.0).sqrt();
-            let errors = merged.tally.errors().min(likely.ceil() as u64);
-            if errors > 0 {
-                *self.seconds.entry(second).or_default() += errors;
-            }
+            let all = merged.tally.errors();
+            let errors = all.min(likely.ceil() as u64);
+            let entry = self.seconds.entry(second).or_default();
+            entry.expected += expected;
+            entry.errors += errors;
+            entry.of_5xx += errors * merged.tally.status_5xx / all.max(1);
         }
     }
 
     /// Returns the constant errors of a second.
     pub fn errors(&self, second: usize) -> u64 {
         let second = u32::try_from(second).unwrap_or(u32::MAX);
-        self.seconds.get(&second).copied().unwrap_or(0)
+        self.seconds.get(&second).map_or(0, |one| one.errors)
     }
 
-    /// Returns the constant errors of all seconds.
-    pub fn all(&self) -> u64 {
-        self.seconds.values().sum()
+    /// Returns the constant errors of a second with a status of 500 or above.
+    pub fn errors_5xx(&self, second: u32) -> u64 {
+        self.seconds.get(&second).map_or(0, |one| one.of_5xx)
+    }
+
+    /// Returns the most constant errors that are likely in all these seconds together: three standard
+    /// deviations above what is to expect.
+    pub fn likely(&self, seconds: &[u32]) -> u64 {
+        let all = seconds.iter().filter_map(|second| self.seconds.get(second));
+        let expected: f64 = all.map(|one| one.expected).sum();
+        (expected + 3.0 * expected.sqrt()).ceil() as u64
     }
 }
 
@@ -127,9 +151,14 @@ fn is_of_one_instance(results: &Results, rose: u32) -> bool {
         (tally.requests() > 0).then(|| tally.errors())
     };
     let each: Vec<u64> = results.instances().filter_map(errors).collect();
+    let fails = |id| {
+        let tally = results.of_instance(id, Some((0, rose))).tally;
+        tally.errors() as f64 >= tally.requests().max(1) as f64 * FAILS
+    };
+    let is_any_failing = results.instances().any(fails);
     let all: u64 = each.iter().sum();
     let most = each.iter().copied().max().unwrap_or(0);
-    each.len() > 1 && all > 0 && most as f64 >= all as f64 * ONE_INSTANCE
+    is_any_failing && each.len() > 1 && all > 0 && most as f64 >= all as f64 * ONE_INSTANCE
 }
 
 /// Returns the hypothesis, if a step always fails.
@@ -143,6 +172,7 @@ pub(super) fn hypothesis(scenario: &Scenario, baseline: &Baseline) -> Option<Hyp
         before: always.before,
         during: always.during,
     };
-    let clues: Vec<Clue> = baseline.steps.iter().map(clue).collect();
+    let shown = baseline.steps.iter().filter(|one| one.share >= ERRORS);
+    let clues: Vec<Clue> = shown.map(clue).collect();
     (!clues.is_empty()).then(|| Hypothesis::new(Suspect::ConstantErrors, Standing::Holds, clues))
 }

@@ -74,7 +74,7 @@ pub(super) fn test(seen: &Seen<'_>, taken: &BTreeSet<u32>) -> Option<Hypothesis>
 }
 
 /// Returns the clue that the limits held again under the same load with more instances.
-fn cured(seen: &Seen<'_>, seconds: &[usize]) -> Option<Clue> {
+pub(super) fn cured(seen: &Seen<'_>, seconds: &[usize]) -> Option<Clue> {
     let last = seen.bad.len();
     seconds.iter().find_map(|missed| {
         let (from, load) = (seen.serving(*missed), seen.of.load.get(*missed)?.demand);
@@ -83,7 +83,8 @@ fn cured(seen: &Seen<'_>, seconds: &[usize]) -> Option<Clue> {
             now * NEARLY >= load && !seen.bad[at] && seen.requests(at) > 0
         };
         let held = (missed + 1..last.saturating_sub(STEADY))
-            .find(|at| seen.serving(*at) > from && (*at..at + STEADY).all(is_same))?;
+            .find(|at| (*at..at + STEADY).all(is_same))
+            .filter(|at| seen.serving(*at) > from)?;
         Some(Clue::Cured {
             from,
             to: seen.serving(held),

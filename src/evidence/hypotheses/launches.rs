@@ -18,10 +18,13 @@ fn failed<'a>(observed: &'a Observed<'_>) -> impl Iterator<Item = &'a Activity> 
     let since = observed.times.started;
     let activities = observed.timeline.activities().into_iter();
     activities.filter(move |one| {
-        let ended = matches!(
-            one.status,
-            ActivityStatus::Failed | ActivityStatus::Cancelled
-        );
+        let is_told = one
+            .message
+            .as_ref()
+            .is_some_and(|message| !message.is_empty());
+        // A launch that nobody wants any more is cancelled without a reason.
+        let ended = one.status == ActivityStatus::Failed
+            || (one.status == ActivityStatus::Cancelled && is_told);
         one.start >= since && one.launches() && ended
     })
 }
@@ -52,7 +55,9 @@ pub(super) fn test(seen: &Seen<'_>) -> Option<Hypothesis> {
     let seconds = seen.bad.len();
     let desired = instances::desired(observed.timeline, since, seconds);
     let first = instances::second(since, first).unwrap_or(0) as usize;
-    let is_short = |second: &usize| desired[*second] > seen.serving(*second);
+    // An instance that boots exists.
+    let there = instances::billed(observed.timeline, since, seconds);
+    let is_short = |second: &usize| desired[*second] > there[*second];
     let explained: BTreeSet<u32> = seen
         .bad_in(first.min(seconds)..seconds)
         .filter(is_short)

@@ -1,5 +1,6 @@
 //! A policy whose metric does not see the load.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -9,21 +10,28 @@ use crate::timeline::{Alarm, MetricSeries};
 
 /// Fewest seconds of a spike that missed a limit.
 const LEAST: usize = 5;
+/// Share of the threshold that a metric which does not see the load stays below.
+const NEAR: f64 = 0.7;
 /// Factor by which a metric must have risen to have seen the load.
 const ROSE: f64 = 1.5;
 
 /// Returns the hypothesis if limits were missed for longer than the alarm needs, and the metric of
 /// every policy stayed below its threshold. The limits must have held before.
-pub(super) fn test(seen: &Seen<'_>) -> Option<Hypothesis> {
-    let spike = seen.spikes.iter().find(|spike| {
-        let bad = seen.bad_in((*spike).clone()).count();
-        bad >= LEAST && !grew_in(seen, spike)
-    })?;
+pub(super) fn test(seen: &Seen<'_>, taken: &BTreeSet<u32>) -> Option<Hypothesis> {
+    let unexplained = |spike: &Range<usize>| {
+        let bad = seen.bad_in(spike.clone());
+        bad.filter(|second| !taken.contains(&(*second as u32)))
+            .collect::<Vec<usize>>()
+    };
+    let spike = seen
+        .spikes
+        .iter()
+        .find(|spike| unexplained(spike).len() >= LEAST && !grew_in(seen, spike))?;
     let held_before = spike.start > 0 && seen.bad_in(0..spike.start).count() * 2 < spike.start;
     if !held_before {
         return None;
     }
-    let bad: Vec<usize> = seen.bad_in(spike.clone()).collect();
+    let bad = unexplained(spike);
     let missed = *bad.first()?..*bad.last()? + 1;
     let alarms: Vec<&Alarm> = seen
         .of
@@ -76,7 +84,9 @@ fn below(seen: &Seen<'_>, alarm: &Alarm, missed: &Range<usize>) -> Option<Clue> 
     let highest = points.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let lasted = Duration::from_secs(missed.len() as u64);
     let is_enough = points.len() as u32 >= alarm.datapoints() && lasted >= alarm.window();
-    (is_enough && highest < threshold).then_some(Clue::MetricBelow {
+    // A metric near its threshold sees the load: the threshold is too high.
+    let is_blind = highest < threshold * NEAR && metric != PER_TARGET;
+    (is_enough && is_blind).then_some(Clue::MetricBelow {
         metric,
         highest,
         threshold,

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::seen::Seen;
-use super::{Clue, Hypothesis, Standing, Suspect};
+use super::{Clue, Hypothesis, Standing, Suspect, growth};
 use crate::load::ERRORS;
 use crate::timeline::series;
 use model::measure::Tally;
@@ -21,7 +21,8 @@ pub(super) fn all(seen: &Seen<'_>) -> Vec<Hypothesis> {
     if tally.errors() == 0 {
         return Vec::new();
     }
-    let named = named(seen, &bad);
+    // A header that errors never carry says nothing of who failed.
+    let named = named(seen, &bad).filter(|named| named.errors() > 0);
     let unnamed_4xx = named.map_or(0, |named| tally.status_4xx.saturating_sub(named.status_4xx));
     let unnamed_5xx = named.map_or(0, |named| tally.status_5xx.saturating_sub(named.status_5xx));
     [
@@ -36,7 +37,7 @@ pub(super) fn all(seen: &Seen<'_>) -> Vec<Hypothesis> {
 
 /// Returns the answers that name their instance; `None` without a header that names instances.
 fn named(seen: &Seen<'_>, bad: &[usize]) -> Option<Tally> {
-    seen.of.results.names_instances().then_some(())?;
+    seen.names_members().then_some(())?;
     let mut sum = Tally::default();
     for second in bad {
         sum.merge(&seen.others(*second, |_| false).tally);
@@ -53,7 +54,8 @@ fn explained(seen: &Seen<'_>, class: impl Fn(&Tally) -> u64) -> BTreeSet<u32> {
     seen.all_bad()
         .filter(|second| {
             let (load, tally) = (&seen.of.load[*second], &seen.merged[*second].tally);
-            let rest = load.errors.saturating_sub(class(tally));
+            let of_class = class(tally).saturating_sub(load.constant);
+            let rest = load.errors.saturating_sub(of_class);
             let is_quick = load.p95.is_none_or(|p95| p95 <= seen.limit_us());
             is_quick && rest as f64 <= (load.ok + load.errors) as f64 * ERRORS
         })
@@ -83,10 +85,19 @@ fn rate_limit(seen: &Seen<'_>, tally: &Tally, unnamed: u64) -> Option<Hypothesis
             tally.status_4xx
         }
     };
-    (!clues.is_empty()).then(|| {
+    if clues.is_empty() {
+        return None;
+    }
+    // A limit that growth lifts is that of each instance.
+    let bad: Vec<usize> = seen.all_bad().collect();
+    if let Some(cured) = growth::cured(seen, &bad) {
+        let found = Hypothesis::new(Suspect::RateLimit, Standing::Excluded, clues);
+        return Some(found.against([cured]));
+    }
+    Some(
         Hypothesis::new(Suspect::RateLimit, Standing::Holds, clues)
-            .explains(&explained(seen, class))
-    })
+            .explains(&explained(seen, class)),
+    )
 }
 
 /// Returns the hypothesis that the load balancer itself answered. It explains no second: a balancer

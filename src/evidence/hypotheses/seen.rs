@@ -25,10 +25,9 @@ pub(crate) struct Seen<'a> {
 impl<'a> Seen<'a> {
     pub(crate) fn new(of: &'a Observed<'a>) -> Self {
         let merged = of.results.by_second(Select::default());
-        let bad = of
-            .load
-            .iter()
-            .map(|second| misses(second, of.limit))
+        let pools = of.load.chunk_by(|_, next| next.pooled);
+        let bad = pools
+            .flat_map(|pool| vec![misses(pool, of.limit); pool.len()])
             .collect();
         let last = of.load.len();
         let second = |at| {
@@ -102,8 +101,11 @@ impl<'a> Seen<'a> {
         };
         let next = second + 1..self.bad.len().min(second + 1 + FILLS);
         let mut same = next.take_while(|at| is_same(*at));
+        // A look sees late that new instances serve.
+        let mut soon = second + 1..=second + FILLS;
+        let grows = soon.any(|at| self.serving(at) > self.serving(second));
         let holds = !self.bad[second] && self.is_settled(second) && self.requests(second) > 0;
-        holds && !same.any(|at| self.bad[at])
+        holds && !grows && !same.any(|at| self.bad[at])
     }
 
     pub(super) fn requests(&self, second: usize) -> u64 {
@@ -140,6 +142,17 @@ impl<'a> Seen<'a> {
         let errors = merged.tally.errors();
         let is_slow = p95(&merged.latency).is_some_and(|p95| p95 > self.limit_us());
         !is_slow && errors as f64 <= requests as f64 * ERRORS
+    }
+
+    /// Returns true if a header names instances by the ids that the group has for them. Other names
+    /// tell no instance of the group from another.
+    pub(super) fn names_members(&self) -> bool {
+        let looks = self.of.timeline.groups();
+        let members: BTreeSet<&str> = looks
+            .flat_map(|(_, group)| &group.instances)
+            .map(|instance| instance.id.as_str())
+            .collect();
+        self.of.results.instances().any(|id| members.contains(id))
     }
 
     pub(super) fn limit_us(&self) -> u64 {
@@ -181,13 +194,13 @@ const FAR_BELOW: f64 = 0.9;
 /// Factor up to which two loads count as the same.
 pub(super) const NEARLY: f64 = 1.1;
 
-/// Returns true if a second missed the latency limit, or failed more requests than usual.
-fn misses(second: &Second, limit: Duration) -> bool {
-    let requests = second.ok + second.errors;
-    let is_slow = second
-        .p95
-        .is_some_and(|p95| u128::from(p95) > limit.as_micros());
-    requests > 0 && (is_slow || second.errors as f64 > requests as f64 * ERRORS)
+/// Returns true if a pool of seconds missed the latency limit, or failed more requests than usual.
+fn misses(pool: &[Second], limit: Duration) -> bool {
+    let errors: u64 = pool.iter().map(|second| second.errors).sum();
+    let requests = errors + pool.iter().map(|second| second.ok).sum::<u64>();
+    let p95 = pool.first().and_then(|second| second.p95);
+    let is_slow = p95.is_some_and(|p95| u128::from(p95) > limit.as_micros());
+    requests > 0 && (is_slow || errors as f64 > requests as f64 * ERRORS)
 }
 
 /// Returns the p95 in microseconds.

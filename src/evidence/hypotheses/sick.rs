@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::seen::{Seen, p95};
+use super::seen::{Seen, median, p95};
 use super::{Clue, Hypothesis, Standing, Suspect, TellingRun, second_of};
 use crate::load::ERRORS;
 use model::measure::Merged;
@@ -19,6 +19,12 @@ const LEAST_SECONDS: usize = 3;
 const LEAST_ANSWERS: u64 = 10;
 /// Share of the seconds from the first to the last sick one in which it must be sick.
 const STEADY: f64 = 0.7;
+/// Seconds after an overload for which an instance must stay slow, and the share of its first
+/// latency that the last must have.
+const LONG: usize = 10;
+const AS_SLOW: f64 = 0.8;
+/// Most instances that are compared with all others.
+const MOST_INSTANCES: usize = 64;
 /// Factor over an even share from which the load counts as uneven.
 const UNEVEN: f64 = 1.5;
 /// Factors around one instance's share of all, within which the share of errors may lie.
@@ -28,11 +34,19 @@ const LEAST_IN_A_ROW: usize = 5;
 
 /// Returns the hypotheses on single instances: by the header that names them, else by inference.
 pub(super) fn all(seen: &Seen<'_>) -> Vec<Hypothesis> {
+    let mut ids: Vec<&str> = Vec::new();
     if seen.of.results.names_instances() {
-        let ids: Vec<&str> = seen.of.results.instances().collect();
-        return ids.iter().filter_map(|id| by_header(seen, id)).collect();
+        ids.extend(seen.of.results.instances().take(MOST_INSTANCES));
     }
-    one_in_n(seen).into_iter().collect()
+    let found: Vec<Hypothesis> = ids.iter().filter_map(|id| by_header(seen, id)).collect();
+    let errors_named = ids
+        .iter()
+        .any(|id| seen.of.results.of_instance(id, None).tally.errors() > 0);
+    // A header that errors never carry names no instance that fails.
+    match found.is_empty() && !errors_named {
+        true => one_in_n(seen).into_iter().collect(),
+        false => found,
+    }
 }
 
 /// The symptoms of an instance in one second.
@@ -63,17 +77,17 @@ fn by_header(seen: &Seen<'_>, id: &str) -> Option<Hypothesis> {
     let (mut own, mut others) = (Merged::default(), Merged::default());
     let mut answered = 0;
     for second in from..until {
-        let (one, rest) = (
-            seen.own(id, second),
-            seen.others(second, |other| other == id),
-        );
+        let one = seen.own(id, second);
+        answered += usize::from(!sick.is_empty() && one.tally.requests() > 0);
+        if !is_suspect(seen, &one) {
+            continue;
+        }
+        let rest = seen.others(second, |other| other == id);
         if let Some(symptom) = symptom(seen, &one, &rest) {
             sick.push((second, symptom));
             own.merge(&one);
             others.merge(&rest);
         }
-        let is_since = !sick.is_empty();
-        answered += usize::from(is_since && one.tally.requests() > 0);
     }
     let (first, last) = (sick.first()?.0, sick.last()?.0);
     let between = (first..=last)
@@ -87,7 +101,7 @@ fn by_header(seen: &Seen<'_>, id: &str) -> Option<Hypothesis> {
     let was_bad = (first.saturating_sub(LEAST_SECONDS)..first).any(|second| seen.bad[second]);
     let fails = sick.iter().filter(|(_, is)| *is == Symptom::Fails).count();
     let is_failing = fails * 2 >= sick.len();
-    if was_bad && !is_failing {
+    if was_bad && !is_failing && !stays(seen, id, &sick) {
         return None;
     }
     // A new instance that is sick at first, and well later, is cold.
@@ -96,6 +110,10 @@ fn by_header(seen: &Seen<'_>, id: &str) -> Option<Hypothesis> {
         return None;
     }
     let explained = explained(seen, id, first, last);
+    if !is_failing && explained.is_empty() {
+        // Slow, but no limit was missed for it.
+        return None;
+    }
     let rest_bad = seen.bad_in(first..last + 1).count();
     let even = uneven(seen, id, &sick);
     if !is_failing && even > UNEVEN {
@@ -126,6 +144,25 @@ fn by_header(seen: &Seen<'_>, id: &str) -> Option<Hypothesis> {
         Hypothesis::new(Suspect::SickInstance, Standing::Holds, vec![clue, without])
             .explains(&explained),
     )
+}
+
+/// Returns true if an instance's answers alone miss the limits.
+fn is_suspect(seen: &Seen<'_>, one: &Merged) -> bool {
+    one.tally.errors() > 0 || p95(&one.latency).is_some_and(|p95| p95 > seen.limit_us())
+}
+
+/// Returns true if an instance stays slow for long: a backlog would become shorter.
+fn stays(seen: &Seen<'_>, id: &str, sick: &[(usize, Symptom)]) -> bool {
+    let third = sick.len() / 3;
+    let usual = |part: &[(usize, Symptom)]| {
+        median(
+            part.iter()
+                .filter_map(|(at, _)| p95(&seen.own(id, *at).latency)),
+        )
+        .unwrap_or(0)
+    };
+    let (early, late) = (usual(&sick[..third]), usual(&sick[sick.len() - third..]));
+    sick.len() >= LONG && late as f64 >= early as f64 * AS_SLOW
 }
 
 fn slow(id: &str, own: &Merged, others: &Merged) -> Clue {

@@ -25,7 +25,5 @@ pub(super) fn test(seen: &Seen<'_>) -> Option<Hypothesis> {
     let clue = Clue::GeneratorAtItsLimit {
         seconds: slow.len() as u32,
     };
-    Some(
-        Hypothesis::new(Suspect::StrainedGenerator, Standing::Holds, vec![clue]).explains(&slow),
-    )
+    Some(Hypothesis::new(Suspect::StrainedGenerator, Standing::Holds, vec![clue]).explains(&slow))
 }

@@ -10,15 +10,17 @@ const MANY: f64 = 0.02;
 /// Fewest of them in a run.
 const LEAST: u64 = 5;
 
+/// Returns true if many requests of a second timed out.
+pub(super) fn are_many(seen: &Seen<'_>, second: usize) -> bool {
+    let tally = seen.merged[second].tally;
+    tally.timeout as f64 > tally.requests() as f64 * MANY
+}
+
 /// Returns the hypothesis if many requests timed out. Then the answers in time are fewer than the
 /// instances carry, since they also work on requests that nobody waits for.
 pub(super) fn test(seen: &Seen<'_>) -> Option<Hypothesis> {
-    let given_up = |second: usize| {
-        let tally = seen.merged[second].tally;
-        tally.timeout as f64 > tally.requests() as f64 * MANY
-    };
     let seconds: BTreeSet<u32> = (0..seen.merged.len())
-        .filter(|second| given_up(*second))
+        .filter(|second| are_many(seen, *second))
         .map(|second| second as u32)
         .collect();
     let of = seen.tally(seen.all_bad());

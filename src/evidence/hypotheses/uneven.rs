@@ -4,13 +4,15 @@
 use std::ops::Range;
 
 use super::bottleneck::around;
-use super::seen::{Seen, p95};
+use super::seen::{Seen, median, p95};
 use super::{Clue, Hypothesis, Standing, Suspect};
 
 /// Factor over an even share that the slow instances must have.
 const MORE: f64 = 1.5;
 /// Share of an even share that the others may have at most.
 const LESS: f64 = 0.75;
+/// Share of the first latency that the last must have.
+const AS_SLOW: f64 = 0.8;
 /// Fewest such seconds.
 const LEAST: usize = 5;
 
@@ -19,6 +21,8 @@ struct Most<'a> {
     id: &'a str,
     /// Its requests, divided by an even share.
     times: f64,
+    /// p95 of all in that second, in microseconds.
+    p95: u64,
 }
 
 /// Tests each spike; the first in which the requests were uneven counts. Takes a header that names
@@ -32,6 +36,12 @@ fn in_spike(seen: &Seen<'_>, spike: &Range<usize>) -> Option<Hypothesis> {
     let bad: Vec<usize> = seen.bad_in(spike.clone()).collect();
     let uneven: Vec<Most<'_>> = bad.iter().filter_map(|at| in_second(seen, *at)).collect();
     if uneven.len() < LEAST {
+        return None;
+    }
+    // A backlog is answered sooner or later; what is pinned stays.
+    let third = uneven.len() / 3;
+    let usual = |part: &[Most<'_>]| median(part.iter().map(|one| one.p95)).unwrap_or(0) as f64;
+    if usual(&uneven[uneven.len() - third..]) < usual(&uneven[..third]) * AS_SLOW {
         return None;
     }
     let most = uneven.iter().max_by(|a, b| a.times.total_cmp(&b.times))?;
@@ -73,5 +83,6 @@ fn in_second<'a>(seen: &Seen<'a>, second: usize) -> Option<Most<'a>> {
     is_uneven.then_some(Most {
         id,
         times: requests / even,
+        p95: seen.of.load.get(second).and_then(|load| load.p95)?,
     })
 }

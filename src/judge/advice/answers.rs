@@ -6,7 +6,7 @@ use super::{Advice, Candidate, Change, Evidence, Topic, causes, links, settings,
 use evidence::{Confidence, Hypothesis, Standing, Suspect, hypotheses};
 
 pub(super) fn all(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Vec<Answer> {
-    let others = hypotheses::other_remedies(evidence.hypotheses);
+    let others = hypotheses::other_remedies(evidence.hypotheses, evidence.spike_seconds());
     if !others.is_empty() {
         return elsewhere(evidence, serving, advice, &others);
     }

@@ -133,7 +133,8 @@ fn causes(evidence: &Evidence<'_>, serving: &[u32], limit: Option<f64>) -> Cause
         let at = second as u32;
         let mut hypotheses = evidence.hypotheses.iter();
         let found = hypotheses.find(|one| {
-            let counts = one.is_other() && one.suspect != Suspect::FailedLaunches;
+            let counts = one.is_other()
+                && !matches!(one.suspect, Suspect::FailedLaunches | Suspect::TimedOutWork);
             counts
                 && one
                     .seconds

@@ -127,6 +127,16 @@ struct RanPolicy<'a> {
     low: Option<&'a Alarm>,
 }
 
+impl Evidence<'_> {
+    /// Returns the number of seconds from the first spike to the end of the last; all seconds
+    /// without a spike.
+    fn spike_seconds(&self) -> u32 {
+        let all = self.seconds.len() as u32;
+        self.spike
+            .map_or(all, |(from, until)| until.min(all).saturating_sub(from))
+    }
+}
+
 impl<'a> Ran<'a> {
     /// Returns the policy that answers a rising load: the one that binds, or where none decided,
     /// the first that tracks a target, else the first of all.
@@ -171,7 +181,7 @@ impl RanPolicy<'_> {
 pub fn advise(evidence: &Evidence<'_>, what_if: Option<&WhatIf>) -> Advice {
     let serving = instances::serving(evidence.timeline, evidence.started, evidence.seconds.len());
     let explained = Explained::of(evidence.hypotheses);
-    let others = hypotheses::other_remedies(evidence.hypotheses);
+    let others = hypotheses::other_remedies(evidence.hypotheses, evidence.spike_seconds());
     let capacity = capacity::estimate(evidence.seconds, &serving, evidence.limit.p95, &explained)
         .map(|capacity| capacity.weighed(serving.first().copied().unwrap_or(1), evidence.weakness));
     let ran = ran(evidence.timeline).map(|ran| ran.with_binding(evidence));

@@ -172,7 +172,7 @@ fn dropped(facts: &Facts<'_>, leaving: &[&Left], overload: &Overload, by_header:
         let named: u64 = facts.results.instances().map(of).sum();
         // Errors that are there whatever the load are no drops.
         let unnamed_5xx = all.status_5xx.saturating_sub(named);
-        let constant = facts.baseline.errors(second as usize);
+        let constant = facts.baseline.errors_5xx(second);
         let all_5xx = all.status_5xx.saturating_sub(constant);
         let is_elsewhere = facts.explained.skip.contains(&second);
         // A 5xx that names no instance is the load balancer's own: 502 where an instance cut it

@@ -167,17 +167,16 @@ pub(super) fn early(facts: &Facts<'_>) -> Option<Finding> {
     let limit = facts.limit.unwrap_or(Limit::ASSUMED.p95);
     let launched_again = came_again(facts, &levels, &under_load);
     let needed = LeavingReason::TookWhatTheLoadNeeded { launched_again };
-    let is_wrong = launched_again > 0 || facts.error_share(&merged, &seconds) > ERRORS;
+    let is_wrong = facts.error_share(&merged, &seconds) > ERRORS;
+    let elsewhere = facts.is_explained_elsewhere(&seconds);
     let (verdict, reason) = match against_limit(facts.results, &seconds, Some(limit)) {
-        _ if facts.is_explained_elsewhere(&seconds) => {
-            (Verdict::Inconclusive, LeavingReason::OtherReasons)
-        }
+        _ if launched_again > 0 => (Verdict::Failed, needed),
+        AgainstLimit::Over if elsewhere => (Verdict::Inconclusive, LeavingReason::OtherReasons),
+        _ if is_wrong && elsewhere => (Verdict::Inconclusive, LeavingReason::OtherReasons),
         _ if is_wrong => (Verdict::Failed, needed),
         AgainstLimit::Over => (Verdict::Failed, needed),
         AgainstLimit::Within => (Verdict::Passed, LeavingReason::OthersCarriedTheLoad),
-        AgainstLimit::OverByGenerator => {
-            (Verdict::Inconclusive, LeavingReason::GeneratorSaturated)
-        }
+        AgainstLimit::OverByGenerator => (Verdict::Inconclusive, LeavingReason::GeneratorSaturated),
         AgainstLimit::TooFew { answers } => {
             let reason = LeavingReason::TooFewAnswersWithoutThem { answers };
             (Verdict::Inconclusive, reason)

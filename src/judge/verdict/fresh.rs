@@ -186,9 +186,7 @@ fn is_shared(facts: &Facts<'_>, second: u32) -> bool {
             Suspect::SharedBottleneck | Suspect::RateLimit | Suspect::NameResolution
         );
         let mut seconds = one.seconds.iter();
-        is_shared
-            && one.is_other()
-            && seconds.any(|(from, until)| (*from..*until).contains(&second))
+        is_shared && one.holds() && seconds.any(|(from, until)| (*from..*until).contains(&second))
     })
 }
 
@@ -271,25 +269,34 @@ fn by_inference(facts: &Facts<'_>, served: &[&Launched], fresh_for: Duration) ->
     let overload = facts.overload.sure();
     // Requests in seconds without overload, and in seconds in which all instances were overloaded.
     let (mut spare, mut over) = (Tally::default(), Tally::default());
+    let (mut spare_seconds, mut over_seconds) = (Vec::new(), Vec::new());
     for second in seconds {
         let select = Select {
             seconds: Some((second, second + 1)),
             ..Select::default()
         };
-        let mut tally = facts.results.merged(select).tally;
-        let constant = facts.baseline.errors(second as usize);
-        tally.status_5xx = tally.status_5xx.saturating_sub(constant);
-        match overload.in_second(second) || is_shared(facts, second) {
-            true => over.merge(&tally),
-            false => spare.merge(&tally),
-        }
+        let tally = facts.results.merged(select).tally;
+        let (sum, all) = match overload.in_second(second) || is_shared(facts, second) {
+            true => (&mut over, &mut over_seconds),
+            false => (&mut spare, &mut spare_seconds),
+        };
+        sum.merge(&tally);
+        all.push(second);
     }
+    let too_many = |tally: &Tally, seconds: &[u32]| {
+        let errors = tally
+            .errors()
+            .saturating_sub(facts.baseline.likely(seconds));
+        errors as f64 > tally.requests() as f64 * ERRORS
+    };
+    let fails_with_spare = too_many(&spare, &spare_seconds);
+    let fails_over = too_many(&over, &over_seconds);
     let new_for_s = fresh_for.into();
     let cold = facts
         .hypotheses
         .iter()
-        .find(|one| one.suspect == Suspect::ColdInstances && one.is_other());
-    let (verdict, reason) = if too_many(&spare) && overload.is_known() {
+        .find(|one| one.suspect == Suspect::ColdInstances && one.holds());
+    let (verdict, reason) = if fails_with_spare && overload.is_known() {
         let reason = NewInstanceReason::ErrorsWithLoadToSpare { new_for_s };
         (Verdict::Failed, reason)
     } else if let Some(cold) = cold {
@@ -297,12 +304,12 @@ fn by_inference(facts: &Facts<'_>, served: &[&Launched], fresh_for: Duration) ->
             seconds: cold.count(),
         };
         (Verdict::Inconclusive, reason)
-    } else if too_many(&over) && spare.requests() >= LEAST_REQUESTS {
+    } else if fails_over && spare.requests() >= LEAST_REQUESTS {
         (
             Verdict::Passed,
             NewInstanceReason::ErrorsOnlyOverloaded { new_for_s },
         )
-    } else if too_many(&over) || too_many(&spare) {
+    } else if fails_over || fails_with_spare {
         let reason = NewInstanceReason::ErrorsPerhapsOverloaded { new_for_s };
         (Verdict::Inconclusive, reason)
     } else {
@@ -316,10 +323,6 @@ fn by_inference(facts: &Facts<'_>, served: &[&Launched], fresh_for: Duration) ->
         requests: spare.requests() + over.requests(),
     };
     finding(verdict, measured, reason)
-}
-
-fn too_many(tally: &Tally) -> bool {
-    tally.errors() as f64 > tally.requests() as f64 * ERRORS
 }
 
 #[cfg(test)]

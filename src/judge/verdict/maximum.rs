@@ -123,10 +123,7 @@ impl<'a> Served<'a> {
             seconds,
             all: over(facts.results, seconds),
             by_new,
-            constant: seconds
-                .iter()
-                .map(|second| facts.baseline.errors(*second as usize))
-                .sum(),
+            constant: facts.baseline.likely(seconds),
         }
     }
 
@@ -149,7 +146,10 @@ impl<'a> Served<'a> {
             0 => error_share(&self.all),
             others => {
                 let errors = self.all.tally.errors();
-                errors.saturating_sub(self.by_new.errors() + self.constant) as f64 / others as f64
+                // The new instances have their part of the constant errors.
+                let part = others as f64 / self.all.tally.requests() as f64;
+                let constant = (self.constant as f64 * part) as u64;
+                errors.saturating_sub(self.by_new.errors() + constant) as f64 / others as f64
             }
         }
     }

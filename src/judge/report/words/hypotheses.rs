@@ -19,7 +19,7 @@ pub fn suspect(suspect: Suspect) -> &'static str {
         Suspect::SharedBottleneck => "something that all instances share",
         Suspect::BlindMetric => "a metric that does not see the load",
         Suspect::ConstantErrors => "errors that are always there",
-        Suspect::ColdInstances => "new instances that are slow at first",
+        Suspect::ColdInstances => "new instances that do not serve well at first",
         Suspect::SickInstance => "one instance that differs from the others",
         Suspect::UnevenLoad => "requests that are not spread over the instances",
         Suspect::FailedLaunches => "launches that failed",
@@ -171,6 +171,7 @@ fn clue(clue: &Clue) -> String {
             of_metrics(clue)
         }
         Clue::SlowAtFirst { .. }
+        | Clue::FailedAtFirst { .. }
         | Clue::HeldWithout { .. }
         | Clue::SinceNewInstance { .. }
         | Clue::OneFailed { .. }
@@ -220,6 +221,19 @@ fn of_instances(clue: &Clue) -> String {
             units::count(*for_s, "second"),
             micros(*p95_us),
             micros(*others_us)
+        ),
+        Clue::FailedAtFirst {
+            instances,
+            of,
+            share,
+            others,
+            for_s,
+        } => format!(
+            "{instances} of {} failed for up to {}: {} % of its answers, beside {} % of the older ones",
+            units::count(*of, "new instance"),
+            units::count(*for_s, "second"),
+            percent(round(*share)),
+            percent(round(*others))
         ),
         Clue::HeldWithout { seconds, of } => format!(
             "without those answers the limits hold in {seconds} of {}",
