@@ -402,7 +402,7 @@ fn overload_that_times_out_is_no_shared_bottleneck() {
     let answered = {
         let mut answered = results(&scenario, |second, level| {
             let asked = (level * 100.0) as u64;
-            let ok = if second < 10 || second >= 30 {
+            let ok = if !(10..30).contains(&second) {
                 asked
             } else {
                 200

@@ -28,8 +28,8 @@ struct Most<'a> {
 /// Tests each spike; the first in which the requests were uneven counts. Takes a header that names
 /// instances.
 pub(super) fn test(seen: &Seen<'_>) -> Option<Hypothesis> {
-    let spikes = seen.spikes.iter();
-    spikes.filter_map(|spike| in_spike(seen, spike)).next()
+    let mut spikes = seen.spikes.iter();
+    spikes.find_map(|spike| in_spike(seen, spike))
 }
 
 fn in_spike(seen: &Seen<'_>, spike: &Range<usize>) -> Option<Hypothesis> {
