@@ -353,7 +353,9 @@ fn check_times(
             ends.any(|at| near(at, known.at))
         };
         let shows = |known: &&Decided| known.to > known.from || took_away(known);
-        let decisions = truth.decisions.iter().filter(|one| one.at >= started);
+        // What is decided between the last two looks at a group that is deleted is not seen.
+        let seen = |one: &&Decided| one.at >= started && one.at < watch.until;
+        let decisions = truth.decisions.iter().filter(seen);
         for known in decisions.filter(shows) {
             let said = reaction.resized.iter().find(|one| {
                 (one.from, one.to) == (known.from, known.to)

@@ -14,7 +14,7 @@ const LESS: f64 = 0.75;
 /// Share of the first latency that the last must have.
 const AS_SLOW: f64 = 0.8;
 /// Fewest such seconds.
-const LEAST: usize = 5;
+const LEAST: usize = 3;
 
 /// The instance with the most requests in a second, and their number.
 struct Most<'a> {
