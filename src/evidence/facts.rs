@@ -48,7 +48,7 @@ pub struct Facts<'a> {
     pub wanted_more: Vec<bool>,
     /// The errors that are there whatever the load.
     pub baseline: Baseline,
-    /// What explains the seconds that missed a limit; empty where none did.
+    /// Reasons for the seconds that missed a limit; empty where none did.
     pub hypotheses: Vec<Hypothesis>,
     /// The seconds that say nothing, or less, about the capacity of an instance.
     pub explained: Explained,

@@ -1,4 +1,4 @@
-//! What explains the seconds that missed a limit. More instances help only if too few of them were
+//! Reasons for the seconds that missed a limit. More instances help only if too few of them were
 //! the reason, so that chain is a hypothesis as well, and each has its own test on the data.
 //!
 //! A hypothesis holds, is excluded, or is open: then the run that would tell is named. Only those

@@ -31,7 +31,7 @@
 mod alarms; // which alarm fired, when, and on which datapoint
 pub mod capacity; // the load that one instance carries within the limits
 pub mod facts; // every fact of a run, computed once
-pub mod hypotheses; // what explains the seconds that missed a limit
+pub mod hypotheses; // reasons for the seconds that missed a limit
 pub mod instances; // the life of each instance that came or went
 pub mod load; // the load second by second, and the fit of the group's size
 pub mod moment; // the moments of a reaction, each with time and origin

@@ -75,7 +75,7 @@ pub struct Evidence<'a> {
     pub weakness: Option<Weakness>,
     /// The sentence on new instances that answered worse than the others, if they were so judged.
     pub fresh: Option<&'a str>,
-    /// What explains the seconds that missed a limit; empty where none did.
+    /// Reasons for the seconds that missed a limit; empty where none did.
     pub hypotheses: &'a [Hypothesis],
     /// The deregistration delay and the longest request, where the first is shorter.
     pub draining: Option<(Duration, Duration)>,

@@ -97,7 +97,7 @@ pub struct Judged {
     /// load sent by Spikeproof. They do not count for the verdict.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_judged: Vec<Judgement>,
-    /// What explains the seconds that missed a limit; empty where none did.
+    /// Reasons for the seconds that missed a limit; empty where none did.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hypotheses: Vec<Hypothesis>,
     /// The moments of scaling; `null` where no group was watched.

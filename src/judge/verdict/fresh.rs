@@ -114,7 +114,7 @@ fn compared(
     for second in from..until.min(last + 1) {
         let of = |id: &str| facts.results.of_instance(id, Some((second, second + 1)));
         let own = of(&one.id);
-        // What all instances share makes new ones no worse than old ones.
+        // A fault that all instances share makes new ones no worse than old ones.
         if overload.in_second(second) || is_shared(facts, second) {
             found.overloaded += own.tally.errors();
             continue;

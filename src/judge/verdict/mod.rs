@@ -70,7 +70,7 @@ pub struct Findings {
     /// Not asked for and could not be judged, or takes a load of one's own to judge; decides
     /// nothing.
     pub not_judged: Vec<Finding>,
-    /// What explains the seconds that missed a limit; empty where none did.
+    /// Reasons for the seconds that missed a limit; empty where none did.
     pub hypotheses: Vec<Hypothesis>,
     /// The facts that the scaling findings rest on; `None` where no group was watched.
     pub reaction: Option<Reaction>,
