@@ -402,11 +402,8 @@ fn overload_that_times_out_is_no_shared_bottleneck() {
     let answered = {
         let mut answered = results(&scenario, |second, level| {
             let asked = (level * 100.0) as u64;
-            let ok = if !(10..30).contains(&second) {
-                asked
-            } else {
-                200
-            };
+            let is_spike = (10..30).contains(&second);
+            let ok = if is_spike { 200 } else { asked };
             even(if second < 15 { 2 } else { 4 }, ok, 0, 40)
         });
         let cells = (10..30).map(|second| Cell {
