@@ -73,12 +73,16 @@ mod tests {
         for (section, definition, least) in [
             ("Judgements", "Judgement", 20),
             ("Moments", "MomentKind", 16),
+            ("Suspects", "Suspect", 12),
+            ("Standings", "Standing", 3),
+            ("Telling runs", "TellingRun", 4),
+            ("Clues", "Clue", 25),
             ("Warnings", "ReportedWarning", 20),
             ("Advice", "Topic", 15),
             ("Recommended candidate", "Chosen", 7),
         ] {
-            let (_, rest) = page.split_once(&format!("\n## {section}\n")).unwrap();
-            let section = rest.split("\n## ").next().unwrap();
+            let (_, rest) = page.split_once(&format!("# {section}\n")).unwrap();
+            let section = rest.split("\n#").next().unwrap();
             let listed: BTreeSet<String> = section
                 .lines()
                 .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
