@@ -129,7 +129,7 @@ async fn the_commands_of_the_page_on_scaling_are_as_written() {
     // Exit 5: nothing scaled during the watch. Exit 2: one run cannot be compared.
     assert_eq!(
         exits,
-        ["exit 0", "exit 0", "exit 5", "exit 0", "exit 2"],
+        ["exit 0", "exit 0", "exit 5", "exit 0", "exit 0", "exit 2"],
         "{text}"
     );
     for words in [
