@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::plan::RunPlan;
 use super::state::RunState;
-use super::{Context, RunError};
+use super::{Context, RunError, trial};
 use crate::aws::{Cloud, Network};
 use crate::channel::{self, Channel};
 use crate::events::{Event, Phase};
@@ -60,6 +60,8 @@ pub(super) async fn provision(cx: &Context, state: &RunState) -> Result<Provisio
             channel?
         }
     };
+    // The group is changed for a run that can begin, and is watched with the change on it.
+    trial::put(cx, state).await?;
     let watch = begin_watch(plan).await?;
     Ok(Provisioned { channel, watch })
 }
