@@ -16,8 +16,10 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use rustix::process::{Pid, Signal, kill_process};
 use spikeproof::advice::Change;
+use spikeproof::aws::query::Query;
 use spikeproof::aws::{Aws, Cloud};
 use spikeproof::journal::change::{GroupChange, Parameters, Setting};
+use spikeproof::journal::names::{CHANGES_TAG, RUN_TAG, ResourceNames};
 use spikeproof::journal::record::Run;
 use spikeproof::journal::{self, Journal, Record};
 use spikeproof::lab::{Lab, Options, PolicyFiles};
@@ -354,6 +356,53 @@ async fn a_signal_in_the_destroy_of_the_first_run_is_against_the_second() {
     assert_eq!(trial.reports().len(), 1, "{said}");
     assert!(trial.lab.truth().configured.is_empty(), "{said}");
     assert_eq!(trial.lab.inventory().await.unwrap(), Vec::<String>::new());
+    trial.lab.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reap_on_another_machine_names_the_group_and_is_not_clean() {
+    let trial = Trial::tagged().await;
+    let aws = trial.aws().await;
+    let settings = Settings::new(&aws);
+    let before = settings.group("lab-web").await.unwrap().unwrap().sizes;
+    let mut during = before.clone();
+    during.insert("MaxSize".to_owned(), "50".to_owned());
+    let change = GroupChange {
+        group: "lab-web".to_owned(),
+        setting: Setting::Sizes,
+        before,
+        during,
+    };
+    let run = RunId::parse("sp-0000000001").unwrap();
+    let names = ResourceNames::of(&run);
+    let tag = |key: &str, value: &str| {
+        aws_sdk_ecs::types::Tag::builder()
+            .key(key)
+            .value(value)
+            .build()
+    };
+    let made = aws_sdk_ecs::Client::new(&aws.sdk)
+        .create_cluster()
+        .cluster_name(&names.cluster)
+        .tags(tag(RUN_TAG, run.as_str()))
+        .tags(tag(CHANGES_TAG, "lab-web"))
+        .send();
+    made.await.unwrap();
+    let query = Query::new(&aws);
+    query.bucket("PUT", &names.bucket, "").await.unwrap();
+    let location = format!("s3://{}/run", names.bucket);
+    let channel = spikeproof::channel::open(&location, Some(&aws)).unwrap();
+    let note = serde_json::to_vec(&[&change]).unwrap();
+    channel.put_changes(note).await.unwrap();
+
+    let discover = ["reap", "--discover", "--older-than", "0s"];
+    let reaped = trial.run(&discover).await;
+    let said = text(&reaped);
+    assert_eq!(reaped.status.code(), Some(6), "{said}");
+    assert!(said.contains("settings of the group lab-web"), "{said}");
+    assert!(said.contains("MaxSize 50 in the run, "), "{said}");
+    assert_eq!(trial.lab.inventory().await.unwrap(), Vec::<String>::new());
+    assert!(trial.lab.truth().configured.is_empty(), "it is only told");
     trial.lab.stop().await;
 }
 

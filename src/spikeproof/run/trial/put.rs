@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep};
 use super::super::state::RunState;
 use super::super::{Context, RunError};
 use super::{MAX, MIN, NotTried};
+use crate::channel::Channel;
 use crate::events::Phase;
 use crate::journal::Record;
 use crate::journal::change::{GroupChange, Setting, Standing};
@@ -33,7 +34,11 @@ pub(in crate::run) fn record(state: &RunState) -> Result<(), RunError> {
 }
 
 /// Puts the change on the group, and waits until a raised minimum is in service.
-pub(in crate::run) async fn put(cx: &Context, state: &RunState) -> Result<(), RunError> {
+pub(in crate::run) async fn put(
+    cx: &Context,
+    state: &RunState,
+    channel: &Channel,
+) -> Result<(), RunError> {
     let changes = &state.plan.trial.changes;
     let Some(cloud) = state.plan.cloud.as_ref().filter(|_| !changes.is_empty()) else {
         return Ok(());
@@ -43,6 +48,9 @@ pub(in crate::run) async fn put(cx: &Context, state: &RunState) -> Result<(), Ru
     for change in changes {
         is_untouched(state, &settings, change).await?;
     }
+    // The run's bucket outlives this machine: with the old values, somebody elsewhere can help.
+    let known = serde_json::to_vec(changes).map_err(failed)?;
+    channel.put_changes(known).await.map_err(failed)?;
     state.record_intent(Record::ChangeBegins)?;
     for change in changes {
         go_on(state).await?;
