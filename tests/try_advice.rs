@@ -16,7 +16,6 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use rustix::process::{Pid, Signal, kill_process};
 use spikeproof::advice::Change;
-use spikeproof::aws::query::Query;
 use spikeproof::aws::{Aws, Cloud};
 use spikeproof::journal::change::{GroupChange, Parameters, Setting};
 use spikeproof::journal::names::{CHANGES_TAG, RUN_TAG, ResourceNames};
@@ -125,6 +124,25 @@ impl Trial {
             credentials,
             sdk,
         }
+    }
+
+    /// Makes a bucket with the calls of the stand-in for terraform.
+    async fn make_bucket(&self, name: &str) {
+        let script = "
+import sys, os, pathlib
+source = pathlib.Path(sys.argv[1]).read_text().replace('\\nmain()\\n', '\\n')
+exec(compile(source, sys.argv[1], 'exec'))
+place = '<CreateBucketConfiguration><LocationConstraint>%s</LocationConstraint></CreateBucketConfiguration>' % os.environ['AWS_REGION']
+call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else '', method='PUT', path='/' + sys.argv[2])
+";
+        let made = Command::new("python3")
+            .args(["-c", script, &path("tests/teardown/terraform"), name])
+            .current_dir(self.folder.path())
+            .envs(self.lab.environment())
+            .output()
+            .await
+            .unwrap();
+        assert!(made.status.success(), "{}", text(&made));
     }
 
     /// Writes the journal of a run that was killed after it had changed the group's target to 30.
@@ -388,8 +406,7 @@ async fn a_reap_on_another_machine_names_the_group_and_is_not_clean() {
         .tags(tag(CHANGES_TAG, "lab-web"))
         .send();
     made.await.unwrap();
-    let query = Query::new(&aws);
-    query.bucket("PUT", &names.bucket, "").await.unwrap();
+    trial.make_bucket(&names.bucket).await;
     let location = format!("s3://{}/run", names.bucket);
     let channel = spikeproof::channel::open(&location, Some(&aws)).unwrap();
     let note = serde_json::to_vec(&[&change]).unwrap();
