@@ -8,8 +8,12 @@ use cloud::aws::query::{Query, QueryError, Service, members};
 
 use crate::journal::change::{GroupChange, Parameters, Setting};
 
-/// The tag that permits a run to change a group for a time. Its value does not matter.
+/// The tag that permits a run to change a group for a time. Its value must not be one of the
+/// `REFUSALS`.
 pub const MAY_CHANGE: &str = "spikeproof:may-change";
+
+/// Values with which the tag permits nothing, in any case of letters.
+const REFUSALS: [&str; 5] = ["", "no", "false", "off", "0"];
 
 /// AWS makes these itself: no call takes them.
 const MADE_BY_AWS: [&str; 2] = ["PolicyARN", "Alarms."];
@@ -21,7 +25,7 @@ pub struct PresentGroup {
     pub sizes: Parameters,
     /// Instances in service.
     pub in_service: usize,
-    /// True if the group has the tag [`MAY_CHANGE`].
+    /// True if the group has the tag [`MAY_CHANGE`] with a value that does not refuse.
     pub may_change: bool,
 }
 
@@ -43,22 +47,19 @@ impl Settings {
     pub async fn group(&self, name: &str) -> Result<Option<PresentGroup>, QueryError> {
         let query = &self.query;
         let asked = [("AutoScalingGroupNames.member.1", name)];
-        let answer = query
-            .action(Service::Autoscaling, "DescribeAutoScalingGroups", &asked)
-            .await?;
-        Ok(members(&answer, "AutoScalingGroups")
-            .first()
-            .map(PresentGroup::of))
+        let action = "DescribeAutoScalingGroups";
+        let answer = query.action(Service::Autoscaling, action, &asked).await?;
+        let groups = listed(action, &answer, "AutoScalingGroups")?;
+        Ok(groups.first().map(PresentGroup::of))
     }
 
     /// Returns the policies of a group, at most a hundred. The group must exist.
     pub async fn policies(&self, group: &str) -> Result<Vec<Parameters>, QueryError> {
         let query = &self.query;
         let asked = [("AutoScalingGroupName", group), ("MaxRecords", "100")];
-        let answer = query
-            .action(Service::Autoscaling, "DescribePolicies", &asked)
-            .await?;
-        let mut policies = members(&answer, "ScalingPolicies");
+        let action = "DescribePolicies";
+        let answer = query.action(Service::Autoscaling, action, &asked).await?;
+        let mut policies = listed(action, &answer, "ScalingPolicies")?;
         for policy in &mut policies {
             policy.retain(|name, _| !MADE_BY_AWS.iter().any(|own| name.starts_with(own)));
         }
@@ -83,12 +84,13 @@ impl Settings {
 
     /// Writes the setting as it is during the run. Its intent must be in the journal.
     pub async fn put(&self, change: &GroupChange) -> Result<(), QueryError> {
-        self.write(change, &change.during).await
+        self.write(change, &change.written()).await
     }
 
-    /// Writes the setting as it was before the run.
-    pub async fn put_back(&self, change: &GroupChange) -> Result<(), QueryError> {
-        self.write(change, &change.before).await
+    /// Writes the fields that still have the run's value as they were before it. All else stays as it
+    /// is now.
+    pub async fn put_back(&self, change: &GroupChange, now: &Parameters) -> Result<(), QueryError> {
+        self.write(change, &change.restored(now)).await
     }
 
     async fn write(&self, change: &GroupChange, setting: &Parameters) -> Result<(), QueryError> {
@@ -114,6 +116,11 @@ impl Settings {
     }
 }
 
+/// Returns the members of a list. An answer without the list says nothing of what is there.
+fn listed(action: &str, answer: &str, list: &str) -> Result<Vec<Parameters>, QueryError> {
+    members(answer, list).ok_or_else(|| QueryError::lacks(action, list))
+}
+
 impl PresentGroup {
     fn of(described: &Parameters) -> Self {
         let size = |name: &str| {
@@ -128,7 +135,14 @@ impl PresentGroup {
         let in_service = is(".LifecycleState", "InService")
             .filter(|(name, _)| name.starts_with("Instances."))
             .count();
-        let may_change = is(".Key", MAY_CHANGE).any(|(name, _)| name.starts_with("Tags."));
+        let permits = |key: &str| {
+            let tag = key.strip_suffix(".Key").unwrap_or(key);
+            let value = described.get(&format!("{tag}.Value"));
+            let value = value.map_or("", |value| value.trim());
+            !REFUSALS.iter().any(|no| value.eq_ignore_ascii_case(no))
+        };
+        let may_change =
+            is(".Key", MAY_CHANGE).any(|(name, _)| name.starts_with("Tags.") && permits(name));
         Self {
             sizes: ["MinSize", "MaxSize"]
                 .into_iter()
@@ -146,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_described_group_gives_its_sizes_its_instances_and_its_consent() {
-        let group = |tag: &str| {
+        let group = |tag: &str, value: &str| {
             let pairs = [
                 ("AutoScalingGroupName", "web"),
                 ("MinSize", "2"),
@@ -155,16 +169,21 @@ mod tests {
                 ("Instances.member.1.LifecycleState", "InService"),
                 ("Instances.member.2.LifecycleState", "Pending"),
                 ("Tags.member.1.Key", tag),
-                ("Tags.member.1.Value", "InService"),
+                ("Tags.member.1.Value", value),
+                ("Tags.member.2.Value", "yes"),
             ];
             let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
             PresentGroup::of(&pairs.map(owned).into())
         };
-        let found = group("spikeproof:may-change");
+        let found = group("spikeproof:may-change", "InService");
         assert_eq!((found.in_service, found.may_change), (1, true));
         let sizes: Vec<_> = found.sizes.into_iter().collect();
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         assert_eq!(sizes, [("MaxSize", "8"), ("MinSize", "2")].map(owned));
-        assert!(!group("spikeproof:may-change-not").may_change);
+        assert!(!group("spikeproof:may-change-not", "yes").may_change);
+        for (value, expected) in [("yes", true), ("no", false), ("False", false), (" ", false)] {
+            let permits = group("spikeproof:may-change", value).may_change;
+            assert_eq!(permits, expected, "{value:?}");
+        }
     }
 }

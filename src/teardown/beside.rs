@@ -45,7 +45,7 @@ pub async fn in_the_account(
         { "Key": RUN_TAG },
         { "Key": TARGET_TAG, "Values": [target_tag(&target.name)] },
     ] });
-    let tagged = tagged(&query, question).await?;
+    let tagged = tagged(&query, question, RUN_TAG).await?;
     // Run ids sort by time.
     let runs: BTreeSet<RunId> = tagged
         .iter()

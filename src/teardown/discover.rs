@@ -223,16 +223,13 @@ impl Lists<'_> {
     }
 
     async fn tags(&self) -> Names {
-        tagged(
-            &self.query,
-            serde_json::json!({ "TagFilters": [{ "Key": RUN_TAG }] }),
-        )
-        .await
+        let question = serde_json::json!({ "TagFilters": [{ "Key": RUN_TAG }] });
+        tagged(&self.query, question, RUN_TAG).await
     }
 }
 
-/// Returns the values of the run tag. Deleted resources are among them for hours.
-pub(crate) async fn tagged(query: &Query, mut question: serde_json::Value) -> Names {
+/// Returns the values of a tag. Deleted resources are among them for hours.
+pub(crate) async fn tagged(query: &Query, mut question: serde_json::Value, key: &str) -> Names {
     let mut runs = Vec::new();
     loop {
         let page = query
@@ -249,7 +246,7 @@ pub(crate) async fn tagged(query: &Query, mut question: serde_json::Value) -> Na
             .iter()
             .filter_map(|resource| resource.get("Tags")?.as_array())
             .flatten();
-        let ours = tags.filter(|tag| tag.get("Key").and_then(|key| key.as_str()) == Some(RUN_TAG));
+        let ours = tags.filter(|tag| tag.get("Key").and_then(|key| key.as_str()) == Some(key));
         runs.extend(ours.filter_map(|tag| Some(tag.get("Value")?.as_str()?.to_owned())));
         match page
             .get("PaginationToken")

@@ -123,7 +123,8 @@ impl<'a> Teardown<'a> {
 
     /// The same with other credentials.
     fn inventory_in(&self, aws: &Aws) -> Inventory {
-        let inventory = Inventory::new(aws, self.run).with_changes(self.changes.clone());
+        let inventory = Inventory::new(aws, self.run)
+            .with_changes(self.changes.clone(), self.journal.unsettled);
         if self.journal.known {
             inventory
         } else {

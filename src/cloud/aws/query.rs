@@ -60,6 +60,17 @@ impl QueryError {
         self.failure == Failure::Gone
     }
 
+    /// An answer without a part that it should have.
+    pub fn lacks(call: &str, part: &str) -> Self {
+        Self {
+            call: call.to_owned(),
+            code: "Unreadable".to_owned(),
+            message: format!("the answer has no {part}"),
+            failure: Failure::Unknown,
+            source: None,
+        }
+    }
+
     fn because(self, source: impl Into<BoxError>) -> Self {
         Self {
             source: Some(source.into()),

@@ -51,6 +51,7 @@ pub const POLL: Duration = Duration::from_secs(1);
 /// The name of the control object, under the prefix.
 const CONTROL: &str = "control.json";
 const STATE: &str = "terraform.tfstate";
+const CHANGES: &str = "changes.json";
 
 /// A message that could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -273,6 +274,19 @@ impl Channel {
     /// Reads terraform's state as it was written; `None` if it was not.
     pub async fn state(&self) -> Result<Option<Vec<u8>>, ChannelError> {
         Ok(self.bytes_if_there(STATE).await?.map(Vec::from))
+    }
+
+    /// Writes what the run changes on its target's group, before it does.
+    pub async fn put_changes(&self, changes: Vec<u8>) -> Result<(), ChannelError> {
+        self.store
+            .put(&self.path(CHANGES), PutPayload::from(changes))
+            .await?;
+        Ok(())
+    }
+
+    /// Reads what the run has changed, as it was written; `None` if it was not.
+    pub async fn changes(&self) -> Result<Option<Vec<u8>>, ChannelError> {
+        Ok(self.bytes_if_there(CHANGES).await?.map(Vec::from))
     }
 
     /// Writes `ready.json` of the task's slot.

@@ -37,14 +37,14 @@ pub struct GroupChange {
     pub during: Parameters,
 }
 
-/// The state of a changed setting.
+/// The state of the fields that a run has changed. Other fields do not count: they are not the run's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// It is as it was before the run: nothing is to be done.
+    /// All of them are as they were before the run: nothing is to be done.
     AsBefore,
-    /// It is as the run put it: it must be put back.
+    /// One at least has the run's value: it must be put back.
     AsPut,
-    /// Somebody else has changed it: it is theirs.
+    /// None has the run's value, and somebody else has changed one: it is theirs.
     Other,
 }
 
@@ -61,50 +61,87 @@ impl GroupChange {
         }
     }
 
-    /// Compares the present setting with the two that the run knows.
+    /// Returns the names of the fields that the run changes.
+    pub fn changed(&self) -> BTreeSet<&str> {
+        let names = self.before.keys().chain(self.during.keys());
+        names
+            .filter(|name| !is_equal(self.before.get(*name), self.during.get(*name)))
+            .map(String::as_str)
+            .collect()
+    }
+
+    /// True if the present setting is wholly as it was before the run.
+    pub fn is_untouched(&self, now: &Parameters) -> bool {
+        let mut names = self.before.keys().chain(now.keys());
+        names.all(|name| is_equal(self.before.get(name), now.get(name)))
+    }
+
+    /// Compares the present setting with the two that the run knows, field by field.
     pub fn standing(&self, now: &Parameters) -> Standing {
+        let is_theirs = |name: &str| !is_equal(now.get(name), self.before.get(name));
         match () {
-            () if is_same(now, &self.before) => Standing::AsBefore,
-            () if is_same(now, &self.during) => Standing::AsPut,
-            () => Standing::Other,
+            () if !self.ours(now).is_empty() => Standing::AsPut,
+            () if self.changed().into_iter().any(is_theirs) => Standing::Other,
+            () => Standing::AsBefore,
         }
     }
 
-    /// Returns true if every field that the run changes has the run's value.
-    pub fn holds(&self, now: &Parameters) -> bool {
-        let changed = self
-            .during
-            .iter()
-            .filter(|(name, value)| !is_equal(self.before.get(*name), Some(value)));
+    /// Returns the changed fields that have the run's value.
+    fn ours(&self, now: &Parameters) -> BTreeSet<&str> {
+        let mut changed = self.changed();
+        changed.retain(|name| is_equal(now.get(*name), self.during.get(*name)));
         changed
-            .into_iter()
-            .all(|(name, value)| is_equal(now.get(name), Some(value)))
     }
 
-    /// Returns the fields in which the present setting differs from the one before the run.
+    /// Returns what must be written to give a changed group its own settings back: the old values of
+    /// the fields that still have the run's. A policy is written whole, so all else of it is as it is
+    /// now. Of the sizes only these are written.
+    pub fn restored(&self, now: &Parameters) -> Parameters {
+        let mut restored = match self.setting {
+            Setting::Policy { .. } => now.clone(),
+            Setting::Sizes => Parameters::new(),
+        };
+        for name in self.ours(now) {
+            match self.before.get(name) {
+                Some(value) => drop(restored.insert(name.to_owned(), value.clone())),
+                None => drop(restored.remove(name)),
+            }
+        }
+        restored
+    }
+
+    /// Returns what must be written to make the change: a whole policy, or only the changed sizes.
+    pub fn written(&self) -> Parameters {
+        let mut written = self.during.clone();
+        if self.setting == Setting::Sizes {
+            let changed = self.changed();
+            written.retain(|name, _| changed.contains(name.as_str()));
+        }
+        written
+    }
+
+    /// Returns the fields in which the present setting differs from the one before the run. A field
+    /// that the run has not changed has two values only.
     pub fn differences(&self, now: &Parameters) -> Vec<String> {
         let names: BTreeSet<&String> = self.before.keys().chain(now.keys()).collect();
         let said = |value: Option<&String>| value.map_or("absent", String::as_str).to_owned();
+        let changed = self.changed();
         names
             .into_iter()
             .filter(|name| !is_equal(now.get(*name), self.before.get(*name)))
             .map(|name| {
+                let during = match changed.contains(name.as_str()) {
+                    true => format!(" and {} in it", said(self.during.get(name))),
+                    false => String::new(),
+                };
                 format!(
-                    "{name} is {}, was {} before the run and {} in it",
+                    "{name} is {}, was {} before the run{during}",
                     said(now.get(name)),
                     said(self.before.get(name)),
-                    said(self.during.get(name))
                 )
             })
             .collect()
     }
-}
-
-fn is_same(one: &Parameters, other: &Parameters) -> bool {
-    let names = one.keys().chain(other.keys());
-    names
-        .into_iter()
-        .all(|name| is_equal(one.get(name), other.get(name)))
 }
 
 /// AWS answers `40.0` where it was given `40`.
@@ -112,6 +149,10 @@ fn is_equal(one: Option<&String>, other: Option<&String>) -> bool {
     let (Some(one), Some(other)) = (one, other) else {
         return one == other;
     };
+    // A name may be `nan` or `inf`.
+    if one == other {
+        return true;
+    }
     match (one.parse::<f64>(), other.parse::<f64>()) {
         (Ok(first), Ok(second)) => (first - second).abs() < f64::EPSILON * first.abs().max(1.0),
         _ => one == other,
@@ -152,60 +193,136 @@ mod tests {
         }
     }
 
-    #[test]
-    fn only_a_setting_that_is_wholly_the_run_s_is_to_be_put_back() {
-        for (now, expected) in [
-            (
-                vec![("PolicyName", "cpu"), (TARGET, "60"), ("Enabled", "true")],
-                Standing::AsBefore,
-            ),
-            (
-                vec![("PolicyName", "cpu"), (TARGET, "40.0"), ("Enabled", "true")],
-                Standing::AsPut,
-            ),
-            (
-                vec![("PolicyName", "cpu"), (TARGET, "55.0"), ("Enabled", "true")],
-                Standing::Other,
-            ),
-            // The run's target, and another field changed by somebody else.
-            (
-                vec![
-                    ("PolicyName", "cpu"),
-                    (TARGET, "40.0"),
-                    ("Enabled", "false"),
-                ],
-                Standing::Other,
-            ),
-            (
-                vec![("PolicyName", "cpu"), (TARGET, "40.0")],
-                Standing::Other,
-            ),
-            (
-                vec![
-                    ("PolicyName", "cpu"),
-                    (TARGET, "40"),
-                    ("Enabled", "true"),
-                    ("Cooldown", "9"),
-                ],
-                Standing::Other,
-            ),
-        ] {
-            assert_eq!(change().standing(&parameters(&now)), expected, "{now:?}");
+    fn sizes() -> GroupChange {
+        GroupChange {
+            setting: Setting::Sizes,
+            before: parameters(&[("MinSize", "2"), ("MaxSize", "8")]),
+            during: parameters(&[("MinSize", "4"), ("MaxSize", "12")]),
+            ..change()
         }
     }
 
     #[test]
-    fn what_differs_is_told_with_all_three_values() {
-        let now = parameters(&[("PolicyName", "cpu"), (TARGET, "55.0"), ("Enabled", "true")]);
+    fn the_fields_of_the_run_alone_decide_whether_it_is_to_be_put_back() {
+        let policy = |rest: &[(&str, &str)]| {
+            let mut now = parameters(&[("PolicyName", "cpu")]);
+            now.extend(parameters(rest));
+            now
+        };
+        for (now, expected) in [
+            (
+                policy(&[(TARGET, "60"), ("Enabled", "true")]),
+                Standing::AsBefore,
+            ),
+            (
+                policy(&[(TARGET, "40.0"), ("Enabled", "true")]),
+                Standing::AsPut,
+            ),
+            (
+                policy(&[(TARGET, "55.0"), ("Enabled", "true")]),
+                Standing::Other,
+            ),
+            // The run's target, and another field changed or added by somebody else.
+            (
+                policy(&[(TARGET, "40.0"), ("Enabled", "false")]),
+                Standing::AsPut,
+            ),
+            (policy(&[(TARGET, "40.0")]), Standing::AsPut),
+            (
+                policy(&[(TARGET, "40"), ("Cooldown", "9")]),
+                Standing::AsPut,
+            ),
+            (
+                policy(&[(TARGET, "60"), ("Enabled", "false")]),
+                Standing::AsBefore,
+            ),
+            (policy(&[("Enabled", "true")]), Standing::Other),
+        ] {
+            assert_eq!(change().standing(&now), expected, "{now:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_run_s_own_fields_are_put_back() {
+        let now = parameters(&[
+            ("PolicyName", "cpu"),
+            (TARGET, "40.0"),
+            ("Enabled", "false"),
+        ]);
+        let mut expected = now.clone();
+        expected.insert(TARGET.to_owned(), "60.0".to_owned());
+        assert_eq!(change().restored(&now), expected, "Enabled is theirs");
+        assert_eq!(change().written(), change().during);
+
+        // One of the two sizes is theirs by now; only the other one is written.
+        for (now, standing, restored) in [
+            (
+                ("4", "12"),
+                Standing::AsPut,
+                vec![("MinSize", "2"), ("MaxSize", "8")],
+            ),
+            (("4", "20"), Standing::AsPut, vec![("MinSize", "2")]),
+            (("3", "12"), Standing::AsPut, vec![("MaxSize", "8")]),
+            (("2", "12"), Standing::AsPut, vec![("MaxSize", "8")]),
+            (("2", "20"), Standing::Other, vec![]),
+            (("2", "8"), Standing::AsBefore, vec![]),
+        ] {
+            let now = parameters(&[("MinSize", now.0), ("MaxSize", now.1)]);
+            assert_eq!(sizes().standing(&now), standing, "{now:?}");
+            assert_eq!(sizes().restored(&now), parameters(&restored), "{now:?}");
+        }
+        let mut one = sizes();
+        one.during.insert("MinSize".to_owned(), "2".to_owned());
+        assert_eq!(one.written(), parameters(&[("MaxSize", "12")]));
+        let raised_by_others = parameters(&[("MinSize", "4"), ("MaxSize", "12")]);
+        assert_eq!(
+            one.restored(&raised_by_others),
+            parameters(&[("MaxSize", "8")])
+        );
+    }
+
+    #[test]
+    fn a_field_that_the_run_has_added_is_taken_away_again() {
+        let mut added = change();
+        added.during.insert("More".to_owned(), "1".to_owned());
+        let put_back = added.restored(&added.during);
+        assert_eq!(put_back, added.before);
+    }
+
+    #[test]
+    fn what_differs_is_told_with_all_values() {
+        let now = parameters(&[
+            ("PolicyName", "cpu"),
+            (TARGET, "55.0"),
+            ("Enabled", "false"),
+        ]);
         assert_eq!(
             change().differences(&now),
             [
-                "TargetTrackingConfiguration.TargetValue is 55.0, was 60.0 before the run and 40 in it"
+                "Enabled is false, was true before the run",
+                "TargetTrackingConfiguration.TargetValue is 55.0, was 60.0 before the run and 40 in it",
             ]
         );
-        assert!(!change().holds(&now));
-        let normalised = parameters(&[("PolicyName", "cpu"), (TARGET, "40.0"), ("More", "1")]);
-        assert!(change().holds(&normalised));
+        assert!(change().is_untouched(&change().before));
+        assert!(!change().is_untouched(&now));
+    }
+
+    #[test]
+    fn numbers_are_equal_by_value_and_words_by_letter() {
+        for (one, other, expected) in [
+            ("40", "40.0", true),
+            ("1.0E7", "10000000", true),
+            ("nan", "nan", true),
+            ("inf", "infinity", false),
+            ("a", "b", false),
+        ] {
+            let [left, right] = [one, other].map(str::to_owned);
+            assert_eq!(
+                is_equal(Some(&left), Some(&right)),
+                expected,
+                "{one}, {other}"
+            );
+        }
     }
 
     #[test]

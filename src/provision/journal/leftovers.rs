@@ -17,7 +17,8 @@ pub fn leftovers(records: &[Record]) -> Vec<Thing> {
             Record::IntentApply => left.extend(names.iter().flat_map(ResourceNames::things)),
             // A thing that was described and not there. A later intent brings it back.
             Record::Gone { thing } => left.retain(|other| other != thing),
-            Record::Changed
+            Record::ChangeBegins
+            | Record::Changed
             | Record::Applied
             | Record::ApplyFailed
             | Record::Task { .. }
@@ -49,7 +50,7 @@ pub fn unsettled(records: &[Record]) -> bool {
         },
     );
     let change = is_open(
-        |record| matches!(record, Record::IntentChange { .. }),
+        |record| matches!(record, Record::ChangeBegins),
         |record| matches!(record, Record::Changed | Record::Finished { .. }),
     );
     apply || change
@@ -174,21 +175,26 @@ mod tests {
         let gone = Record::Gone {
             thing: changed().thing(),
         };
-        let begun_and_changed = [begun(), intent.clone()];
-        assert_eq!(leftovers(&begun_and_changed), [changed().thing()]);
-        assert!(
-            unsettled(&begun_and_changed),
-            "the call may still come true"
-        );
-        let put = [begun(), intent.clone(), Record::Changed];
+        let intended = [begun(), intent.clone()];
+        assert_eq!(leftovers(&intended), [changed().thing()]);
+        assert!(!unsettled(&intended), "nothing was sent");
+        let changing = [begun(), intent.clone(), Record::ChangeBegins];
+        assert_eq!(leftovers(&changing), [changed().thing()]);
+        assert!(unsettled(&changing), "the call may still come true");
+        let put = [
+            begun(),
+            intent.clone(),
+            Record::ChangeBegins,
+            Record::Changed,
+        ];
         assert!(!unsettled(&put));
         assert_eq!(leftovers(&put), [changed().thing()]);
         let exit = model::outcome::Exit::CouldNotRun;
         let finished = [begun(), intent, Record::Changed, Record::Finished { exit }];
         assert_eq!(leftovers(&finished), [changed().thing()], "never forgotten");
         assert_eq!(leftovers(&[finished.to_vec(), vec![gone]].concat()), []);
-        let line = encode(0, &begun_and_changed[1]).unwrap();
-        assert_eq!(decode(&line).0, begun_and_changed[1..]);
+        let line = encode(0, &intended[1]).unwrap();
+        assert_eq!(decode(&line).0, intended[1..]);
     }
 
     fn any_record() -> impl Strategy<Value = Record> {

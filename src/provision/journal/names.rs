@@ -13,6 +13,8 @@ pub const ROLE_PATH: &str = "/spikeproof/";
 pub const RUN_TAG: &str = "spikeproof:run";
 /// The tag that names the group or service that a run tests.
 pub const TARGET_TAG: &str = "spikeproof:target";
+/// The tag of a run that changes its group for a time; it names the group.
+pub const CHANGES_TAG: &str = "spikeproof:changes";
 /// The longest value of a tag (AWS).
 const TAG_VALUE: usize = 256;
 /// The start of the names of buckets.

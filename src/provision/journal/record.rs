@@ -72,6 +72,8 @@ pub enum Record {
         /// The setting before and during the run.
         change: GroupChange,
     },
+    /// The intended changes of the group are about to be written: until then it is untouched.
+    ChangeBegins,
     /// Every intended change of the group was read back: none is under way any more.
     Changed,
     /// Terraform is about to make everything.

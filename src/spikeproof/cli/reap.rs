@@ -9,10 +9,11 @@ use tokio::task::JoinSet;
 use super::{CommandOutput, RunsDir};
 use crate::events::Events;
 use crate::journal;
+use crate::journal::change::{Parameters, Setting};
 use crate::outcome::Exit;
 use crate::report::live;
 use crate::teardown::guard::when_orphaned;
-use crate::teardown::reap::{Reap, Reaped, Reaping, Skipped, reap};
+use crate::teardown::reap::{ChangedGroup, Reap, Reaped, Reaping, Skipped, reap};
 use crate::units::{self, RunId, count};
 
 /// Destroys what earlier runs left, and proves it by describing each resource by its name.
@@ -128,6 +129,44 @@ fn write_unread(out: &mut String, unread: &[String]) -> std::fmt::Result {
     )
 }
 
+/// Writes how to see and to undo what only the run's own machine can put back.
+fn write_changed(out: &mut String, run: &RunId, changed: &ChangedGroup) -> std::fmt::Result {
+    let group = &changed.group;
+    writeln!(
+        out,
+        "CHANGED: the run has changed the settings of the group {group} for a time, and nothing here tells whether they are as \
+         before\n  put back with: spikeproof reap {run}, on the machine of the run\n  \
+         look at them with: aws autoscaling describe-auto-scaling-groups --auto-scaling-group-names {group}\n  \
+         and: aws autoscaling describe-policies --auto-scaling-group-name {group}"
+    )?;
+    for change in &changed.changes {
+        let call = match change.setting {
+            Setting::Sizes => "update-auto-scaling-group",
+            Setting::Policy { .. } => "put-scaling-policy",
+        };
+        let fields = change.changed().into_iter().map(|field| {
+            let said = |setting: &Parameters| {
+                let value = setting.get(field).map_or("absent", String::as_str);
+                value.escape_debug().to_string()
+            };
+            let field = field.escape_debug();
+            format!(
+                "{field} {} in the run, {} before",
+                said(&change.during),
+                said(&change.before)
+            )
+        });
+        let fields: Vec<String> = fields.collect();
+        writeln!(
+            out,
+            "  {}: {} (aws autoscaling {call})",
+            change.thing().to_string().escape_debug(),
+            fields.join(", ")
+        )?;
+    }
+    Ok(())
+}
+
 fn write_text(
     out: &mut String,
     reaped: &[Reaped],
@@ -173,6 +212,11 @@ fn write_text(
                     .try_for_each(|thing| writeln!(out, "  {thing}"))?;
                 writeln!(out, "again with: {}", again(runs_dir, &run.run))?;
             }
+        }
+        if let Some(changed) = &run.changed
+            && !matches!(run.skipped, Some(Skipped::Alive(_)))
+        {
+            write_changed(out, &run.run, changed)?;
         }
     }
     Ok(())

@@ -12,8 +12,8 @@ use crate::events::Events;
 use crate::outcome::Exit;
 use crate::report::{compare, live, terminal, words};
 use crate::run::{
-    self, Context, FleetKind, Interrupt, OrganisationFile, Repeats, RunOptions, RunOutcome,
-    ScenarioOptions, Trial,
+    self, Context, FleetKind, Interrupt, NotTried, OrganisationFile, Repeats, RunOptions,
+    RunOutcome, ScenarioOptions, Trial,
 };
 use crate::teardown::reap;
 use crate::verdict::{RunWarning, Warning};
@@ -57,6 +57,11 @@ pub(super) struct RunArgs {
     /// spikeproof:may-change
     #[arg(long, value_name = "GROUP", conflicts_with_all = ["repeat", "no_guard"])]
     try_advice: Option<String>,
+    /// With --try-advice: also where no user watches, as in a CI job. If the job, container or machine
+    /// ends at once, the group stays changed until somebody runs `spikeproof reap` on the same
+    /// disk, or puts it back by hand
+    #[arg(long, requires = "try_advice")]
+    unattended: bool,
     /// Stops the load when provision, start, load and recovery together have taken this long,
     /// judges the data so far, and destroys
     #[arg(long, env = "SPIKEPROOF_MAX_DURATION", value_name = "TIME", value_parser = crate::units::parse_duration)]
@@ -149,30 +154,52 @@ impl RunArgs {
 }
 
 pub(super) async fn run(args: RunArgs) -> CommandOutput {
-    let (runs, to_change) = (args.repeat, args.try_advice.clone());
+    let (runs, to_change, unattended) = (args.repeat, args.try_advice.clone(), args.unattended);
     let options = match args.options() {
         Ok(options) => Arc::new(options),
         Err(answer) => return answer,
     };
+    let mut signals = JoinSet::new();
+    let interrupt = match Interrupt::listen(&mut signals) {
+        Ok(interrupt) => interrupt,
+        Err(error) => {
+            let what = format!("cannot listen for signals: {error}");
+            return CommandOutput::error(what, Exit::CouldNotRun);
+        }
+    };
     if let Some(group) = to_change {
-        return run_and_try(options, group).await;
+        if !unattended && !is_attended() {
+            return CommandOutput::error(NotTried::Unattended.error(), Exit::CouldNotRun);
+        }
+        return run_and_try(options, group, &interrupt).await;
     }
     if runs > 1 {
-        return run_repeatedly(options, runs).await;
+        return run_repeatedly(options, runs, &interrupt).await;
     }
-    match run_once(options, Repeats::default(), Trial::None).await {
+    match run_once(options, Repeats::default(), Trial::None, &interrupt).await {
         Ok((outcome, text)) => CommandOutput::out(text, outcome.report.exit),
         Err(answer) => answer,
     }
 }
 
+/// True if a user is likely to see what happens to a changed group.
+fn is_attended() -> bool {
+    use std::io::IsTerminal as _;
+    let is_terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    is_terminal && std::env::var_os("CI").is_none_or(|value| value.is_empty())
+}
+
 /// Runs the scenario several times, and judges the runs together.
-async fn run_repeatedly(options: Arc<RunOptions>, runs: u32) -> CommandOutput {
+async fn run_repeatedly(
+    options: Arc<RunOptions>,
+    runs: u32,
+    interrupt: &Interrupt,
+) -> CommandOutput {
     let mut text = String::new();
     let mut reports = Vec::new();
     let mut repeats = Repeats::first_of(runs);
     while repeats.left > 0 {
-        let once = run_once(Arc::clone(&options), repeats, Trial::None);
+        let once = run_once(Arc::clone(&options), repeats, Trial::None, interrupt);
         let (outcome, report_text) = match once.await {
             Ok(done) => done,
             Err(answer) => {
@@ -190,6 +217,9 @@ async fn run_repeatedly(options: Arc<RunOptions>, runs: u32) -> CommandOutput {
         if !matches!(exit, Exit::Passed | Exit::Failed | Exit::Inconclusive) {
             return CommandOutput::out(text, exit);
         }
+        if repeats.left > 0 && interrupt.stop_load().is_cancelled() {
+            return CommandOutput::out(text, Exit::Interrupted);
+        }
     }
     match compare::compare(&reports) {
         Ok(comparison) => CommandOutput::out(
@@ -205,24 +235,35 @@ async fn run_repeatedly(options: Arc<RunOptions>, runs: u32) -> CommandOutput {
 
 /// Runs the scenario, and once more with the change that the advice recommends. The group is put
 /// back at the end of that second run, like all that a run destroys.
-async fn run_and_try(options: Arc<RunOptions>, group: String) -> CommandOutput {
+async fn run_and_try(
+    options: Arc<RunOptions>,
+    group: String,
+    interrupt: &Interrupt,
+) -> CommandOutput {
     let repeats = Repeats::first_of(2);
     let announced = Trial::Announced {
         group: group.clone(),
     };
-    let (first, text) = match run_once(Arc::clone(&options), repeats, announced).await {
-        Ok((outcome, text)) => (outcome.report, text),
+    let once = run_once(Arc::clone(&options), repeats, announced, interrupt);
+    let (outcome, text) = match once.await {
+        Ok(done) => done,
         Err(answer) => return answer,
     };
-    let plan = match run::recommended(&first) {
-        Ok(plan) => Box::new(plan),
+    let first = outcome.report;
+    let recommended = run::recommended(&first, interrupt)
+        .and_then(|plan| Ok((plan, outcome.found.ok_or(NotTried::NothingFound)?)));
+    let trial = match recommended {
+        Ok((plan, found)) => Trial::Of {
+            group,
+            plan: Box::new(plan),
+            found: Box::new(found),
+        },
         Err(why) => {
             let text = format!("{text}\nthe advice is not tried: {why}\n");
-            return CommandOutput::out(text, first.exit);
+            return CommandOutput::out(text, exit_untried(first.exit, &why));
         }
     };
-    let trial = Trial::Of { group, plan };
-    match run_once(options, repeats.after(&first), trial).await {
+    match run_once(options, repeats.after(&first), trial, interrupt).await {
         Ok((second, trial_text)) => {
             let second = second.report;
             let told = second.trial.as_ref().map(words::trial).unwrap_or_default();
@@ -239,6 +280,16 @@ async fn run_and_try(options: Arc<RunOptions>, group: String) -> CommandOutput {
     }
 }
 
+/// A signal after the verdict ends the command as one before it would.
+fn exit_untried(first: Exit, why: &NotTried) -> Exit {
+    match (why, first) {
+        (NotTried::Interrupted, Exit::Passed | Exit::Failed | Exit::Inconclusive) => {
+            Exit::Interrupted
+        }
+        _ => first,
+    }
+}
+
 /// The verdict is on the group as it is. A second run that did not come to a verdict outranks it.
 fn exit_of_both(first: Exit, second: Exit) -> Exit {
     match second {
@@ -252,28 +303,23 @@ async fn run_once(
     options: Arc<RunOptions>,
     repeats: Repeats,
     trial: Trial,
+    interrupt: &Interrupt,
 ) -> Result<(RunOutcome, String), CommandOutput> {
     let (events, listener) = Events::channel();
     let mut view = JoinSet::new();
     view.spawn(live::show(listener));
-    let mut signals = JoinSet::new();
-    let interrupt = Interrupt::listen(events.clone(), &mut signals).map_err(|error| {
-        CommandOutput::error(
-            format!("cannot listen for signals: {error}"),
-            Exit::CouldNotRun,
-        )
-    })?;
+    interrupt.tell_to(Some(events.clone()));
     let outcome = run::run(Context {
         earlier_runs: earlier_runs(&options.runs_dir),
         options,
         repeats,
         trial,
         events,
-        interrupt,
+        interrupt: interrupt.clone(),
     })
     .await;
-    // The listener's sender goes with them, so the view ends after its last event.
-    signals.shutdown().await;
+    // The last sender goes, so the view ends after its last event.
+    interrupt.tell_to(None);
     view.join_next().await;
     let outcome = outcome.map_err(|error| CommandOutput::error(&error, error.kind.exit()))?;
     let text = terminal::text(&outcome.report);
@@ -314,6 +360,22 @@ fn next_steps(folder: &Path, run: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_signal_after_the_verdict_is_no_verdict_and_hides_no_leftovers() {
+        for (first, why, expected) in [
+            (Exit::Failed, NotTried::Interrupted, Exit::Interrupted),
+            (Exit::Passed, NotTried::Interrupted, Exit::Interrupted),
+            (
+                Exit::ResourcesLeft,
+                NotTried::Interrupted,
+                Exit::ResourcesLeft,
+            ),
+            (Exit::Failed, NotTried::NothingRecommended, Exit::Failed),
+        ] {
+            assert_eq!(exit_untried(first, &why), expected, "{first:?}");
+        }
+    }
 
     #[test]
     fn the_trial_of_an_advice_changes_no_verdict_and_hides_no_leftovers() {

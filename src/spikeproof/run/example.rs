@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use super::authorization::Authorization;
 use super::plan::RunPlan;
 use super::state::RunState;
+use super::trial::Prepared;
 use super::{
     Context, FleetKind, Interrupt, OrganisationFile, Repeats, RunOptions, ScenarioOptions, Trial,
 };
@@ -72,7 +73,7 @@ fn plan(runs_dir: &Path) -> RunPlan {
             standing: TargetAuthorization::default(),
         },
         limits: RunLimits::default(),
-        changes: Vec::new(),
+        trial: Prepared::default(),
         warnings: Vec::new(),
     }
 }

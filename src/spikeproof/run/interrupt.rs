@@ -4,6 +4,8 @@
 //! prints what is left and leaves. SIGTERM and SIGHUP count as twice, because their sender will not
 //! wait long. A SIGHUP never means to leave: nobody is there to read what is left.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -58,6 +60,8 @@ pub struct Interrupt {
     stop_load: CancellationToken,
     destroy_now: CancellationToken,
     leave: CancellationToken,
+    /// Where the signals are told; `None` between two runs.
+    told: Arc<Mutex<Option<Events>>>,
 }
 
 impl Interrupt {
@@ -68,11 +72,13 @@ impl Interrupt {
             stop_load: token(),
             destroy_now: token(),
             leave: token(),
+            told: Arc::default(),
         }
     }
 
-    /// Listens for signals as long as `owner` lives.
-    pub fn listen(events: Events, owner: &mut JoinSet<()>) -> std::io::Result<Self> {
+    /// Listens for signals as long as `owner` lives. One listener serves all runs of a command: a
+    /// signal between two of them, or in the destroy of the first, is against the next.
+    pub fn listen(owner: &mut JoinSet<()>) -> std::io::Result<Self> {
         let interrupt = Self::quiet();
         let (mut int, mut term, mut hup) = (
             signal(SignalKind::interrupt())?,
@@ -93,13 +99,25 @@ impl Interrupt {
                     continue;
                 }
                 urgency = next;
-                events.say(Event::Interrupted {
-                    urgency: urgency.meaning(),
-                });
+                raised.tell(urgency);
                 raised.raise(urgency);
             }
         });
         Ok(interrupt)
+    }
+
+    /// Tells the signals from here on to these events.
+    pub fn tell_to(&self, events: Option<Events>) {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = events;
+    }
+
+    fn tell(&self, urgency: Urgency) {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(events) = told.as_ref() {
+            events.say(Event::Interrupted {
+                urgency: urgency.meaning(),
+            });
+        }
     }
 
     pub(super) fn raise(&self, urgency: Urgency) {

@@ -80,7 +80,7 @@ pub use organisation::OrganisationFile;
 pub use preconditions::wrong_clock;
 pub use preview::{Preview, preview};
 pub use probe::{Probe, probe_of};
-pub use trial::{NotTried, Trial, recommended};
+pub use trial::{FoundSettings, NotTried, Trial, recommended};
 
 use collect::collect;
 use judge::{JudgedRun, judge};
@@ -114,6 +114,8 @@ pub struct RunOutcome {
     pub report: RunReport,
     /// The run's folder.
     pub folder: PathBuf,
+    /// The settings of the group before the run, if the next run is to change them.
+    pub found: Option<FoundSettings>,
 }
 
 /// Runs a scenario. Whatever happens after the plan, everything that was created is destroyed
@@ -148,11 +150,7 @@ async fn provision_to_judge(cx: Context, state: Arc<RunState>) -> Result<JudgedR
     let mut clock = JoinSet::new();
     state.stop_conditions.keep_time(&mut clock);
 
-    let provisioning = async {
-        trial::put(cx, state).await?;
-        provision(cx, state).await
-    };
-    let provisioned = phase(cx, state, Phase::Provision, provisioning).await?;
+    let provisioned = phase(cx, state, Phase::Provision, provision(cx, state)).await?;
     let started = phase(cx, state, Phase::Start, start(cx, state, &provisioned)).await?;
     let loading = load(cx, state, &provisioned, &started);
     let loaded = phase(cx, state, Phase::Load, loading).await?;

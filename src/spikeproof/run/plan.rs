@@ -9,12 +9,12 @@ use super::authorization::{self, Authorization, TargetClaim};
 use super::preconditions::{check_budget, check_session, wrong_clock};
 use super::preview::{Preview, preview};
 use super::probe::probe;
+use super::trial::Prepared;
 use super::{Context, FleetKind, RunError, RunOptions, beside, organisation, trial};
 use crate::aws::{Aws, AwsError, Cloud};
 use crate::cost::TaskCost;
 use crate::events::{Event, Phase};
 use crate::evidence::timeline::GroupState;
-use crate::journal::GroupChange;
 use crate::limits;
 use crate::plan::{Schedule, Sizing};
 use crate::report::{terminal, words};
@@ -46,8 +46,8 @@ pub(super) struct RunPlan {
     pub watched_in: Option<Aws>,
     pub authorization: Authorization,
     pub limits: limits::RunLimits,
-    /// The settings of the group that this run changes for a time; empty without the user's consent.
-    pub changes: Vec<GroupChange>,
+    /// The settings of the group that this run changes for a time, or that the next one will.
+    pub trial: Prepared,
     pub warnings: Vec<Warning>,
 }
 
@@ -73,7 +73,7 @@ pub(super) async fn plan(cx: &Context) -> Result<RunPlan, RunError> {
         balancers: &survey.balancers,
     };
     let standing = claim.authorize(&asked).await?;
-    let changes = trial::plan(cx, &preview.scenario, cloud.as_ref()).await?;
+    let trial = trial::plan(cx, &preview.scenario, cloud.as_ref()).await?;
     // A local fleet costs nothing, and its first requests tell as much.
     if options.probe && cloud.is_some() {
         let target = &preview.scenario.target;
@@ -107,7 +107,7 @@ pub(super) async fn plan(cx: &Context) -> Result<RunPlan, RunError> {
             standing,
         },
         limits,
-        changes,
+        trial,
         warnings: [cx.earlier_runs.clone(), beside, survey.warnings, session].concat(),
     };
     announce(cx, &plan);

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::plan::RunPlan;
 use super::state::RunState;
-use super::{Context, RunError};
+use super::{Context, RunError, trial};
 use crate::aws::{Cloud, Network};
 use crate::channel::{self, Channel};
 use crate::events::{Event, Phase};
@@ -22,7 +22,7 @@ use crate::fleet::Orders;
 use crate::fleet::fargate::{FargateFleet, Placement};
 use crate::fleet::local::LocalFleet;
 use crate::image::{self, Image};
-use crate::journal::names::{ResourceNames, TARGET_TAG, target_tag};
+use crate::journal::names::{CHANGES_TAG, ResourceNames, TARGET_TAG, target_tag};
 use crate::journal::{self, Record};
 use crate::scenario::Arch;
 use crate::terraform::{Outputs, STATE, Terraform, Variables, session};
@@ -60,6 +60,8 @@ pub(super) async fn provision(cx: &Context, state: &RunState) -> Result<Provisio
             channel?
         }
     };
+    // The group is changed for a run that can begin, and is watched with the change on it.
+    trial::put(cx, state, &channel).await?;
     let watch = begin_watch(plan).await?;
     Ok(Provisioned { channel, watch })
 }
@@ -161,12 +163,15 @@ fn variables(plan: &RunPlan, cloud: &Cloud, vpc_id: String, image: Option<&Image
     }
 }
 
-/// Names the group under test, so that another run on the same one finds this one.
+/// Names the group under test, so that another run on the same one finds this one; and again if this
+/// run changes it, so that a reap from any machine says so.
 fn tags(plan: &RunPlan) -> BTreeMap<String, String> {
+    let tag = |key: &str, name: &str| (key.to_owned(), target_tag(name));
     let subject = plan.scenario.target.subject.iter();
-    subject
-        .map(|subject| (TARGET_TAG.to_owned(), target_tag(&subject.to_string())))
-        .collect()
+    let tested = subject.map(|subject| tag(TARGET_TAG, &subject.to_string()));
+    let changes = plan.trial.changes.iter();
+    let changed = changes.map(|change| tag(CHANGES_TAG, &change.group));
+    tested.chain(changed).collect()
 }
 
 /// `terraform init` and `apply`. Both end at a stop condition, or at the timeout.

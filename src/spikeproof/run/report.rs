@@ -60,7 +60,7 @@ pub(super) async fn report(
         Err(error) => report.error = Some(error.to_string()),
     }
     if let Trial::Of { plan, .. } = &cx.trial {
-        let put_back = trial::outcome(&state.plan.changes, &destruction);
+        let put_back = trial::outcome(&state.plan.trial.changes, &destruction);
         report.trial = Some(plan.report(report.load.as_ref(), put_back));
     }
     let report = redacted(report);
@@ -71,6 +71,7 @@ pub(super) async fn report(
     RunOutcome {
         report,
         folder: state.plan.folder.clone(),
+        found: state.plan.trial.found.clone(),
     }
 }
 

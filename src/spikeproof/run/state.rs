@@ -200,6 +200,12 @@ impl RunState {
         }
     }
 
+    /// True if a process would destroy the run if this one were killed now.
+    pub(super) async fn has_guard(&self) -> bool {
+        let mut guard = self.guard.lock().await;
+        guard.as_mut().and_then(Guard::pid).is_some()
+    }
+
     /// Sends heartbeats until it is dropped: only where there is no load that they could keep
     /// alive.
     pub(super) async fn keep_sending_heartbeats(&self, events: &Events) -> Infallible {

@@ -2,33 +2,25 @@
 //!
 //! It needs the user's consent twice: the option names the group, and the group carries a tag that
 //! only somebody who may write it can set. The old settings are in the journal before anything
-//! begins; `teardown` puts them back.
+//! begins; `teardown` puts them back. This file decides; `put` changes the group.
 
 use std::path::Path;
-use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
-
-use super::state::RunState;
-use super::{Context, FleetKind, RunError};
+use super::{Context, FleetKind, Interrupt, RunError};
 use crate::advice::Change;
 use crate::aws::Cloud;
 use crate::aws::query::QueryError;
 use crate::events::Phase;
-use crate::journal::change::{GroupChange, Parameters, Setting, Standing};
-use crate::journal::{self, Record};
+use crate::journal;
+use crate::journal::change::{GroupChange, Parameters, Setting};
 use crate::outcome::Exit;
-use crate::report::{PutBack, RunReport, TrialPlan};
+use crate::report::{RunReport, TrialPlan};
 use crate::scenario::{Scenario, Subject};
-use crate::settings::{MAY_CHANGE, PresentGroup, Settings};
-use crate::teardown::proof::Destruction;
+use crate::settings::{MAY_CHANGE, Settings};
 
-/// Time for a raised minimum to be in service before the load.
-const IN_SERVICE: Duration = Duration::from_mins(10);
-/// Between two looks at a setting or at the group.
-const LOOK: Duration = Duration::from_secs(1);
-/// Looks at a setting that was just written.
-const READ_BACK: u32 = 5;
+mod put;
+
+pub(super) use put::{outcome, put, record};
 
 const TARGET: &str = "TargetTrackingConfiguration.TargetValue";
 const MIN: &str = "MinSize";
@@ -52,7 +44,40 @@ pub enum Trial {
         group: String,
         /// The recommended change.
         plan: Box<TrialPlan>,
+        /// The settings that the first run found. The advice is about these.
+        found: Box<FoundSettings>,
     },
+}
+
+/// The settings of a group that an advice may be about, at one moment.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FoundSettings {
+    /// `MinSize` and `MaxSize`.
+    sizes: Parameters,
+    /// Its policies.
+    policies: Vec<Parameters>,
+}
+
+impl FoundSettings {
+    /// Returns a setting; `None` if there is no such policy.
+    fn of(&self, setting: &Setting) -> Option<&Parameters> {
+        match setting {
+            Setting::Sizes => Some(&self.sizes),
+            Setting::Policy { name } => {
+                let is_it = |policy: &&Parameters| policy.get("PolicyName") == Some(name);
+                self.policies.iter().find(is_it)
+            }
+        }
+    }
+}
+
+/// What a run is to change, and what it has found.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Prepared {
+    /// The settings that this run changes for a time; empty without the user's consent.
+    pub changes: Vec<GroupChange>,
+    /// The settings that the next run's change is about; `None` if no run will change anything.
+    pub found: Option<FoundSettings>,
 }
 
 /// Why an advice is not tried.
@@ -61,6 +86,12 @@ pub enum NotTried {
     /// Generators on this machine have no guard.
     #[error("only a Fargate fleet has the guard that puts a changed group back")]
     LocalFleet,
+    /// Nobody watches, and the user has not said that this is meant.
+    #[error("no user watches here (`CI` is set, or there is no terminal)")]
+    Unattended,
+    /// There is no guard.
+    #[error("without the guard nothing puts a changed group back if this process is killed")]
+    NoGuard,
     /// The scenario names no group.
     #[error("the scenario names no group (`target.group`)")]
     NoGroup,
@@ -79,7 +110,7 @@ pub enum NotTried {
     #[error("there is no Auto Scaling group {0}")]
     NoSuchGroup(String),
     /// The group lacks the tag of consent.
-    #[error("the group {0} does not carry the tag {MAY_CHANGE}")]
+    #[error("the group {0} does not carry the tag {MAY_CHANGE}, or its value is a refusal")]
     NoTag(String),
     /// An earlier run has changed the group, and has not put it back.
     #[error("{run} has changed the group {group}, and has not put it back yet")]
@@ -94,6 +125,12 @@ pub enum NotTried {
     /// The first run has no verdict on the group.
     #[error("the run ended with exit code {}, and only a passed or a failed run's advice is tried", .0.code())]
     NoVerdict(Exit),
+    /// A signal came during the first run.
+    #[error("the run was interrupted")]
+    Interrupted,
+    /// The first run did not tell which settings it found.
+    #[error("the run did not find out the group's settings")]
+    NothingFound,
     /// The advice recommends no change.
     #[error("the advice recommends no change")]
     NothingRecommended,
@@ -116,16 +153,52 @@ pub enum NotTried {
     /// The group has it already.
     #[error("the group's settings are as the advice recommends: somebody has changed them since")]
     AlreadySo,
+    /// The advice is about another setting than the present one.
+    #[error(
+        "{field} is {now}, and was {then} when the first run began: somebody has changed it since"
+    )]
+    ChangedSince {
+        /// The name of the field.
+        field: String,
+        /// Its value when the first run began.
+        then: String,
+        /// Its value now.
+        now: String,
+    },
+    /// A lower minimum or maximum ends instances that serve; no later change brings them back.
+    #[error("{field} is {now} already: only a higher one is tried, and {advised} is not")]
+    NotHigher {
+        /// `MinSize` or `MaxSize`.
+        field: &'static str,
+        /// Its present value.
+        now: String,
+        /// The recommended value.
+        advised: u32,
+    },
+    /// AWS refuses such sizes.
+    #[error("a minimum of {min} is above the maximum of {max}")]
+    MinimumAboveMaximum {
+        /// The minimum during the trial.
+        min: u32,
+        /// The maximum during the trial.
+        max: u32,
+    },
 }
 
 impl NotTried {
-    fn error(self) -> RunError {
+    /// Returns the refusal as the error of a plan, with what helps.
+    pub fn error(self) -> RunError {
         let remedy = match &self {
             Self::StillChanged { remedy, .. } => Some(remedy.clone()),
             Self::NoTag(group) => Some(format!(
                 "if the group is yours to change: aws autoscaling create-or-update-tags --tags \
                  ResourceId={group},ResourceType=auto-scaling-group,Key={MAY_CHANGE},Value=yes,PropagateAtLaunch=false"
             )),
+            Self::Unattended => Some(
+                "`--unattended`, if you can put the group back by hand: where this job, container or machine ends at once, the \
+                 guard ends too, and the group stays changed"
+                    .to_owned(),
+            ),
             _ => None,
         };
         let what = format!("the advice is not tried: {self}");
@@ -137,8 +210,12 @@ impl NotTried {
     }
 }
 
-/// Returns the change to try after a run, if its verdict and its advice give one.
-pub fn recommended(report: &RunReport) -> Result<TrialPlan, NotTried> {
+/// Returns the change to try after a run, if its verdict and its advice give one. Any signal so far,
+/// also one during the destroy, is against it.
+pub fn recommended(report: &RunReport, interrupt: &Interrupt) -> Result<TrialPlan, NotTried> {
+    if interrupt.stop_load().is_cancelled() {
+        return Err(NotTried::Interrupted);
+    }
     if !matches!(report.exit, Exit::Passed | Exit::Failed) {
         return Err(NotTried::NoVerdict(report.exit));
     }
@@ -180,18 +257,20 @@ fn parts(change: &Change) -> Option<Vec<Part>> {
     }
 }
 
-/// Proves that the group may be changed, and plans how; empty if this run changes nothing. Only
-/// reads.
+/// Proves that the group may be changed, and plans how. Only reads.
 pub(super) async fn plan(
     cx: &Context,
     scenario: &Scenario,
     cloud: Option<&Cloud>,
-) -> Result<Vec<GroupChange>, RunError> {
+) -> Result<Prepared, RunError> {
     let (named, plan) = match &cx.trial {
-        Trial::None => return Ok(Vec::new()),
+        Trial::None => return Ok(Prepared::default()),
         Trial::Announced { group } => (group, None),
-        Trial::Of { group, plan } => (group, Some(plan)),
+        Trial::Of { group, plan, found } => (group, Some((plan, found))),
     };
+    if !cx.options.guard {
+        return Err(NotTried::NoGuard.error());
+    }
     let group = consented(
         scenario.target.subject.as_ref(),
         named,
@@ -208,11 +287,21 @@ pub(super) async fn plan(
     if !present.may_change {
         return Err(NotTried::NoTag(group.to_owned()).error());
     }
-    let Some(plan) = plan else {
-        return Ok(Vec::new());
+    let now = FoundSettings {
+        sizes: present.sizes,
+        policies: settings.policies(group).await.map_err(unread)?,
     };
-    let policies = settings.policies(group).await.map_err(unread)?;
-    changes(group, &plan.candidate.change, &present, &policies).map_err(NotTried::error)
+    let Some((plan, then)) = plan else {
+        return Ok(Prepared {
+            changes: Vec::new(),
+            found: Some(now),
+        });
+    };
+    let changes = changes(group, &plan.candidate.change, &now, then).map_err(NotTried::error)?;
+    Ok(Prepared {
+        changes,
+        found: None,
+    })
 }
 
 fn unread(error: QueryError) -> RunError {
@@ -259,45 +348,88 @@ fn still_changed(runs_dir: &Path, group: &str) -> Option<NotTried> {
 }
 
 /// Returns the whole settings before and during the run. Every field that does not change is carried
-/// over.
+/// over. What changes must be as the first run found it, and no size becomes lower.
 fn changes(
     group: &str,
     change: &Change,
-    present: &PresentGroup,
-    policies: &[Parameters],
+    now: &FoundSettings,
+    then: &FoundSettings,
 ) -> Result<Vec<GroupChange>, NotTried> {
     let other = || NotTried::OtherKind {
         name: format!("{change:?}"),
     };
-    let mut sizes = present.sizes.clone();
+    let parts = parts(change).ok_or_else(other)?;
+    let planned_of = |setting: Setting, before: &Parameters, during: Parameters| GroupChange {
+        group: group.to_owned(),
+        setting,
+        before: before.clone(),
+        during,
+    };
+    let mut sizes = now.sizes.clone();
     let mut planned = Vec::new();
-    for part in parts(change).ok_or_else(other)? {
+    for part in &parts {
         match part {
             Part::Minimum(min) => drop(sizes.insert(MIN.to_owned(), min.to_string())),
             Part::Maximum(max) => drop(sizes.insert(MAX.to_owned(), max.to_string())),
             Part::Target(target) => {
-                let (name, policy) = only_tracking(policies)?;
+                let (name, policy) = only_tracking(&now.policies)?;
                 let mut during = policy.clone();
                 during.insert(TARGET.to_owned(), target.to_string());
-                planned.push(GroupChange {
-                    group: group.to_owned(),
-                    setting: Setting::Policy { name: name.clone() },
-                    before: policy.clone(),
-                    during,
-                });
+                let setting = Setting::Policy { name: name.clone() };
+                planned.push(planned_of(setting, policy, during));
             }
         }
     }
-    planned.push(GroupChange {
-        group: group.to_owned(),
-        setting: Setting::Sizes,
-        before: present.sizes.clone(),
-        during: sizes,
-    });
-    planned.retain(|change| change.standing(&change.during) != Standing::AsBefore);
-    match planned.is_empty() {
-        true => Err(NotTried::AlreadySo),
-        false => Ok(planned),
+    planned.push(planned_of(Setting::Sizes, &now.sizes, sizes));
+    planned.retain(|change| !change.changed().is_empty());
+    if planned.is_empty() {
+        return Err(NotTried::AlreadySo);
+    }
+    for change in &planned {
+        is_as_then(change, then)?;
+    }
+    are_higher(&parts, &now.sizes)?;
+    Ok(planned)
+}
+
+/// Proves that the fields of a change are as the first run found them.
+fn is_as_then(change: &GroupChange, then: &FoundSettings) -> Result<(), NotTried> {
+    let empty = Parameters::new();
+    let then = then.of(&change.setting).unwrap_or(&empty);
+    let said = |value: Option<&String>| value.map_or("absent", String::as_str).to_owned();
+    let mut changed = change.changed().into_iter();
+    match changed.find(|field| change.before.get(*field) != then.get(*field)) {
+        None => Ok(()),
+        Some(field) => Err(NotTried::ChangedSince {
+            field: field.to_owned(),
+            then: said(then.get(field)),
+            now: said(change.before.get(field)),
+        }),
+    }
+}
+
+/// Proves that every recommended size is higher than the present one, and that they fit together.
+fn are_higher(parts: &[Part], now: &Parameters) -> Result<(), NotTried> {
+    let size = |field: &str| now.get(field).and_then(|value| value.parse::<u32>().ok());
+    let (mut min, mut max) = (size(MIN), size(MAX));
+    for part in parts {
+        let (field, advised, kept) = match part {
+            Part::Minimum(advised) => (MIN, *advised, &mut min),
+            Part::Maximum(advised) => (MAX, *advised, &mut max),
+            Part::Target(_) => continue,
+        };
+        if kept.is_none_or(|now| advised <= now) {
+            return Err(NotTried::NotHigher {
+                field,
+                now: now.get(field).cloned().unwrap_or_default(),
+                advised,
+            });
+        }
+        *kept = Some(advised);
+    }
+    match (min, max) {
+        (Some(min), Some(max)) if min > max => Err(NotTried::MinimumAboveMaximum { min, max }),
+        _ => Ok(()),
     }
 }
 
@@ -312,139 +444,6 @@ fn only_tracking(policies: &[Parameters]) -> Result<(&String, &Parameters), NotT
     found.ok_or(NotTried::NotTheOnlyPolicy {
         policies: policies.len(),
     })
-}
-
-/// Writes what the run will change to the journal, with all that undoes it. The guard starts after
-/// it, so that it knows this even if the folder is lost.
-pub(super) fn record(state: &RunState) -> Result<(), RunError> {
-    for change in &state.plan.changes {
-        state.record_intent(Record::IntentChange {
-            change: change.clone(),
-        })?;
-    }
-    Ok(())
-}
-
-/// Puts the change on the group, and waits until a raised minimum is in service.
-pub(super) async fn put(cx: &Context, state: &RunState) -> Result<(), RunError> {
-    let Some(cloud) = state
-        .plan
-        .cloud
-        .as_ref()
-        .filter(|_| !state.plan.changes.is_empty())
-    else {
-        return Ok(());
-    };
-    let settings = Settings::new(&cloud.aws);
-    for change in &state.plan.changes {
-        put_one(cx, state, &settings, change).await?;
-    }
-    state.record(Record::Changed);
-    wait_in_service(state, &settings).await
-}
-
-async fn put_one(
-    cx: &Context,
-    state: &RunState,
-    settings: &Settings,
-    change: &GroupChange,
-) -> Result<(), RunError> {
-    if state.stop_conditions.token().is_cancelled() {
-        return Err(RunError::interrupted(Phase::Provision));
-    }
-    let thing = change.thing();
-    let now = settings.read(change).await.map_err(failed)?;
-    if now.as_ref().map(|now| change.standing(now)) != Some(Standing::AsBefore) {
-        let what = format!("{thing}: somebody has changed it since the plan, so it is left alone");
-        return Err(RunError::could_not(Phase::Provision, what));
-    }
-    let [before, during] = [&change.before, &change.during].map(|setting| {
-        let changed = setting.iter().filter(|(name, value)| {
-            change.before.get(*name) != change.during.get(*name) && !value.is_empty()
-        });
-        let said: Vec<String> = changed
-            .map(|(name, value)| format!("{name} {value}"))
-            .collect();
-        said.join(", ")
-    });
-    cx.events.warn(format!(
-        "{thing}: {during} for this run, then {before} again"
-    ));
-    settings.put(change).await.map_err(failed)?;
-    read_back(state, settings, change).await
-}
-
-/// Looks until the setting reads as it was put. If AWS has filled in a field, the journal is told.
-async fn read_back(
-    state: &RunState,
-    settings: &Settings,
-    change: &GroupChange,
-) -> Result<(), RunError> {
-    for _ in 0..READ_BACK {
-        let now = settings.read(change).await.map_err(failed)?;
-        match now {
-            Some(now) if change.standing(&now) == Standing::AsPut => return Ok(()),
-            Some(now) if change.holds(&now) => {
-                let change = GroupChange {
-                    during: now,
-                    ..change.clone()
-                };
-                return state.record_intent(Record::IntentChange { change });
-            }
-            _ => sleep(LOOK).await,
-        }
-    }
-    let what = format!("{} does not read as it was put", change.thing());
-    Err(RunError::could_not(Phase::Provision, what))
-}
-
-async fn wait_in_service(state: &RunState, settings: &Settings) -> Result<(), RunError> {
-    let raised = state
-        .plan
-        .changes
-        .iter()
-        .filter(|change| change.setting == Setting::Sizes)
-        .find_map(|change| Some((change, change.during.get(MIN)?.parse::<usize>().ok()?)));
-    let Some((change, min)) = raised else {
-        return Ok(());
-    };
-    let until = Instant::now() + IN_SERVICE;
-    loop {
-        let group = settings.group(&change.group).await.map_err(failed)?;
-        let in_service = group.map_or(0, |group| group.in_service);
-        match () {
-            () if in_service >= min => return Ok(()),
-            () if state.stop_conditions.token().is_cancelled() => {
-                return Err(RunError::interrupted(Phase::Provision));
-            }
-            () if Instant::now() >= until => {
-                let what = format!(
-                    "{in_service} of the minimum of {min} instances are in service after {} minutes",
-                    IN_SERVICE.as_secs() / 60
-                );
-                return Err(RunError::could_not(Phase::Provision, what));
-            }
-            () => sleep(LOOK).await,
-        }
-    }
-}
-
-fn failed(error: QueryError) -> RunError {
-    RunError::caused_by(Phase::Provision, error)
-}
-
-/// Returns what became of the changed settings.
-pub(super) fn outcome(planned: &[GroupChange], destruction: &Destruction) -> PutBack {
-    let mut outcome = PutBack::AsBefore;
-    for change in planned {
-        let thing = change.thing();
-        match destruction.proof.iter().rfind(|proof| proof.thing == thing) {
-            Some(proof) if proof.gone && proof.foreign => outcome = PutBack::ChangedByOthers,
-            Some(proof) if proof.gone => {}
-            _ => return PutBack::NotProven,
-        }
-    }
-    outcome
 }
 
 #[cfg(test)]

@@ -81,6 +81,9 @@ pub enum InventoryError {
     /// The journal does not tell how a setting was before the run.
     #[error("nothing tells how the {0} was before the run: look at it by hand")]
     UnknownSetting(Thing),
+    /// A setting is neither as before nor as the run meant it, and the run has not read it back.
+    #[error("{0}")]
+    Unexplained(String),
     /// The run is in another region.
     #[error("{0}: to be reaped there")]
     Elsewhere(String),
@@ -105,6 +108,8 @@ impl InventoryError {
             | Self::Foreign(_)
             | Self::UnknownSetting(_)
             | Self::Elsewhere(_) => Failure::Unknown,
+            // No attempt helps; a few cover an answer that is behind.
+            Self::Unexplained(_) => Failure::Denied,
             // A refused StopTask does not end the wait for tasks that may be stopping by
             // themselves; without credentials or a right clock nothing of it is known.
             Self::StillStopping { refused, .. } => match refused.as_ref().map(|it| it.failure()) {
@@ -124,6 +129,8 @@ pub struct Inventory {
     tagged_only: bool,
     /// The settings of the target's group that the run has changed.
     changes: Vec<GroupChange>,
+    /// A change may have been cut off before the run had read it back.
+    unsettled: bool,
     settings: Settings,
     query: Query,
     ecs: aws_sdk_ecs::Client,
@@ -138,6 +145,7 @@ impl Inventory {
             region: aws.region.clone(),
             tagged_only: false,
             changes: Vec::new(),
+            unsettled: false,
             settings: Settings::new(aws),
             query: Query::new(aws),
             ecs: aws_sdk_ecs::Client::new(&aws.sdk),
@@ -154,9 +162,14 @@ impl Inventory {
         }
     }
 
-    /// Adds the settings that the run has changed, as its journal has them.
-    pub fn with_changes(self, changes: Vec<GroupChange>) -> Self {
-        Self { changes, ..self }
+    /// Adds the settings that the run has changed, as its journal has them, and whether the run may
+    /// not have read one of them back.
+    pub fn with_changes(self, changes: Vec<GroupChange>, unsettled: bool) -> Self {
+        Self {
+            changes,
+            unsettled,
+            ..self
+        }
     }
 
     /// Describes a thing by its name in its own service. (The tagging API lists deleted things for

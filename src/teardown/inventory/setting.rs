@@ -19,34 +19,61 @@ impl Inventory {
             Setting::Sizes => "DescribeAutoScalingGroups",
         };
         let Some(now) = self.settings.read(change).await? else {
-            return Ok(Presence::Gone {
+            return Ok(Presence::Foreign {
                 evidence: format!("{call}: it does not exist any more"),
             });
         };
+        let differences = change.differences(&now).join("; ");
         Ok(match change.standing(&now) {
-            Standing::AsBefore => Presence::Gone {
+            Standing::AsBefore if differences.is_empty() => Presence::Gone {
                 evidence: format!("{call}: as it was before the run"),
+            },
+            Standing::AsBefore => Presence::Foreign {
+                evidence: format!(
+                    "{call}: what the run had changed is as before; the rest is not the run's, and was left as it is: \
+                     {differences}"
+                ),
             },
             Standing::AsPut => Presence::There {
                 evidence: format!("{call}: as the run has put it"),
             },
+            // The run has never read its own value back, so this may be AWS's form of it.
+            Standing::Other if self.unsettled => Presence::There {
+                evidence: format!("{call}: {}", Unexplained(&differences)),
+            },
             Standing::Other => Presence::Foreign {
                 evidence: format!(
-                    "{call}: somebody else has changed it, so it was left as it is: {}",
-                    change.differences(&now).join("; ")
+                    "{call}: somebody else has changed it, so it was left as it is: {differences}"
                 ),
             },
         })
     }
 
-    /// Writes the setting as it was, if it is as the run put it. Nothing else is overwritten.
+    /// Writes what still has the run's value as it was. Nothing else is overwritten.
     pub(super) async fn put_back(&self, thing: &Thing) -> Result<(), InventoryError> {
         let change = self.change(thing)?;
-        match self.settings.read(change).await? {
-            Some(now) if change.standing(&now) == Standing::AsPut => {
-                Ok(self.settings.put_back(change).await?)
-            }
-            _ => Ok(()),
+        let Some(now) = self.settings.read(change).await? else {
+            return Ok(());
+        };
+        match change.standing(&now) {
+            Standing::AsPut => Ok(self.settings.put_back(change, &now).await?),
+            Standing::Other if self.unsettled => Err(InventoryError::Unexplained(
+                Unexplained(&change.differences(&now).join("; ")).to_string(),
+            )),
+            Standing::AsBefore | Standing::Other => Ok(()),
         }
+    }
+}
+
+/// A setting that is neither as before nor as the run meant it, and that the run has not read back.
+struct Unexplained<'a>(&'a str);
+
+impl std::fmt::Display for Unexplained<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "nobody knows whether this is the run's value or somebody else's, so set it by hand: {}",
+            self.0
+        )
     }
 }

@@ -3,6 +3,7 @@
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 
+use super::changed::changed_group;
 use super::clouds::Clouds;
 use super::liveness::seems_dead;
 use super::target::{Examined, ReapTarget, Source};
@@ -87,19 +88,28 @@ async fn examine_run(
         });
     }
     let proof = wanted.runs_dir.join(format!("{run}.{PROOF}"));
+    // Before its bucket is deleted.
+    let changed = changed_group(&teardown).await.unwrap_or_else(|error| {
+        events.warn(format!(
+            "{run}: it is not known whether it has changed its target's group: {error}"
+        ));
+        None
+    });
+    let entry = |things| Reaped {
+        changed,
+        ..Reaped::new(run.clone(), things)
+    };
     Some(match wanted.dry_run {
         true => {
-            let entry = Reaped::new(run.clone(), there);
+            let entry = entry(there);
             Examined::Settled(match seems_dead(wanted, &teardown).await {
                 Ok(()) => entry,
                 Err(why) => entry.became(Err(why)),
             })
         }
         false => {
-            let (entry, cloud) = (
-                Reaped::new(run.clone(), ResourceNames::of(&run).things()),
-                cloud.clone(),
-            );
+            let entry = entry(ResourceNames::of(&run).things());
+            let cloud = cloud.clone();
             Examined::Open(Box::new(ReapTarget {
                 entry,
                 cloud,

@@ -18,6 +18,7 @@ use model::units::RunId;
 use provision::journal::names::Thing;
 use provision::terraform;
 
+mod changed;
 pub(super) mod clouds;
 mod discovered;
 pub(super) mod fence;
@@ -26,6 +27,7 @@ mod liveness;
 pub(super) mod target;
 mod work_lock;
 
+pub use changed::ChangedGroup;
 pub use journals::{EarlierRun, remove_secrets_of_dead_runs, unfinished};
 pub(crate) use liveness::has_young_heartbeat;
 
@@ -49,6 +51,8 @@ pub struct Reaped {
     pub left: Vec<String>,
     /// Why it was not touched, if it was not.
     pub skipped: Option<Skipped>,
+    /// The group that it may have left changed, where only its own machine can put that back.
+    pub changed: Option<ChangedGroup>,
 }
 
 /// Why a run was not touched.
@@ -77,6 +81,7 @@ impl Reaped {
             gone: Vec::new(),
             left: Vec::new(),
             skipped: None,
+            changed: None,
         }
     }
 
@@ -95,7 +100,8 @@ impl Reaped {
 
     /// Something is left that should not be.
     pub fn is_dirty(&self) -> bool {
-        !self.left.is_empty()
+        let may_be_changed = self.changed.is_some() && self.skipped.is_none();
+        !self.left.is_empty() || may_be_changed
     }
 }
 

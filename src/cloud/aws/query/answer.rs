@@ -71,8 +71,9 @@ struct Open {
 }
 
 /// Returns the members of the first list of this name, each as the parameters of a call: the name
-/// `StepAdjustments.member.1.ScalingAdjustment` with its text. Empty elements are left out.
-pub fn members(xml: &str, list: &str) -> Vec<BTreeMap<String, String>> {
+/// `StepAdjustments.member.1.ScalingAdjustment` with its text. Empty elements are left
+/// out. Returns `None` if there is no such list, or no end of it: that is no empty list.
+pub fn members(xml: &str, list: &str) -> Option<Vec<BTreeMap<String, String>>> {
     use quick_xml::events::Event;
     let mut reader = quick_xml::Reader::from_str(xml);
     reader.config_mut().expand_empty_elements = true;
@@ -108,9 +109,9 @@ pub fn members(xml: &str, list: &str) -> Vec<BTreeMap<String, String>> {
             Ok(Event::End(_)) if begun => {
                 // The end of the list itself.
                 let Some(ended) = open.pop() else {
-                    return found;
+                    return Some(found);
                 };
-                if ended.children == 0 && !ended.text.is_empty() && !open.is_empty() {
+                if ended.children == 0 && !ended.text.trim().is_empty() && !open.is_empty() {
                     let above = open.iter().skip(1).map(|one| one.name.as_str());
                     let path: Vec<&str> = above.chain([ended.name.as_str()]).collect();
                     let path = path.join(".");
@@ -119,7 +120,7 @@ pub fn members(xml: &str, list: &str) -> Vec<BTreeMap<String, String>> {
                         .map(|member| member.insert(path, ended.text));
                 }
             }
-            Ok(Event::Eof) | Err(_) => return found,
+            Ok(Event::Eof) | Err(_) => return None,
             Ok(_) => {}
         }
     }
@@ -187,7 +188,7 @@ mod tests {
             </ScalingAdjustment></member></StepAdjustments></member>\n<member><PolicyName>c</PolicyName></member>\
             </ScalingPolicies><Other><member><PolicyName>d</PolicyName></member></Other>\
             </DescribePoliciesResult></DescribePoliciesResponse>";
-        let found = members(xml, "ScalingPolicies");
+        let found = members(xml, "ScalingPolicies").unwrap();
         let told: Vec<Vec<String>> = found
             .iter()
             .map(|one| {
@@ -208,8 +209,15 @@ mod tests {
                 vec!["PolicyName=c"],
             ]
         );
-        assert!(members(xml, "Absent").is_empty());
+        assert_eq!(members(xml, "Absent"), None);
+        assert_eq!(
+            members("<R><ScalingPolicies><member>", "ScalingPolicies"),
+            None
+        );
         let none = "<R><ScalingPolicies/><Tags><member><Key>k</Key></member></Tags></R>";
-        assert!(members(none, "ScalingPolicies").is_empty());
+        assert_eq!(members(none, "ScalingPolicies"), Some(Vec::new()));
+        let spaced = "<R><L><member><A>1</A><Steps>\n  </Steps></member></L></R>";
+        let only = BTreeMap::from([("A".to_owned(), "1".to_owned())]);
+        assert_eq!(members(spaced, "L"), Some(vec![only]));
     }
 }

@@ -29,7 +29,7 @@ pub fn put_back(put_back: PutBack) -> &'static str {
     match put_back {
         PutBack::AsBefore => "the group's settings are as they were before, read back",
         PutBack::ChangedByOthers => {
-            "somebody else changed the group meanwhile: that setting was left as it is"
+            "somebody else changed the group meanwhile: what they changed was left as it is"
         }
         PutBack::NotProven => "it is not proven that the group's settings are as they were before",
     }
