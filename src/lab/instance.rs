@@ -11,6 +11,7 @@ use super::clock::LabInstant;
 use super::config::{LabTarget, UNHEALTHY_AFTER};
 use super::ids;
 use super::queue::Queue;
+use super::worlds::types;
 
 #[derive(Debug)]
 pub struct LabInstance {
@@ -18,6 +19,10 @@ pub struct LabInstance {
     /// Counted from 1, in the order of launches.
     pub number: u32,
     pub zone: &'static str,
+    /// The instance type.
+    pub kind: String,
+    /// Time that a request takes here.
+    pub service_time: Duration,
     pub launched: LabInstant,
     pub in_service: LabInstant,
     /// The load balancer calls it unhealthy from then on, if it is not ready.
@@ -79,11 +84,14 @@ impl LabInstance {
         } else {
             format!("i-{}", ids::hex(17))
         };
+        let (kind, service_time) = types::of(&target.types, number, target.service_time);
         Self {
             address: address(&id),
             id,
             number,
             zone,
+            kind,
+            service_time,
             launched: now,
             in_service,
             unhealthy: in_service + target.health_check_interval * UNHEALTHY_AFTER,
@@ -91,7 +99,7 @@ impl LabInstance {
             healthy: ready + target.health_check_interval,
             warmed: in_service + warm_up,
             leaving: None,
-            queue: Queue::new(target.workers, target.service_time, target.queue_limit),
+            queue: Queue::new(target.workers, service_time, target.queue_limit),
             token: Arc::new(()),
             first_answer: None,
             errors: 0,

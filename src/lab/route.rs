@@ -192,7 +192,7 @@ impl LabGroup {
             let broken = is_new && now < fresh_until;
             chosen.errors += u64::from(broken);
             underway.fault = broken.then_some(500).or(fault);
-            let works = target.service_time * times;
+            let works = chosen.service_time * times;
             let admitted = held.offer(chosen.number, now, works, underway.fault.is_none());
             underway.ticket = Some(admitted.ticket);
             (underway.next, underway.woken) = (admitted.next, admitted.woken);

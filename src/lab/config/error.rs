@@ -56,6 +56,18 @@ pub enum LabConfigError {
         "group.scheduled: only the minimum of a group is scheduled; leave it out for a service"
     )]
     ScheduledOfService,
+    /// `group.interruptions` is set, and the target is a service.
+    #[error("group.interruptions: only instances are interrupted; leave it out for a service")]
+    InterruptionsOfService,
+    /// An interruption takes no instance.
+    #[error("group.interruptions: instances must be more than zero")]
+    InterruptedNobody,
+    /// `target.types` is set, and the target is a service.
+    #[error("target.types: only instances have a type; leave it out for a service")]
+    TypesOfService,
+    /// The capacity of a type is zero.
+    #[error("target.types: capacity must be more than 0%")]
+    TypeServesNothing,
 }
 
 /// A policy of the lab file that the lab's group could not follow.
