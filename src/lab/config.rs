@@ -344,7 +344,8 @@ mod tests {
              \x20 group_deleted_after: 30s\n\
              \x20 refuse: [{ action: CreateRepository, code: LimitExceededException, message: too many, times: 2 }]\n\
              group: { launches: { fail_after: 2, failures: 3, message: none, retry: 10s, delay: 30s },\n\
-             \x20 scheduled: [{ from: 5s, to: 20s, min: 3 }], interruptions: [{ at: 20s, instances: 2, notice: 3s }] }\n\
+             \x20 scheduled: [{ from: 5s, to: 20s, min: 3 }], interruptions: [{ at: 20s, instances: 2, notice: 3s }],\n\
+             \x20 zone_loss: { zone: eu-west-1b, at: 20s, to: 40s } }\n\
              traffic: [{ from: 0s, to: 60s, rate: 40/s }]\n\
              permissions: { operator: operator.json, tasks: generator.json }\n",
         )
@@ -518,6 +519,18 @@ mod tests {
             (
                 "group: { interruptions: [{ at: 9s, instances: 0 }] }",
                 "instances must be more than zero",
+            ),
+            (
+                "{ target: { service: true }, group: { zone_loss: { zone: eu-west-1b, at: 9s } } }",
+                "only a group loses a zone",
+            ),
+            (
+                "group: { zone_loss: { zone: eu-west-1d, at: 9s } }",
+                "the zones are",
+            ),
+            (
+                "group: { zone_loss: { zone: eu-west-1b, at: 9s, to: 9s } }",
+                "group.zone_loss: `to` must be later",
             ),
             (
                 "target: { types: [{ kind: c5.large, capacity: 0% }] }",

@@ -21,6 +21,7 @@ use super::worlds::Worlds;
 use super::worlds::backend::Behind;
 use super::worlds::launches::Launching;
 use super::worlds::schedule::Schedule;
+use super::worlds::zone_loss::Loss;
 use model::scaling::alarm::{AlarmDatapoint, AlarmModelState};
 use model::scaling::cooldown::Cooling;
 use model::scaling::policies::{PolicyReading, Rule, decide};
@@ -78,6 +79,8 @@ enum Event {
     Launch,
     /// EC2 takes instances back.
     Interruption,
+    /// A zone is lost.
+    ZoneLoss,
 }
 
 impl LabGroup {
@@ -183,6 +186,7 @@ impl LabGroup {
                     }
                 }
                 Event::Interruption => self.interrupt(at),
+                Event::ZoneLoss => self.lose_zone(at),
             }
         }
         let is_gone =
@@ -195,14 +199,16 @@ impl LabGroup {
         let failing = (0..self.instances.len())
             .filter_map(|index| Some((self.instances[index].fails_at(&self.target)?, index)))
             .min();
-        let interrupts = self.worlds.interruptions.next();
-        let began = self.worlds.load_began();
+        let after_first = |event, after: Option<Duration>| {
+            let began = self.worlds.load_began()?;
+            Some((began + after?, event))
+        };
+        let zone_loss = self.worlds.zone_loss.as_ref().and_then(Loss::next);
         let all = [
             failing.map(|(at, index)| (at, Event::Fails(index))),
             self.launching.next().map(|at| (at, Event::Launch)),
-            began
-                .zip(interrupts)
-                .map(|(began, after)| (began + after, Event::Interruption)),
+            after_first(Event::Interruption, self.worlds.interruptions.next()),
+            after_first(Event::ZoneLoss, zone_loss),
         ];
         all.into_iter().flatten().min_by_key(|(at, _)| *at)
     }
@@ -273,7 +279,10 @@ impl LabGroup {
                 Some(Behind::Held(held)) => held.settle(known.number, start, now),
                 _ => known.queue.settle(start, now),
             };
-            (known.stays() && known.warmed <= start, busy)
+            (
+                known.stays() && known.warmed <= start && !known.is_dark(start),
+                busy,
+            )
         });
         let of_work = self.target.cpu_share.of_one();
         // Warming instances are not in the group's metric.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::alarms::Invoked;
 use super::clock::{self, LabInstant};
 use super::group::LabGroup;
-use super::instance::{LabActivity, LabInstance};
+use super::instance::{LabActivity, LabInstance, ZONES};
 use super::truth;
 use super::worlds::launches::Coming;
 
@@ -147,7 +147,7 @@ impl LabGroup {
             message,
             coming.cause(),
             &coming.details,
-            self.zone(),
+            self.zone(now),
             now,
         ));
         let retry = self.launching.keys.retry;
@@ -162,14 +162,19 @@ impl LabGroup {
         }
     }
 
-    /// Returns the zone of the next launch.
-    fn zone(&self) -> &'static str {
-        let zones = ["eu-west-1a", "eu-west-1b", "eu-west-1c"];
-        zones[self.instances.iter().filter(|known| known.stays()).count() % zones.len()]
+    /// Returns the zone of the next launch. A zone that is lost gets none.
+    fn zone(&self, now: LabInstant) -> &'static str {
+        let open: Vec<&str> = ZONES
+            .into_iter()
+            .filter(|zone| self.is_open(zone, now))
+            .collect();
+        let standing = self.instances.iter().filter(|known| known.stays()).count();
+        let turn = standing.checked_rem(open.len());
+        turn.map_or(ZONES[0], |turn| open[turn])
     }
 
     pub(crate) fn launch(&mut self, now: LabInstant, cause: &str, details: &Value) {
-        let zone = self.zone();
+        let zone = self.zone(now);
         self.launched += 1;
         let pooled = self.pooled > 0;
         self.pooled = self.pooled.saturating_sub(1);

@@ -15,6 +15,7 @@ use super::worlds::backend::Behind;
 use super::worlds::interruptions::Interrupted;
 use super::worlds::types::{self, InstanceType};
 use super::worlds::unequal::Unequal;
+use super::worlds::zone_loss::Loss;
 
 /// Written when the lab stops.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -71,6 +72,8 @@ pub struct WorldsTruth {
     pub failed_launches: Vec<Timestamp>,
     /// The instances that EC2 took back, in order.
     pub interruptions: Vec<InterruptionTruth>,
+    /// The zone that was lost.
+    pub zone_loss: Option<ZoneLossTruth>,
     /// The types of the instances, in the order of the lab file.
     pub types: Vec<TypeTruth>,
 }
@@ -86,6 +89,19 @@ pub struct InterruptionTruth {
     pub gone: Option<Timestamp>,
     /// Requests that were lost with it.
     pub lost: u64,
+}
+
+/// The zone that was lost.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ZoneLossTruth {
+    /// The beginning; `None` if it did not come to that.
+    pub from: Option<Timestamp>,
+    /// The end; `None` if it lasted.
+    pub to: Option<Timestamp>,
+    /// The instances that were there.
+    pub instances: Vec<String>,
+    /// Requests that got no answer from there.
+    pub unanswered: u64,
 }
 
 /// A type of instances.
@@ -295,6 +311,10 @@ impl WorldsTruth {
                 .iter()
                 .filter_map(|one| InterruptionTruth::of(one, known, now))
                 .collect(),
+            zone_loss: worlds
+                .zone_loss
+                .as_ref()
+                .map(|loss| ZoneLossTruth::of(loss, now)),
             types: TypeTruth::all(&group.target, known),
         }
     }
@@ -310,6 +330,18 @@ impl InterruptionTruth {
             gone: gone.filter(|gone| *gone <= now).map(timestamp),
             lost: instance.lost,
         })
+    }
+}
+
+impl ZoneLossTruth {
+    fn of(loss: &Loss, now: LabInstant) -> Self {
+        let passed = |at: LabInstant| (at <= now).then(|| timestamp(at));
+        Self {
+            from: loss.span.and_then(|(from, _)| passed(from)),
+            to: loss.span.and_then(|(_, to)| passed(to)),
+            instances: loss.instances.clone(),
+            unanswered: loss.unanswered,
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use interruptions::Interruptions;
 use rate_limit::Limiter;
 use traffic::Others;
 use unequal::Costs;
+use zone_loss::Loss;
 
 pub(crate) mod backend; // shared slots behind all instances
 pub(crate) mod balancing; // which instance gets the next request
@@ -28,6 +29,7 @@ pub(crate) mod sick; // one instance that fails while its checks pass
 pub(crate) mod traffic; // requests that no generator sends
 pub(crate) mod types; // instances of several types
 pub(crate) mod unequal; // requests that cost more than others
+pub(crate) mod zone_loss; // a zone whose instances answer nothing
 
 #[cfg(test)]
 mod tests; // the parts in a whole group
@@ -57,6 +59,7 @@ pub(crate) struct Worlds {
     pub(crate) pins: Pins,
     pub(crate) others: Others,
     pub(crate) interruptions: Interruptions,
+    pub(crate) zone_loss: Option<Loss>,
 }
 
 impl Worlds {
@@ -76,6 +79,7 @@ impl Worlds {
             pins: Pins::default(),
             others: Others::new(&config.traffic),
             interruptions: Interruptions::new(&config.group.interruptions),
+            zone_loss: config.group.zone_loss.as_ref().map(Loss::new),
         }
     }
 
@@ -121,6 +125,9 @@ pub(crate) fn check(config: &Config) -> Result<(), LabConfigError> {
     }
     for interruption in &config.group.interruptions {
         interruption.check(target.service)?;
+    }
+    if let Some(loss) = &config.group.zone_loss {
+        loss.check(target.service)?;
     }
     for scheduled in &config.group.scheduled {
         scheduled.check(target.service)?;

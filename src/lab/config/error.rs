@@ -62,6 +62,12 @@ pub enum LabConfigError {
     /// An interruption takes no instance.
     #[error("group.interruptions: instances must be more than zero")]
     InterruptedNobody,
+    /// `group.zone_loss` is set, and the target is a service.
+    #[error("group.zone_loss: only a group loses a zone; leave it out for a service")]
+    ZoneLossOfService,
+    /// `group.zone_loss` names a zone that the group does not have.
+    #[error("group.zone_loss: the zones are eu-west-1a, eu-west-1b and eu-west-1c")]
+    UnknownZone,
     /// `target.types` is set, and the target is a service.
     #[error("target.types: only instances have a type; leave it out for a service")]
     TypesOfService,

@@ -85,7 +85,7 @@ impl LabGroup {
             };
             let instance = self.instances[index].id.clone();
             let is_heeded = !due.notice.is_zero();
-            let cause = taken_out(&clock::seconds(now), is_heeded.then_some(&instance));
+            let cause = taken_out(&clock::seconds(now), is_heeded.then_some(instance.as_str()));
             let drains = due.notice.min(self.drains_for());
             self.take_out(index, now, drains, cause, &json!({}));
             self.ask_instead(now, is_heeded);
@@ -97,7 +97,7 @@ impl LabGroup {
 
 /// Returns the cause of a termination in Auto Scaling's own words. The group learns of an
 /// interruption from its check on EC2, or from the call of software that heeds the notice.
-fn taken_out(time: &str, by_call: Option<&String>) -> String {
+fn taken_out(time: &str, by_call: Option<&str>) -> String {
     by_call.map_or_else(
         || {
             format!(

@@ -10,6 +10,7 @@ use super::super::config::{self, LabConfigError};
 use super::super::resize::started;
 use super::interruptions::Interruption;
 use super::schedule::Scheduled;
+use super::zone_loss::ZoneLoss;
 
 /// The end of AWS's message on a launch that failed.
 const FAILED: &str = "Launching EC2 instance failed.";
@@ -24,6 +25,8 @@ pub struct GroupKeys {
     pub scheduled: Vec<Scheduled>,
     /// Instances that EC2 takes back.
     pub interruptions: Vec<Interruption>,
+    /// A zone that is lost for a time.
+    pub zone_loss: Option<ZoneLoss>,
 }
 
 /// `group.launches` of the lab file.

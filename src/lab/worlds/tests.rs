@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::clock::LabInstant;
 use super::super::config::Config;
 use super::super::group::LabGroup;
-use super::super::instance::LabInstance;
+use super::super::instance::{LabInstance, TargetState};
 use super::super::route::{Fate, Route, Underway};
 use super::super::truth::Truth;
 use super::balancing::Connection;
@@ -79,6 +79,7 @@ fn look(
             Fate::Answered(status) => status.unwrap_or(200),
             Fate::Full => 503,
             Fate::Lost => 502,
+            Fate::Unanswered => 504,
         };
         group
             .open
@@ -489,6 +490,54 @@ fn a_look_before_the_load_interrupts_nobody() {
     assert_eq!((taken.len(), at.as_secs()), (1, 2));
 }
 
+/// Loses a zone with two of six instances 5 s after the first request.
+fn lost_zone(to: &str) -> (LabGroup, Vec<Answer>) {
+    let mut group = group(&format!(
+        "target: {{ {HUNDRED}, instances: 6, min: 6, health_check_grace: 0s }}\n\
+         group: {{ zone_loss: {{ zone: eu-west-1b, at: 5s{to} }} }}"
+    ));
+    let answers = load(&mut group, 0..20, 60);
+    (group, answers)
+}
+
+#[test]
+fn a_lost_zone_answers_nothing_until_its_checks_fail_and_is_replaced_elsewhere() {
+    let (group, answers) = lost_zone("");
+    // A third of 120 in the two seconds until the checks have failed.
+    let unanswered = with(&answers, 504);
+    assert!((40..=44).contains(&unanswered), "{unanswered}");
+    assert_eq!(with(&answers, 200), 1_200 - unanswered);
+    let told = truth(&group).worlds.zone_loss.unwrap();
+    assert_eq!(
+        (told.unanswered, told.instances.len()),
+        (unanswered as u64, 2)
+    );
+    let standing: Vec<&LabInstance> = group.instances.iter().filter(|one| one.stays()).collect();
+    assert_eq!(standing.len(), 6);
+    assert!(standing.iter().all(|known| known.zone != "eu-west-1b"));
+    let ends: Vec<_> = group
+        .activities
+        .iter()
+        .filter(|one| one.cause.contains("ELB system health check failure"))
+        .map(|one| one.start)
+        .collect();
+    assert_eq!(ends, [at(7), at(7)]);
+}
+
+#[test]
+fn a_zone_that_comes_back_in_time_is_not_replaced() {
+    let (group, answers) = lost_zone(", to: 6500ms");
+    let unanswered = with(&answers, 504);
+    // A third of 90.
+    assert!((30..=34).contains(&unanswered), "{unanswered}");
+    assert_eq!((group.activities.len(), group.instances.len()), (6, 6));
+    let serves = |known: &LabInstance| known.target_state(at(20)) == Some(TargetState::Healthy);
+    assert!(group.instances.iter().all(serves));
+    let told = truth(&group).worlds.zone_loss.unwrap();
+    let span = told.to.unwrap().duration_since(told.from.unwrap());
+    assert_eq!(span.as_millis(), 1_500);
+}
+
 #[test]
 fn a_weaker_type_takes_longer_and_is_busier() {
     let mut group = group(&format!(
@@ -527,7 +576,7 @@ fn without_its_parts_the_lab_does_nothing_else() {
         (0, 0, 0)
     );
     assert!(told.failed_launches.is_empty());
-    assert!(told.interruptions.is_empty() && told.types.is_empty());
+    assert!(told.interruptions.is_empty() && told.types.is_empty() && told.zone_loss.is_none());
 }
 
 #[test]
