@@ -97,7 +97,7 @@ fn describe(group: &LabGroup, now: LabInstant) -> String {
             "HealthCheckGracePeriod",
             &group.target.health_check_grace.as_secs().to_string(),
         ),
-        format!("<LaunchTemplate>{}</LaunchTemplate>", launch_template()),
+        template(group),
         members(
             "Instances",
             group
@@ -141,6 +141,21 @@ fn describe(group: &LabGroup, now: LabInstant) -> String {
     .concat()
 }
 
+/// Returns the launch template, within a policy of mixed instances if there are several types.
+fn template(group: &LabGroup) -> String {
+    let own = launch_template();
+    let types = &group.target.types;
+    if types.is_empty() {
+        return format!("<LaunchTemplate>{own}</LaunchTemplate>");
+    }
+    let overrides = types.iter().map(|one| element("InstanceType", &one.kind));
+    format!(
+        "<MixedInstancesPolicy><LaunchTemplate><LaunchTemplateSpecification>{own}</LaunchTemplateSpecification>{}\
+         </LaunchTemplate></MixedInstancesPolicy>",
+        members("Overrides", overrides)
+    )
+}
+
 fn launch_template() -> String {
     [
         element("LaunchTemplateId", "lt-0lab"),
@@ -165,7 +180,7 @@ fn describe_instance(group: &LabGroup, instance: &LabInstance, now: LabInstant) 
     );
     [
         element("InstanceId", &instance.id),
-        element("InstanceType", "t3.micro"),
+        element("InstanceType", &instance.kind),
         element("AvailabilityZone", instance.zone),
         element("LifecycleState", instance.lifecycle(now)),
         element("HealthStatus", if sick { "Unhealthy" } else { "Healthy" }),

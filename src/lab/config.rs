@@ -21,6 +21,7 @@ use super::worlds::quantity::Share;
 use super::worlds::rate_limit::RateLimit;
 use super::worlds::sick::Sick;
 use super::worlds::traffic::Traffic;
+use super::worlds::types::InstanceType;
 use super::worlds::unequal::Unequal;
 
 mod error;
@@ -44,7 +45,7 @@ pub struct Config {
     pub permissions: super::permissions::PolicyFiles,
 }
 
-/// The system under test: identical instances behind a load balancer.
+/// The system under test: instances behind a load balancer.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LabTarget {
@@ -107,6 +108,8 @@ pub struct LabTarget {
     pub rate_limit: Option<RateLimit>,
     /// The part of the work that the CPU metric shows.
     pub cpu_share: Share,
+    /// Types of the instances, in turn.
+    pub types: Vec<InstanceType>,
 }
 
 impl Default for LabTarget {
@@ -139,6 +142,7 @@ impl Default for LabTarget {
             unequal: None,
             rate_limit: None,
             cpu_share: Share::WHOLE,
+            types: Vec::new(),
         }
     }
 }
@@ -340,7 +344,8 @@ mod tests {
              \x20 group_deleted_after: 30s\n\
              \x20 refuse: [{ action: CreateRepository, code: LimitExceededException, message: too many, times: 2 }]\n\
              group: { launches: { fail_after: 2, failures: 3, message: none, retry: 10s, delay: 30s },\n\
-             \x20 scheduled: [{ from: 5s, to: 20s, min: 3 }] }\n\
+             \x20 scheduled: [{ from: 5s, to: 20s, min: 3 }], interruptions: [{ at: 20s, instances: 2, notice: 3s }],\n\
+             \x20 zone_loss: { zone: eu-west-1b, at: 20s, to: 40s } }\n\
              traffic: [{ from: 0s, to: 60s, rate: 40/s }]\n\
              permissions: { operator: operator.json, tasks: generator.json }\n",
         )
@@ -421,7 +426,8 @@ mod tests {
              \x20 balancing: least-outstanding\n\
              \x20 unequal: { share: 10%, times: 8 }\n\
              \x20 rate_limit: { rate: 300/s, status: 429, retry_after: 1s }\n\
-             \x20 cpu_share: 20%\n",
+             \x20 cpu_share: 20%\n\
+             \x20 types: [{ kind: c5.large }, { kind: t3.micro, capacity: 50% }]\n",
         )
         .unwrap();
         let target = config.target;
@@ -437,6 +443,10 @@ mod tests {
             Some(Duration::from_secs(1))
         );
         assert_eq!(target.cpu_share.of_one(), 0.2);
+        assert_eq!(
+            (target.types.len(), target.types[1].capacity.of_one()),
+            (2, 0.5)
+        );
         let off = Config::parse("").unwrap();
         let target = &off.target;
         assert!(target.backend.is_none() && target.cold.is_none() && target.sick.is_none());
@@ -445,6 +455,7 @@ mod tests {
         assert_eq!(target.balancing, Balancing::RoundRobin);
         assert_eq!(target.cpu_share, Share::WHOLE);
         assert_eq!(off.group.launches.fail_after, None);
+        assert!(target.types.is_empty() && off.group.interruptions.is_empty());
     }
 
     #[test]
@@ -500,6 +511,34 @@ mod tests {
             (
                 "{ target: { service: true }, group: { launches: { fail_after: 1 } } }",
                 "leave `fail_after` out",
+            ),
+            (
+                "{ target: { service: true }, group: { interruptions: [{ at: 9s }] } }",
+                "only instances are interrupted",
+            ),
+            (
+                "group: { interruptions: [{ at: 9s, instances: 0 }] }",
+                "instances must be more than zero",
+            ),
+            (
+                "{ target: { service: true }, group: { zone_loss: { zone: eu-west-1b, at: 9s } } }",
+                "only a group loses a zone",
+            ),
+            (
+                "group: { zone_loss: { zone: eu-west-1d, at: 9s } }",
+                "the zones are",
+            ),
+            (
+                "group: { zone_loss: { zone: eu-west-1b, at: 9s, to: 9s } }",
+                "group.zone_loss: `to` must be later",
+            ),
+            (
+                "target: { types: [{ kind: c5.large, capacity: 0% }] }",
+                "more than 0%",
+            ),
+            (
+                "target: { service: true, types: [{ kind: c5.large }] }",
+                "only instances have a type",
             ),
         ] {
             let problem = Config::parse(text).unwrap_err().to_string();

@@ -21,6 +21,7 @@ use super::worlds::Worlds;
 use super::worlds::backend::Behind;
 use super::worlds::launches::Launching;
 use super::worlds::schedule::Schedule;
+use super::worlds::zone_loss::Loss;
 use model::scaling::alarm::{AlarmDatapoint, AlarmModelState};
 use model::scaling::cooldown::Cooling;
 use model::scaling::policies::{PolicyReading, Rule, decide};
@@ -67,6 +68,19 @@ pub struct LabGroup {
     cooling: Cooling,
     /// The load balancer's turn.
     pub(crate) next: usize,
+}
+
+/// A change that comes without a decision.
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    /// The checks of the instance with this index have failed for too long.
+    Fails(usize),
+    /// The next launch to come is due.
+    Launch,
+    /// EC2 takes instances back.
+    Interruption,
+    /// A zone is lost.
+    ZoneLoss,
 }
 
 impl LabGroup {
@@ -160,25 +174,19 @@ impl LabGroup {
         self.deleted_at.is_some_and(|at| now >= at)
     }
 
-    /// Begins the launches that are due, replaces the instances whose checks have failed, and forgets
-    /// those that are gone.
+    /// Begins the launches that are due, replaces the instances whose checks have failed or that are
+    /// interrupted, and forgets those that are gone.
     pub fn settle(&mut self, now: LabInstant) {
-        loop {
-            let failing = (0..self.instances.len())
-                .filter_map(|index| Some((self.instances[index].fails_at(&self.target)?, index)))
-                .min()
-                .filter(|(at, _)| *at <= now);
-            let coming = self.launching.next().filter(|due| *due <= now);
-            match (failing, coming) {
-                (Some((at, index)), coming) if coming.is_none_or(|due| at <= due) => {
-                    self.replace(index, at);
-                }
-                (_, Some(_)) => {
+        while let Some((at, event)) = self.next_event().filter(|(at, _)| *at <= now) {
+            match event {
+                Event::Fails(index) => self.replace(index, at),
+                Event::Launch => {
                     if let Some(coming) = self.launching.take() {
                         self.begin(coming);
                     }
                 }
-                _ => break,
+                Event::Interruption => self.interrupt(at),
+                Event::ZoneLoss => self.lose_zone(at),
             }
         }
         let is_gone =
@@ -186,12 +194,31 @@ impl LabGroup {
         self.gone.extend(self.instances.extract_if(.., is_gone));
     }
 
+    /// Returns the first event to come, with its instant.
+    fn next_event(&self) -> Option<(LabInstant, Event)> {
+        let failing = (0..self.instances.len())
+            .filter_map(|index| Some((self.instances[index].fails_at(&self.target)?, index)))
+            .min();
+        let after_first = |event, after: Option<Duration>| {
+            let began = self.worlds.load_began()?;
+            Some((began + after?, event))
+        };
+        let zone_loss = self.worlds.zone_loss.as_ref().and_then(Loss::next);
+        let all = [
+            failing.map(|(at, index)| (at, Event::Fails(index))),
+            self.launching.next().map(|at| (at, Event::Launch)),
+            after_first(Event::Interruption, self.worlds.interruptions.next()),
+            after_first(Event::ZoneLoss, zone_loss),
+        ];
+        all.into_iter().flatten().min_by_key(|(at, _)| *at)
+    }
+
     fn replace(&mut self, index: usize, at: LabInstant) {
         let time = clock::seconds(at);
         let cause = format!(
             "At {time} an instance was taken out of service in response to a ELB system health check failure."
         );
-        self.take_out(index, at, cause, &json!({}));
+        self.take_out(index, at, self.drains_for(), cause, &json!({}));
         self.ask(at, "", (self.desired - 1, self.desired), &json!({}));
     }
 
@@ -252,7 +279,10 @@ impl LabGroup {
                 Some(Behind::Held(held)) => held.settle(known.number, start, now),
                 _ => known.queue.settle(start, now),
             };
-            (known.stays() && known.warmed <= start, busy)
+            (
+                known.stays() && known.warmed <= start && !known.is_dark(start),
+                busy,
+            )
         });
         let of_work = self.target.cpu_share.of_one();
         // Warming instances are not in the group's metric.

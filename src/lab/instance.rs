@@ -11,6 +11,11 @@ use super::clock::LabInstant;
 use super::config::{LabTarget, UNHEALTHY_AFTER};
 use super::ids;
 use super::queue::Queue;
+use super::worlds::types;
+use super::worlds::zone_loss::Dark;
+
+/// The zones of the group.
+pub(crate) const ZONES: [&str; 3] = ["eu-west-1a", "eu-west-1b", "eu-west-1c"];
 
 #[derive(Debug)]
 pub struct LabInstance {
@@ -18,6 +23,10 @@ pub struct LabInstance {
     /// Counted from 1, in the order of launches.
     pub number: u32,
     pub zone: &'static str,
+    /// The instance type.
+    pub kind: String,
+    /// Time that a request takes here.
+    pub service_time: Duration,
     pub launched: LabInstant,
     pub in_service: LabInstant,
     /// The load balancer calls it unhealthy from then on, if it is not ready.
@@ -31,6 +40,8 @@ pub struct LabInstance {
     /// The instants when it was taken out of service, and when it is gone.
     pub leaving: Option<(LabInstant, LabInstant)>,
     pub queue: Queue,
+    /// Its zone was lost.
+    pub(crate) dark: Option<Dark>,
     /// Shared with each request in progress.
     pub token: Arc<()>,
     pub first_answer: Option<LabInstant>,
@@ -79,11 +90,14 @@ impl LabInstance {
         } else {
             format!("i-{}", ids::hex(17))
         };
+        let (kind, service_time) = types::of(&target.types, number, target.service_time);
         Self {
             address: address(&id),
             id,
             number,
             zone,
+            kind,
+            service_time,
             launched: now,
             in_service,
             unhealthy: in_service + target.health_check_interval * UNHEALTHY_AFTER,
@@ -91,7 +105,8 @@ impl LabInstance {
             healthy: ready + target.health_check_interval,
             warmed: in_service + warm_up,
             leaving: None,
-            queue: Queue::new(target.workers, target.service_time, target.queue_limit),
+            queue: Queue::new(target.workers, service_time, target.queue_limit),
+            dark: None,
             token: Arc::new(()),
             first_answer: None,
             errors: 0,
@@ -100,12 +115,16 @@ impl LabInstance {
     }
 
     /// Returns when its failed checks have it replaced: the application is not up when checks begin
-    /// to count.
+    /// to count, or its zone was lost.
     pub fn fails_at(&self, target: &LabTarget) -> Option<LabInstant> {
-        let at = self
-            .unhealthy
-            .max(self.in_service + target.health_check_grace);
-        (self.leaving.is_none() && at < self.ready).then_some(at)
+        let counts = self.in_service + target.health_check_grace;
+        let at = self.unhealthy.max(counts);
+        let of_zone = self.dark.and_then(|dark| dark.replaced(counts));
+        let own = (at < self.ready).then_some(at);
+        own.into_iter()
+            .chain(of_zone)
+            .min()
+            .filter(|_| self.leaving.is_none())
     }
 
     pub fn lifecycle(&self, now: LabInstant) -> &'static str {
@@ -121,10 +140,25 @@ impl LabInstance {
         match self.leaving {
             Some(_) => Some(TargetState::Draining),
             None if now < self.in_service => None,
+            None if self.dark.is_some_and(|dark| dark.is_unhealthy(now)) => {
+                Some(TargetState::Unhealthy)
+            }
+            None if self.waits_for_zone(now) => Some(TargetState::Initial),
             None if now >= self.healthy => Some(TargetState::Healthy),
             None if now >= self.unhealthy && now < self.ready => Some(TargetState::Unhealthy),
             None => Some(TargetState::Initial),
         }
+    }
+
+    /// True if its first check cannot pass, because its zone is lost.
+    fn waits_for_zone(&self, now: LabInstant) -> bool {
+        self.dark
+            .is_some_and(|dark| dark.keeps_from_passing(self.healthy, now))
+    }
+
+    /// True if it answers nothing at this instant.
+    pub(crate) fn is_dark(&self, now: LabInstant) -> bool {
+        self.dark.is_some_and(|dark| dark.covers(now))
     }
 
     /// Returns the number of its requests in progress.

@@ -1,11 +1,13 @@
 //! Changes of the group's size: launches that succeed, come late or fail, and terminations.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::alarms::Invoked;
 use super::clock::{self, LabInstant};
 use super::group::LabGroup;
-use super::instance::{LabActivity, LabInstance};
+use super::instance::{LabActivity, LabInstance, ZONES};
 use super::truth;
 use super::worlds::launches::Coming;
 
@@ -98,16 +100,34 @@ impl LabGroup {
         (from, to): (u32, u32),
         details: &Value,
     ) {
-        let delay = self.launching.keys.delay;
-        let coming = Coming {
-            due: now + delay,
+        self.launch_soon(Coming {
+            due: now + self.launching.keys.delay,
             decision: decision.to_owned(),
             from,
             to,
             again: false,
+            replaces: false,
             details: details.clone(),
-        };
-        if delay.is_zero() {
+        });
+    }
+
+    /// Launches an instance in the place of one that has just been taken out: as unhealthy, or by a
+    /// call.
+    pub(crate) fn ask_instead(&mut self, now: LabInstant, is_by_call: bool) {
+        let standing = self.instances.iter().filter(|known| known.stays()).count() as u32;
+        self.launch_soon(Coming {
+            due: now + self.launching.keys.delay,
+            decision: String::new(),
+            from: standing,
+            to: standing + 1,
+            again: false,
+            replaces: !is_by_call,
+            details: json!({}),
+        });
+    }
+
+    fn launch_soon(&mut self, coming: Coming) {
+        if self.launching.keys.delay.is_zero() {
             self.begin(coming);
         } else {
             self.launching.push(coming);
@@ -127,7 +147,7 @@ impl LabGroup {
             message,
             coming.cause(),
             &coming.details,
-            self.zone(),
+            self.zone(now),
             now,
         ));
         let retry = self.launching.keys.retry;
@@ -136,19 +156,25 @@ impl LabGroup {
                 due: now + retry,
                 decision: String::new(),
                 again: true,
+                replaces: false,
                 ..coming
             });
         }
     }
 
-    /// Returns the zone of the next launch.
-    fn zone(&self) -> &'static str {
-        let zones = ["eu-west-1a", "eu-west-1b", "eu-west-1c"];
-        zones[self.instances.iter().filter(|known| known.stays()).count() % zones.len()]
+    /// Returns the zone of the next launch. A zone that is lost gets none.
+    fn zone(&self, now: LabInstant) -> &'static str {
+        let open: Vec<&str> = ZONES
+            .into_iter()
+            .filter(|zone| self.is_open(zone, now))
+            .collect();
+        let standing = self.instances.iter().filter(|known| known.stays()).count();
+        let turn = standing.checked_rem(open.len());
+        turn.map_or(ZONES[0], |turn| open[turn])
     }
 
     pub(crate) fn launch(&mut self, now: LabInstant, cause: &str, details: &Value) {
-        let zone = self.zone();
+        let zone = self.zone(now);
         self.launched += 1;
         let pooled = self.pooled > 0;
         self.pooled = self.pooled.saturating_sub(1);
@@ -200,21 +226,26 @@ impl LabGroup {
             clock::seconds(now),
             self.instances[chosen].id
         );
-        self.take_out(chosen, now, cause, details);
+        self.take_out(chosen, now, self.drains_for(), cause, details);
+    }
+
+    /// Returns the time for which an instance drains.
+    pub(crate) fn drains_for(&self) -> Duration {
+        match self.cut {
+            true => Duration::ZERO,
+            false => self.target.deregistration_delay,
+        }
     }
 
     pub(crate) fn take_out(
         &mut self,
         index: usize,
         now: LabInstant,
+        drains: Duration,
         cause: String,
         details: &Value,
     ) {
-        let gone = if self.cut {
-            now
-        } else {
-            now + self.target.deregistration_delay
-        };
+        let gone = now + drains;
         let instance = &mut self.instances[index];
         instance.leaving = Some((now, gone));
         let stages = vec![("WaitingForELBConnectionDraining", gone)];

@@ -10,10 +10,12 @@ use tokio::sync::Notify;
 use super::clock::LabInstant;
 use super::group::LabGroup;
 use super::instance::TargetState;
+use super::worlds::Worlds;
 use super::worlds::backend::{Behind, Outcome, Progress};
 use super::worlds::balancing::{Balancing, Connection};
 use super::worlds::traffic::OthersNext;
 use super::worlds::unequal::Costs;
+use super::worlds::zone_loss::{CONNECTS_FOR, IDLE_FOR};
 
 /// The destination of a request.
 #[derive(Debug)]
@@ -45,6 +47,8 @@ pub struct Underway {
     pub fault: Option<u16>,
     /// Added to the time of the answer.
     later: Duration,
+    /// Its instance answers nothing, and the load balancer gives up at `next`.
+    is_unanswered: bool,
     /// Its place at the backend, until that is passed.
     ticket: Option<u64>,
     /// Counts as one of the instance's requests in progress as long as it exists.
@@ -60,6 +64,15 @@ pub enum Fate {
     Full,
     /// The instance went away.
     Lost,
+    /// The instance answered nothing until the load balancer gave up.
+    Unanswered,
+}
+
+/// Counts a request that gets no answer from a lost zone.
+fn count_unanswered(worlds: &mut Worlds) {
+    if let Some(loss) = &mut worlds.zone_loss {
+        loss.unanswered += 1;
+    }
 }
 
 impl LabGroup {
@@ -103,6 +116,7 @@ impl LabGroup {
         match fate {
             Fate::Answered(status) => self.open.answered(status.unwrap_or(200), seconds),
             Fate::Full => self.open.answered(503, seconds),
+            Fate::Unanswered => self.open.elb_5xx += 1,
             Fate::Lost => {
                 self.open.elb_5xx += 1;
                 self.open.elb_502 += 1;
@@ -185,14 +199,21 @@ impl LabGroup {
             woken: None,
             fault,
             later,
+            is_unanswered: false,
             ticket: None,
             _token: Arc::clone(&chosen.token),
         };
+        if chosen.is_dark(now) {
+            count_unanswered(worlds);
+            underway.is_unanswered = true;
+            underway.next = now + CONNECTS_FOR;
+            return Route::Serve(underway);
+        }
         if let Some(Behind::Held(held)) = &mut worlds.backend {
             let broken = is_new && now < fresh_until;
             chosen.errors += u64::from(broken);
             underway.fault = broken.then_some(500).or(fault);
-            let works = target.service_time * times;
+            let works = chosen.service_time * times;
             let admitted = held.offer(chosen.number, now, works, underway.fault.is_none());
             underway.ticket = Some(admitted.ticket);
             (underway.next, underway.woken) = (admitted.next, admitted.woken);
@@ -248,11 +269,27 @@ impl LabGroup {
         if underway.next > now {
             return None;
         }
+        if underway.is_unanswered {
+            return Some(Fate::Unanswered);
+        }
+        if self.is_dark(&underway.instance, underway.next) {
+            count_unanswered(&mut self.worlds);
+            underway.is_unanswered = true;
+            underway.next = underway.arrived + IDLE_FOR;
+            return None;
+        }
         if !self.has(&underway.instance) {
             return Some(Fate::Lost);
         }
         self.served(&underway.instance, underway.next);
         Some(Fate::Answered(underway.fault))
+    }
+
+    /// True if the instance, which may be gone, answers nothing at this instant.
+    fn is_dark(&self, instance: &str, at: LabInstant) -> bool {
+        let known = self.instances.iter().chain(&self.gone);
+        let mut own = known.filter(|known| known.id == instance);
+        own.any(|known| known.is_dark(at))
     }
 
     fn served(&mut self, instance: &str, at: LabInstant) {

@@ -54,6 +54,7 @@ pub(crate) async fn serve(
         Fate::Answered(fault) => fault.map(known_status),
         Fate::Full => return Ok(full(&world, &instance, waited)),
         Fate::Lost => return Ok(from_balancer(&world, StatusCode::BAD_GATEWAY)),
+        Fate::Unanswered => return Ok(from_balancer(&world, StatusCode::GATEWAY_TIMEOUT)),
     };
     let wanted = path
         .strip_prefix("/status/")

@@ -8,10 +8,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::clock::LabInstant;
+use super::config::LabTarget;
 use super::group::LabGroup;
 use super::instance::LabInstance;
 use super::worlds::backend::Behind;
+use super::worlds::interruptions::Interrupted;
+use super::worlds::types::{self, InstanceType};
 use super::worlds::unequal::Unequal;
+use super::worlds::zone_loss::Loss;
 
 /// Written when the lab stops.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,7 +33,7 @@ pub struct Truth {
     /// Every change of the group's settings by a caller, in order.
     #[serde(default)]
     pub configured: Vec<Configured>,
-    /// Requests per second one instance can answer.
+    /// Requests per second one instance can answer; the average where there are several types.
     pub capacity: f64,
     /// Percent of CPU per request and second.
     pub cpu_per_request: f64,
@@ -66,6 +70,49 @@ pub struct WorldsTruth {
     pub dear: u64,
     /// The launches that failed, in order.
     pub failed_launches: Vec<Timestamp>,
+    /// The instances that EC2 took back, in order.
+    pub interruptions: Vec<InterruptionTruth>,
+    /// The zone that was lost.
+    pub zone_loss: Option<ZoneLossTruth>,
+    /// The types of the instances, in the order of the lab file.
+    pub types: Vec<TypeTruth>,
+}
+
+/// An instance that EC2 took back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InterruptionTruth {
+    /// Its id.
+    pub instance: String,
+    /// The instant at which it was taken out of service.
+    pub at: Timestamp,
+    /// The end of its draining; `None` if it still drained.
+    pub gone: Option<Timestamp>,
+    /// Requests that were lost with it.
+    pub lost: u64,
+}
+
+/// The zone that was lost.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ZoneLossTruth {
+    /// The beginning; `None` if it did not come to that.
+    pub from: Option<Timestamp>,
+    /// The end; `None` if it lasted.
+    pub to: Option<Timestamp>,
+    /// The instances that were there.
+    pub instances: Vec<String>,
+    /// Requests that got no answer from there.
+    pub unanswered: u64,
+}
+
+/// A type of instances.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TypeTruth {
+    /// The name.
+    pub kind: String,
+    /// Requests per second that such an instance can answer, on average.
+    pub capacity: f64,
+    /// Instances of this type so far.
+    pub instances: u32,
 }
 
 /// The backend that all instances share.
@@ -201,8 +248,8 @@ impl Truth {
             .collect();
         alarms.sort_by_key(|fired| fired.at);
         let target = &group.target;
-        let times = target.unequal.map_or(1.0, Unequal::average);
-        let of_worker = target.service_time.as_secs_f64() * times / f64::from(target.workers);
+        let of_worker = of_worker(target);
+        let (part, work) = types::average(&target.types);
         Self {
             version: VERSION,
             group: super::group::NAME.to_owned(),
@@ -215,8 +262,8 @@ impl Truth {
             alarms,
             decisions: group.decisions.clone(),
             configured: group.configured.clone(),
-            capacity: 1.0 / of_worker,
-            cpu_per_request: of_worker * target.cpu_share.of_one() * 100.0,
+            capacity: part / of_worker,
+            cpu_per_request: of_worker * work * target.cpu_share.of_one() * 100.0,
             worlds: WorldsTruth::of(group, &known, now),
         }
     }
@@ -258,8 +305,62 @@ impl WorldsTruth {
             rate_limited: worlds.limiter.as_ref().map_or(0, |one| one.refused),
             dear: worlds.costs.as_ref().map_or(0, |costs| costs.dear),
             failed_launches: failed.map(|one| timestamp(one.start)).collect(),
+            interruptions: worlds
+                .interruptions
+                .past
+                .iter()
+                .filter_map(|one| InterruptionTruth::of(one, known, now))
+                .collect(),
+            zone_loss: worlds
+                .zone_loss
+                .as_ref()
+                .map(|loss| ZoneLossTruth::of(loss, now)),
+            types: TypeTruth::all(&group.target, known),
         }
     }
+}
+
+impl InterruptionTruth {
+    fn of(one: &Interrupted, known: &[&LabInstance], now: LabInstant) -> Option<Self> {
+        let instance = known.iter().find(|instance| instance.id == one.instance)?;
+        let gone = instance.leaving.map(|(_, gone)| gone);
+        Some(Self {
+            instance: one.instance.clone(),
+            at: timestamp(one.at),
+            gone: gone.filter(|gone| *gone <= now).map(timestamp),
+            lost: instance.lost,
+        })
+    }
+}
+
+impl ZoneLossTruth {
+    fn of(loss: &Loss, now: LabInstant) -> Self {
+        let passed = |at: LabInstant| (at <= now).then(|| timestamp(at));
+        Self {
+            from: loss.span.and_then(|(from, _)| passed(from)),
+            to: loss.span.and_then(|(_, to)| passed(to)),
+            instances: loss.instances.clone(),
+            unanswered: loss.unanswered,
+        }
+    }
+}
+
+impl TypeTruth {
+    fn all(target: &LabTarget, known: &[&LabInstance]) -> Vec<Self> {
+        let whole = 1.0 / of_worker(target);
+        let of = |kind: &InstanceType| Self {
+            kind: kind.kind.clone(),
+            capacity: whole * kind.capacity.of_one(),
+            instances: known.iter().filter(|one| one.kind == kind.kind).count() as u32,
+        };
+        target.types.iter().map(of).collect()
+    }
+}
+
+/// Returns the seconds of a whole instance that an average request takes.
+fn of_worker(target: &LabTarget) -> f64 {
+    let times = target.unequal.map_or(1.0, Unequal::average);
+    target.service_time.as_secs_f64() * times / f64::from(target.workers)
 }
 
 impl InstanceTruth {

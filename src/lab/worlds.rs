@@ -9,22 +9,27 @@ use super::config::{Config, LabConfigError};
 use backend::{Behind, Progress};
 use balancing::Pins;
 use failing::FailingPaths;
+use interruptions::Interruptions;
 use rate_limit::Limiter;
 use traffic::Others;
 use unequal::Costs;
+use zone_loss::Loss;
 
 pub(crate) mod backend; // shared slots behind all instances
 pub(crate) mod balancing; // which instance gets the next request
 pub(crate) mod cold; // late answers of new instances
 pub(crate) mod failing; // paths that fail whatever the load
 pub(crate) mod held; // a backend that holds the workers of the instances
+pub(crate) mod interruptions; // Spot instances that are taken back
 pub(crate) mod launches; // launches that fail, or come late
 pub(crate) mod quantity; // `10%` and `300/s`
 pub(crate) mod rate_limit; // a most for all instances together
 pub(crate) mod schedule; // minimums of the group for a time
 pub(crate) mod sick; // one instance that fails while its checks pass
 pub(crate) mod traffic; // requests that no generator sends
+pub(crate) mod types; // instances of several types
 pub(crate) mod unequal; // requests that cost more than others
+pub(crate) mod zone_loss; // a zone whose instances answer nothing
 
 #[cfg(test)]
 mod tests; // the parts in a whole group
@@ -53,6 +58,8 @@ pub(crate) struct Worlds {
     pub(crate) costs: Option<Costs>,
     pub(crate) pins: Pins,
     pub(crate) others: Others,
+    pub(crate) interruptions: Interruptions,
+    pub(crate) zone_loss: Option<Loss>,
 }
 
 impl Worlds {
@@ -71,6 +78,8 @@ impl Worlds {
             costs: target.unequal.map(Costs::new),
             pins: Pins::default(),
             others: Others::new(&config.traffic),
+            interruptions: Interruptions::new(&config.group.interruptions),
+            zone_loss: config.group.zone_loss.as_ref().map(Loss::new),
         }
     }
 
@@ -83,6 +92,11 @@ impl Worlds {
             self.first_request = Some(now);
         }
         self.ours += 1;
+    }
+
+    /// Returns the beginning of the load once it is sure: a few requests might still be a look.
+    pub(crate) fn load_began(&self) -> Option<LabInstant> {
+        self.first_request.filter(|_| self.ours > FEW)
     }
 
     /// Returns what the backend has made of a request, as far as it is known by now.
@@ -105,6 +119,15 @@ pub(crate) fn check(config: &Config) -> Result<(), LabConfigError> {
     }
     for traffic in &config.traffic {
         traffic.check()?;
+    }
+    for kind in &target.types {
+        kind.check(target.service)?;
+    }
+    for interruption in &config.group.interruptions {
+        interruption.check(target.service)?;
+    }
+    if let Some(loss) = &config.group.zone_loss {
+        loss.check(target.service)?;
     }
     for scheduled in &config.group.scheduled {
         scheduled.check(target.service)?;

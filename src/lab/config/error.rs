@@ -56,6 +56,24 @@ pub enum LabConfigError {
         "group.scheduled: only the minimum of a group is scheduled; leave it out for a service"
     )]
     ScheduledOfService,
+    /// `group.interruptions` is set, and the target is a service.
+    #[error("group.interruptions: only instances are interrupted; leave it out for a service")]
+    InterruptionsOfService,
+    /// An interruption takes no instance.
+    #[error("group.interruptions: instances must be more than zero")]
+    InterruptedNobody,
+    /// `group.zone_loss` is set, and the target is a service.
+    #[error("group.zone_loss: only a group loses a zone; leave it out for a service")]
+    ZoneLossOfService,
+    /// `group.zone_loss` names a zone that the group does not have.
+    #[error("group.zone_loss: the zones are eu-west-1a, eu-west-1b and eu-west-1c")]
+    UnknownZone,
+    /// `target.types` is set, and the target is a service.
+    #[error("target.types: only instances have a type; leave it out for a service")]
+    TypesOfService,
+    /// The capacity of a type is zero.
+    #[error("target.types: capacity must be more than 0%")]
+    TypeServesNothing,
 }
 
 /// A policy of the lab file that the lab's group could not follow.

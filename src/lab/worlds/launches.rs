@@ -8,7 +8,9 @@ use serde_json::Value;
 use super::super::clock::{self, LabInstant};
 use super::super::config::{self, LabConfigError};
 use super::super::resize::started;
+use super::interruptions::Interruption;
 use super::schedule::Scheduled;
+use super::zone_loss::ZoneLoss;
 
 /// The end of AWS's message on a launch that failed.
 const FAILED: &str = "Launching EC2 instance failed.";
@@ -21,6 +23,10 @@ pub struct GroupKeys {
     pub launches: Launches,
     /// Minimums for a time.
     pub scheduled: Vec<Scheduled>,
+    /// Instances that EC2 takes back.
+    pub interruptions: Vec<Interruption>,
+    /// A zone that is lost for a time.
+    pub zone_loss: Option<ZoneLoss>,
 }
 
 /// `group.launches` of the lab file.
@@ -76,13 +82,21 @@ pub(crate) struct Coming {
     pub(crate) to: u32,
     /// True after a try that failed.
     pub(crate) again: bool,
+    /// True in the place of an instance that was found unhealthy.
+    pub(crate) replaces: bool,
     pub(crate) details: Value,
 }
 
 impl Coming {
     /// Returns the cause of its activity, in Auto Scaling's own words.
     pub(crate) fn cause(&self) -> String {
-        let started = started(&clock::seconds(self.due), self.from, self.to);
+        let time = clock::seconds(self.due);
+        if self.replaces {
+            return format!(
+                "At {time} an instance was launched in response to an unhealthy instance needing to be replaced."
+            );
+        }
+        let started = started(&time, self.from, self.to);
         match self.decision.as_str() {
             "" => started.trim_start().to_owned(),
             decision => decision.to_owned() + &started,
@@ -195,6 +209,7 @@ mod tests {
                 from: 1,
                 to: 2,
                 again: false,
+                replaces: false,
                 details: Value::Null,
             });
         }

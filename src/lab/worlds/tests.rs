@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::clock::LabInstant;
 use super::super::config::Config;
 use super::super::group::LabGroup;
-use super::super::instance::LabInstance;
+use super::super::instance::{LabInstance, TargetState};
 use super::super::route::{Fate, Route, Underway};
 use super::super::truth::Truth;
 use super::balancing::Connection;
@@ -79,6 +79,7 @@ fn look(
             Fate::Answered(status) => status.unwrap_or(200),
             Fate::Full => 503,
             Fate::Lost => 502,
+            Fate::Unanswered => 504,
         };
         group
             .open
@@ -417,6 +418,152 @@ fn a_scheduled_minimum_launches_instances_and_is_taken_back() {
     assert!(truth(&group).decisions.iter().all(|one| one.to < one.from));
 }
 
+/// Interrupts the oldest of four instances 5 s after the first request, and returns the group and the
+/// number of answers 502. A request takes 0.8 s, and each instance gets one every 0.1 s.
+fn interrupted(notice: &str) -> (LabGroup, usize) {
+    let mut group = group(&format!(
+        "target: {{ workers: 80, service_time: 800ms, instances: 4, min: 4 }}\n\
+         group: {{ interruptions: [{{ at: 5s, notice: {notice} }}] }}"
+    ));
+    let answers = load(&mut group, 0..15, 40);
+    (group, with(&answers, 502))
+}
+
+#[test]
+fn an_interrupted_instance_loses_what_it_works_on_and_is_replaced() {
+    let (group, lost) = interrupted("0s");
+    // Those of the last 0.8 s.
+    assert_eq!((lost, group.desired, group.instances.len()), (8, 4, 4));
+    let told = truth(&group);
+    let [taken] = told.worlds.interruptions.as_slice() else {
+        panic!("{:?}", told.worlds.interruptions)
+    };
+    assert_eq!((taken.lost, taken.gone), (8, Some(taken.at)));
+    assert_eq!(taken.instance, told.instances[0].id);
+    let [.., end, launch] = group.activities.as_slice() else {
+        panic!("{:?}", group.activities)
+    };
+    assert_eq!((end.start, launch.start), (at(5), at(5)));
+    assert!(
+        end.cause.ends_with(
+            "Z an instance was taken out of service in response to an EC2 health check indicating it has been \
+             terminated or stopped."
+        ),
+        "{}",
+        end.cause
+    );
+    assert!(
+        launch.cause.ends_with(
+            "Z an instance was launched in response to an unhealthy instance needing to be replaced."
+        ),
+        "{}",
+        launch.cause
+    );
+}
+
+#[test]
+fn an_interrupted_instance_drains_while_its_notice_lasts() {
+    let (group, lost) = interrupted("3s");
+    assert_eq!((lost, group.instances.len()), (0, 4));
+    let [.., end, launch] = group.activities.as_slice() else {
+        panic!("{:?}", group.activities)
+    };
+    assert!(end.cause.ends_with("in response to a user request."));
+    assert!(
+        launch
+            .cause
+            .ends_with("increasing the capacity from 3 to 4.")
+    );
+    // Five of eight need more than 0.3 s.
+    assert_eq!(interrupted("300ms").1, 5);
+}
+
+#[test]
+fn a_look_before_the_load_interrupts_nobody() {
+    let mut group = group("group: { interruptions: [{ at: 2s }] }");
+    load(&mut group, 0..1, 1);
+    load(&mut group, 5..9, 10);
+    let taken = truth(&group).worlds.interruptions;
+    let at = taken[0]
+        .at
+        .duration_since(truth(&group).worlds.first_request.unwrap());
+    assert_eq!((taken.len(), at.as_secs()), (1, 2));
+}
+
+/// Loses a zone with two of six instances 5 s after the first request.
+fn lost_zone(to: &str) -> (LabGroup, Vec<Answer>) {
+    let mut group = group(&format!(
+        "target: {{ {HUNDRED}, instances: 6, min: 6, health_check_grace: 0s }}\n\
+         group: {{ zone_loss: {{ zone: eu-west-1b, at: 5s{to} }} }}"
+    ));
+    let answers = load(&mut group, 0..20, 60);
+    (group, answers)
+}
+
+#[test]
+fn a_lost_zone_answers_nothing_until_its_checks_fail_and_is_replaced_elsewhere() {
+    let (group, answers) = lost_zone("");
+    // A third of 120 in the two seconds until the checks have failed.
+    let unanswered = with(&answers, 504);
+    assert!((40..=44).contains(&unanswered), "{unanswered}");
+    assert_eq!(with(&answers, 200), 1_200 - unanswered);
+    let told = truth(&group).worlds.zone_loss.unwrap();
+    assert_eq!(
+        (told.unanswered, told.instances.len()),
+        (unanswered as u64, 2)
+    );
+    let standing: Vec<&LabInstance> = group.instances.iter().filter(|one| one.stays()).collect();
+    assert_eq!(standing.len(), 6);
+    assert!(standing.iter().all(|known| known.zone != "eu-west-1b"));
+    let ends: Vec<_> = group
+        .activities
+        .iter()
+        .filter(|one| one.cause.contains("ELB system health check failure"))
+        .map(|one| one.start)
+        .collect();
+    assert_eq!(ends, [at(7), at(7)]);
+}
+
+#[test]
+fn a_zone_that_comes_back_in_time_is_not_replaced() {
+    let (group, answers) = lost_zone(", to: 6500ms");
+    let unanswered = with(&answers, 504);
+    // A third of 90.
+    assert!((30..=34).contains(&unanswered), "{unanswered}");
+    assert_eq!((group.activities.len(), group.instances.len()), (6, 6));
+    let serves = |known: &LabInstance| known.target_state(at(20)) == Some(TargetState::Healthy);
+    assert!(group.instances.iter().all(serves));
+    let told = truth(&group).worlds.zone_loss.unwrap();
+    let span = told.to.unwrap().duration_since(told.from.unwrap());
+    assert_eq!(span.as_millis(), 1_500);
+}
+
+#[test]
+fn a_weaker_type_takes_longer_and_is_busier() {
+    let mut group = group(&format!(
+        "target: {{ {HUNDRED}, types: [{{ kind: c5.large }}, {{ kind: t3.micro, capacity: 50% }}] }}"
+    ));
+    let answers = load(&mut group, 0..10, 60);
+    let took = |millis| {
+        let took = Duration::from_millis(millis);
+        answers.iter().filter(|(.., own)| *own == took).count()
+    };
+    assert_eq!((took(40), took(80)), (300, 300));
+    let cpu = &group.samples[5].cpu;
+    assert!(
+        (cpu[0] - 30.0).abs() < 1.0 && (cpu[1] - 60.0).abs() < 2.0,
+        "{cpu:?}"
+    );
+    let told = truth(&group);
+    assert!((told.capacity - 75.0).abs() < 1e-9 && (told.cpu_per_request - 1.5).abs() < 1e-9);
+    let [strong, weak] = told.worlds.types.as_slice() else {
+        panic!("{:?}", told.worlds.types)
+    };
+    assert_eq!((strong.kind.as_str(), strong.instances), ("c5.large", 1));
+    assert_eq!((weak.kind.as_str(), weak.instances), ("t3.micro", 1));
+    assert!((weak.capacity - 50.0).abs() < 1e-9);
+}
+
 #[test]
 fn without_its_parts_the_lab_does_nothing_else() {
     let mut group = group("");
@@ -429,6 +576,7 @@ fn without_its_parts_the_lab_does_nothing_else() {
         (0, 0, 0)
     );
     assert!(told.failed_launches.is_empty());
+    assert!(told.interruptions.is_empty() && told.types.is_empty() && told.zone_loss.is_none());
 }
 
 #[test]
