@@ -459,6 +459,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::too_many_lines, reason = "it is a table")]
     fn an_empty_file_is_the_demo_and_a_wrong_one_is_refused() {
         assert_eq!(Config::parse("").unwrap().target.max, 8);
         for (text, hint) in [

@@ -13,7 +13,7 @@ use super::super::instance::{LabInstance, ZONES};
 /// Time in which the load balancer tries to connect.
 pub(crate) const CONNECTS_FOR: Duration = Duration::from_secs(10);
 /// Time that it waits for a byte of an answer: its default.
-pub(crate) const IDLE_FOR: Duration = Duration::from_secs(60);
+pub(crate) const IDLE_FOR: Duration = Duration::from_mins(1);
 
 /// `group.zone_loss` of the lab file.
 #[derive(Debug, Clone, Deserialize)]

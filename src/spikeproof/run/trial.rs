@@ -71,7 +71,7 @@ impl FoundSettings {
     }
 }
 
-/// What a run is to change, and what it has found.
+/// A change that a run is to make, and the settings that it has found.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Prepared {
     /// The settings that this run changes for a time; empty without the user's consent.

@@ -1,4 +1,4 @@
-//! What a run that has no journal here may have changed on its target's group. It is told, and not
+//! Changes that a run without a journal here may have made on its target's group. They are told, and not
 //! undone: the tag and the run's bucket prove less than the run's own journal.
 
 use std::time::Duration;

@@ -123,7 +123,7 @@ fn a_stale_advice_lowers_nothing_and_replaces_no_newer_value() {
         changes("web", &target, &found(&[tracking()]), &found(&[])),
         Err(since(TARGET, "absent", "60.0"))
     );
-    // What the advice does not touch may have changed: it is carried over.
+    // A field that the advice does not touch may have changed: it is carried over.
     let mut switched = tracking();
     switched.insert("Enabled".to_owned(), "false".to_owned());
     let now = found(&[switched.clone()]);
