@@ -22,6 +22,7 @@ mod cold; // instances that are slow when they are new
 mod constant; // errors that are there whatever the load
 mod growth; // too few instances
 mod launches; // launches that failed
+mod lost; // instances that stop answering
 mod metric; // a metric that does not see the load
 mod refused; // answers that no instance gave, rate limits, names
 mod seen; // the seconds of the run, prepared for the tests
@@ -66,6 +67,8 @@ pub enum Suspect {
     NameResolution,
     /// A generator was at its own limit in every slow second.
     StrainedGenerator,
+    /// Instances that had served stopped answering, and were replaced.
+    LostInstances,
 }
 
 /// The result of a hypothesis' test.
@@ -311,6 +314,14 @@ pub enum Clue {
         /// The sum of its datapoints.
         errors: f64,
     },
+    /// Instances that had served failed their health checks, and requests got no answer around that
+    /// time.
+    StoppedAnswering {
+        /// Number of such instances.
+        instances: u32,
+        /// Requests without an answer.
+        requests: u64,
+    },
     /// A generator sent late, or was busy, in all these seconds.
     GeneratorAtItsLimit {
         /// Slow seconds.
@@ -404,6 +415,7 @@ pub(crate) fn all(observed: &Observed<'_>, baseline: &Baseline) -> Vec<Hypothesi
     let mut found: Vec<Hypothesis> = constant.into_iter().collect();
     found.extend(strain::test(&seen));
     found.extend(refused::all(&seen));
+    found.extend(lost::test(&seen));
     found.extend(sick::all(&seen));
     found.extend(cold::test(&seen));
     if !found.iter().any(|one| one.suspect == Suspect::UnevenLoad) {
@@ -413,7 +425,7 @@ pub(crate) fn all(observed: &Observed<'_>, baseline: &Baseline) -> Vec<Hypothesi
     let explained = |found: &[Hypothesis]| Explained::of(found).skip;
     let taken = explained(&found);
     found.extend(bottleneck::test(&seen, &taken));
-    found.extend(timeouts::test(&seen));
+    found.extend(timeouts::test(&seen, &taken));
     let taken = explained(&found);
     found.extend(metric::test(&seen, &taken));
     found.extend(growth::test(&seen, &taken));

@@ -183,7 +183,9 @@ impl Capacity {
                 .position(|one| *one == word)
         };
         let confidence = capacity["confidence"].as_str().unwrap_or_default();
-        self.at_least.is_none_or(|least| each >= least)
+        // A load that no second missed is a lower bound, and contradicts no higher one.
+        let is_open = capacity["between"][1].is_null();
+        self.at_least.is_none_or(|least| each >= least || is_open)
             && self.at_most.is_none_or(|most| each <= most)
             && self
                 .confidence

@@ -529,3 +529,49 @@ fn names_that_are_no_members_of_the_group_are_no_header() {
         "{all:?}"
     );
 }
+
+#[test]
+fn instances_that_stop_answering_are_lost_and_no_want_of_instances() {
+    // i-2 stops at 18 s and is replaced at 21 s; what was sent to it times out five seconds later.
+    let scenario = load();
+    let mut answered = results(&scenario, |_, level| even(4, (level * 100.0) as u64, 0, 40));
+    let cells = (23..26).map(|second| Cell {
+        second,
+        key: Key {
+            phase: 0,
+            flow: 0,
+            step: 0,
+        },
+        tally: Tally {
+            timeout: 100,
+            ..Tally::default()
+        },
+        latency: model::measure::LatencyHistogram::default().pack(),
+    });
+    let lost = Interval {
+        cells: cells.collect(),
+        ..Interval::default()
+    };
+    answered.add(0, &lost);
+    let mut gone = activity(21, "Terminating EC2 instance: i-2", 4, 4);
+    if let Seen::Activity(activity) = &mut gone.seen {
+        activity.cause = "At 2026-03-01T12:00:21Z an instance was taken out of service in response to an EC2 health check \
+                          indicating it has been terminated or stopped."
+            .to_owned();
+    }
+    let story = vec![
+        group(0, 4, &["i-1", "i-2", "i-3", "i-4"]),
+        gone,
+        group(22, 4, &["i-1", "i-3", "i-4"]),
+        group(40, 4, &["i-1", "i-3", "i-4"]),
+    ];
+    with_load(&scenario, story, &answered, |facts| {
+        let first = &facts.hypotheses[0];
+        assert_eq!(
+            (first.suspect, first.standing, first.seconds.clone()),
+            (Suspect::LostInstances, Standing::Holds, vec![(23, 26)])
+        );
+        let holds = facts.hypotheses.iter().filter(|one| one.holds()).count();
+        assert_eq!(holds, 1, "{:?}", facts.hypotheses);
+    });
+}

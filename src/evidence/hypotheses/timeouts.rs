@@ -18,10 +18,12 @@ pub(super) fn are_many(seen: &Seen<'_>, second: usize) -> bool {
 
 /// Returns the hypothesis if many requests timed out. Then the answers in time are fewer than the
 /// instances carry, since they also work on requests that nobody waits for.
-pub(super) fn test(seen: &Seen<'_>) -> Option<Hypothesis> {
+/// `taken` are the seconds that another hypothesis explains.
+pub(super) fn test(seen: &Seen<'_>, taken: &BTreeSet<u32>) -> Option<Hypothesis> {
     let seconds: BTreeSet<u32> = (0..seen.merged.len())
         .filter(|second| are_many(seen, *second))
         .map(|second| second as u32)
+        .filter(|second| !taken.contains(second))
         .collect();
     let of = seen.tally(seen.all_bad());
     let requests = seen

@@ -295,7 +295,7 @@ fn by_inference(facts: &Facts<'_>, served: &[&Launched], fresh_for: Duration) ->
     let cold = facts
         .hypotheses
         .iter()
-        .find(|one| one.suspect == Suspect::ColdInstances && one.holds());
+        .find(|one| one.suspect == Suspect::ColdInstances && one.is_other());
     let (verdict, reason) = if fails_with_spare && overload.is_known() {
         let reason = NewInstanceReason::ErrorsWithLoadToSpare { new_for_s };
         (Verdict::Failed, reason)

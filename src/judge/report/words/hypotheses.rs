@@ -28,6 +28,7 @@ pub fn suspect(suspect: Suspect) -> &'static str {
         Suspect::LoadBalancer => "the load balancer's own answers",
         Suspect::NameResolution => "names that were not resolved",
         Suspect::StrainedGenerator => "a generator at its own limit",
+        Suspect::LostInstances => "instances that stopped answering",
     }
 }
 
@@ -68,6 +69,9 @@ pub(super) fn remedy(suspect: Suspect) -> &'static str {
             "See the load balancer's access logs: it answered itself, for want of a healthy target or of an answer in time."
         }
         Suspect::NameResolution => "Mend the target's name: no instance was asked.",
+        Suspect::LostInstances => {
+            "Find out why they stopped. Health checks that fail sooner, and instances to spare in every zone, make it shorter."
+        }
         Suspect::StrainedGenerator => {
             "Send the same load from more or larger tasks: the slow answers are theirs."
         }
@@ -316,6 +320,14 @@ fn of_requests_and_launches(clue: &Clue) -> String {
         Clue::BalancerCounted { errors } => {
             format!("the load balancer counted {errors:.0} 5xx of its own")
         }
+        Clue::StoppedAnswering {
+            instances,
+            requests,
+        } => format!(
+            "{} that had served failed the health checks, and {} got no answer around that time",
+            units::count(*instances, "instance"),
+            units::count(*requests, "request")
+        ),
         Clue::GeneratorAtItsLimit { seconds } => format!(
             "a generator was at its own limit in {}, and no other second was slow",
             if *seconds == 1 {
