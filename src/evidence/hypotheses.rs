@@ -340,8 +340,6 @@ pub enum Clue {
 pub enum TellingRun {
     /// One whose answers name their instance in a header.
     InstanceHeader,
-    /// One whose spike lasts until the group has grown and settled.
-    LongerSpike,
     /// One in which the group has more instances from the start.
     MoreInstances,
     /// One that sends the load in steps, each of them held.

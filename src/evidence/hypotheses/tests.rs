@@ -1,7 +1,7 @@
 use super::*;
 use crate::testing::{Answers, activity, alarm, at, group, phases, results, with_load};
 use crate::timeline::{Activity, Datapoint, MetricSeries, Observation, Observed as Seen};
-use model::measure::{Cell, Interval, Key, Saturation, Tally};
+use model::measure::{Cell, Interval, Key, LatencyHistogram, Saturation, Tally};
 
 /// The load rises from 100/s to 600/s at 10 s and falls at 30 s.
 fn load() -> Scenario {
@@ -44,6 +44,25 @@ fn found(
         answers(second, (level * 100.0) as u64, serving)
     });
     with_load(&scenario, story, &results, |facts| facts.hypotheses.clone())
+}
+
+/// Adds requests without a latency to each of these seconds.
+fn add(answered: &mut Results, seconds: std::ops::Range<u32>, tally: Tally) {
+    let cells = seconds.map(|second| Cell {
+        second,
+        key: Key {
+            phase: 0,
+            flow: 0,
+            step: 0,
+        },
+        tally,
+        latency: LatencyHistogram::default().pack(),
+    });
+    let interval = Interval {
+        cells: cells.collect(),
+        ..Interval::default()
+    };
+    answered.add(0, &interval);
 }
 
 /// Spreads the answers of a second evenly over its instances.
@@ -406,24 +425,14 @@ fn overload_that_times_out_is_no_shared_bottleneck() {
             let ok = if is_spike { 200 } else { asked };
             even(if second < 15 { 2 } else { 4 }, ok, 0, 40)
         });
-        let cells = (10..30).map(|second| Cell {
-            second,
-            key: Key {
-                phase: 0,
-                flow: 0,
-                step: 0,
-            },
-            tally: Tally {
+        add(
+            &mut answered,
+            10..30,
+            Tally {
                 timeout: 400,
                 ..Tally::default()
             },
-            latency: model::measure::LatencyHistogram::default().pack(),
-        });
-        let given_up = Interval {
-            cells: cells.collect(),
-            ..Interval::default()
-        };
-        answered.add(0, &given_up);
+        );
         answered
     };
     with_load(&scenario, grows(), &answered, |facts| {
@@ -445,25 +454,15 @@ fn a_limit_that_growth_lifts_is_that_of_each_instance() {
         let (asked, serving) = ((level * 100.0) as u64, if second < 15 { 2 } else { 4 });
         even(serving, asked.min(serving * 200), 0, 40)
     });
-    let cells = (10..15).map(|second| Cell {
-        second,
-        key: Key {
-            phase: 0,
-            flow: 0,
-            step: 0,
-        },
-        tally: Tally {
+    add(
+        &mut answered,
+        10..15,
+        Tally {
             status_4xx: 200,
             limited: 200,
             ..Tally::default()
         },
-        latency: model::measure::LatencyHistogram::default().pack(),
-    });
-    let refused = Interval {
-        cells: cells.collect(),
-        ..Interval::default()
-    };
-    answered.add(0, &refused);
+    );
     with_load(&scenario, grows(), &answered, |facts| {
         let standing = |suspect| {
             facts
@@ -535,24 +534,14 @@ fn instances_that_stop_answering_are_lost_and_no_want_of_instances() {
     // i-2 stops at 18 s and is replaced at 21 s; what was sent to it times out five seconds later.
     let scenario = load();
     let mut answered = results(&scenario, |_, level| even(4, (level * 100.0) as u64, 0, 40));
-    let cells = (23..26).map(|second| Cell {
-        second,
-        key: Key {
-            phase: 0,
-            flow: 0,
-            step: 0,
-        },
-        tally: Tally {
+    add(
+        &mut answered,
+        23..26,
+        Tally {
             timeout: 100,
             ..Tally::default()
         },
-        latency: model::measure::LatencyHistogram::default().pack(),
-    });
-    let lost = Interval {
-        cells: cells.collect(),
-        ..Interval::default()
-    };
-    answered.add(0, &lost);
+    );
     let mut gone = activity(21, "Terminating EC2 instance: i-2", 4, 4);
     if let Seen::Activity(activity) = &mut gone.seen {
         activity.cause = "At 2026-03-01T12:00:21Z an instance was taken out of service in response to an EC2 health check \

@@ -75,7 +75,7 @@ mod tests {
             ("Moments", "MomentKind", 16),
             ("Suspects", "Suspect", 12),
             ("Standings", "Standing", 3),
-            ("Telling runs", "TellingRun", 4),
+            ("Telling runs", "TellingRun", 3),
             ("Clues", "Clue", 25),
             ("Warnings", "ReportedWarning", 20),
             ("Advice", "Topic", 15),

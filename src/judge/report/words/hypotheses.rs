@@ -103,7 +103,6 @@ fn because(found: &Hypothesis) -> String {
 fn telling(run: TellingRun) -> &'static str {
     match run {
         TellingRun::InstanceHeader => "a run whose answers name their instance, `instance_header`",
-        TellingRun::LongerSpike => "a spike that lasts until the group has grown and settled",
         TellingRun::MoreInstances => "the same load with more instances from the start",
         TellingRun::Steps => "the load in steps, each held until the group has settled",
     }
