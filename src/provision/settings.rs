@@ -47,9 +47,10 @@ impl Settings {
     pub async fn group(&self, name: &str) -> Result<Option<PresentGroup>, QueryError> {
         let query = &self.query;
         let asked = [("AutoScalingGroupNames.member.1", name)];
-        let action = "DescribeAutoScalingGroups";
-        let answer = query.action(Service::Autoscaling, action, &asked).await?;
-        let groups = listed(action, &answer, "AutoScalingGroups")?;
+        let answer = query
+            .action(Service::Autoscaling, "DescribeAutoScalingGroups", &asked)
+            .await?;
+        let groups = listed("DescribeAutoScalingGroups", &answer, "AutoScalingGroups")?;
         Ok(groups.first().map(PresentGroup::of))
     }
 
@@ -57,9 +58,10 @@ impl Settings {
     pub async fn policies(&self, group: &str) -> Result<Vec<Parameters>, QueryError> {
         let query = &self.query;
         let asked = [("AutoScalingGroupName", group), ("MaxRecords", "100")];
-        let action = "DescribePolicies";
-        let answer = query.action(Service::Autoscaling, action, &asked).await?;
-        let mut policies = listed(action, &answer, "ScalingPolicies")?;
+        let answer = query
+            .action(Service::Autoscaling, "DescribePolicies", &asked)
+            .await?;
+        let mut policies = listed("DescribePolicies", &answer, "ScalingPolicies")?;
         for policy in &mut policies {
             policy.retain(|name, _| !MADE_BY_AWS.iter().any(|own| name.starts_with(own)));
         }
