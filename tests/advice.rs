@@ -11,7 +11,8 @@
 //!   loses in them, the minutes of its instances in them. Advice that is not called low may not miss by more.
 //! - A recommendation is *harmful* if the second run misses the limit for longer or loses more than
 //!   the first, each by more than two periods; or if it costs more than 5 % more instance-minutes
-//!   and is not better by as much. No recommendation may be harmful.
+//!   and gains nothing: neither figure is better by two periods, nor by a quarter without the
+//!   other being worse. No recommendation may be harmful.
 //! - A change that the lab cannot make is counted as not applied, with its kind.
 #![allow(
     clippy::unwrap_used,
@@ -243,8 +244,11 @@ impl Trial {
         let rose = |before: f64, after: f64, some: f64| after > before + some;
         let worse = rose(before.over_limit, after.over_limit, some.over_limit)
             || rose(before.lost, after.lost, some.lost);
+        let quarter = |before: f64, after: f64| before > 0.0 && after <= before * (1.0 - NEAR);
         let better = rose(after.over_limit, before.over_limit, some.over_limit)
-            || rose(after.lost, before.lost, some.lost);
+            || rose(after.lost, before.lost, some.lost)
+            || quarter(before.over_limit, after.over_limit) && after.lost <= before.lost
+            || quarter(before.lost, after.lost) && after.over_limit <= before.over_limit;
         let dearer = after.minutes > before.minutes * (1.0 + HARDLY);
         worse || dearer && !better
     }
@@ -661,7 +665,9 @@ fn a_trial_is_harmful_if_it_is_worse_or_dearer_for_nothing() {
     for (actual, harmful) in [
         (figures(4.0, 90.0, 3.6), false),
         (figures(9.0, 200.0, 3.1), false),
-        (figures(9.0, 200.0, 3.6), true),
+        (figures(9.0, 240.0, 3.6), true),
+        (figures(9.0, 200.0, 3.6), false),
+        (figures(11.0, 200.0, 3.6), true),
         (figures(13.0, 300.0, 2.0), true),
         (figures(10.0, 500.0, 2.0), true),
         (figures(10.0, 100.0, 3.6), false),

@@ -33,6 +33,8 @@ for file in tests/*.rs tests/*/main.rs; do
     teardown) group "$name" --test "$name" -- --nocapture --test-threads=1 ;;
     # These mostly wait: for terraform, for a load's end, for a lease.
     end_to_end | local | permissions | readme) group "$name" --test "$name" -- --test-threads=3 ;;
+    # So do these, and two of their runs are under load for most of it.
+    try_advice) group "$name" --test "$name" -- --test-threads=2 ;;
     *) group "$name" --test "$name" -- --test-threads=1 ;;
   esac
 done

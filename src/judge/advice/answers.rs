@@ -119,8 +119,11 @@ fn what_to_change(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
     let (mut replay, mut confidence) = how_sure(evidence, advice);
     replay.assumes.clone_from(&best.assumes);
     // No replay shows errors of new instances that do not yet serve well.
-    if best.assumes.is_some() || !tolerance.is_held_by(best) || evidence.fresh.is_some() {
+    if !tolerance.is_held_by(best) || evidence.fresh.is_some() {
         confidence = confidence.min(Confidence::Medium);
+    }
+    if let Some(assumes) = &best.assumes {
+        confidence = confidence.min(assumes.confidence());
     }
     Some(Answer::new(
         topic,

@@ -138,9 +138,11 @@ impl Recorded<'_> {
             let before = self.current.setting.bounds.min;
             others::all_day(setting.bounds.min, before, price)
         };
-        let assumes: Option<Assumption> =
-            candidates::unseen(setting, self.current.lead, load.len()).or_else(standing);
         let replayed = replay(load, self.service, setting);
+        let assumes: Option<Assumption> =
+            candidates::unseen(setting, self.current.lead, load.len())
+                .or_else(standing)
+                .or_else(|| candidates::on_the_edge(load, self.service, setting, &replayed));
         let name = what_if.words();
         candidates::candidate(&name, Change::WhatIf, &replayed, price, assumes)
     }
@@ -242,8 +244,11 @@ pub(super) fn answer(evidence: &Evidence<'_>, advice: &Advice, asked: Option<Ask
     let (mut replay, mut confidence) = how_sure(evidence, advice);
     replay.assumes.clone_from(&asked.row.assumes);
     let is_more = asked.load.is_some_and(|load| load.times > 1.0);
-    if is_more || replay.assumes.is_some() {
+    if is_more {
         confidence = confidence.min(Confidence::Medium);
+    }
+    if let Some(assumes) = &replay.assumes {
+        confidence = confidence.min(assumes.confidence());
     }
     Answer::new(
         topic,

@@ -92,11 +92,20 @@ pub struct Candidate {
     pub usd: Option<f64>,
     /// Largest size of the group.
     pub most_instances: u32,
+    /// Turns of the group's size that the load did not ask for.
+    pub turns: u32,
     /// True for the candidate that the advice recommends.
     pub recommended: bool,
     /// The assumption behind the prediction, where the run does not show it; `None` where there is
     /// none.
     pub assumes: Option<Assumption>,
+}
+
+impl Candidate {
+    /// Returns the candidate with this number of turns.
+    pub(super) fn with_turns(self, turns: u32) -> Self {
+        Self { turns, ..self }
+    }
 }
 
 /// The reason why a candidate is recommended.

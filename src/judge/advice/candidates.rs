@@ -35,6 +35,19 @@ const AS_FEW: f64 = 0.001;
 /// Share of the seconds missed, or of the requests lost, that a candidate may leave and still help.
 const HELPED: f64 = 0.75;
 
+/// Share by which a metric may differ from one run to the next under the same load.
+const METRIC_VARIES: f64 = 0.05;
+
+/// Periods, or the share of a figure, by which two results are still the same.
+const SAME_PERIODS: f64 = 2.0;
+const SAME_SHARE: f64 = 0.25;
+
+/// Share by which a load may differ from second to second and still be the same load.
+const LEVEL_VARIES: f64 = 0.1;
+
+/// Turns without a reason in the load from which on a group flaps.
+const FLAPS: u32 = 2;
+
 /// Smallest saving, as a share of the instance-minutes, for which a policy is changed. A replay is
 /// not exact enough to tell less.
 const WORTHWHILE: f64 = 0.05;
@@ -153,7 +166,8 @@ pub(super) fn tried(
         let replayed = replay(&load, &service, &other.setting);
         let assumes = other
             .assumes
-            .or_else(|| unseen(&other.setting, current.lead, load.len()));
+            .or_else(|| unseen(&other.setting, current.lead, load.len()))
+            .or_else(|| on_the_edge(&load, &service, &other.setting, &replayed));
         candidate(
             &other.name,
             other.change,
@@ -161,6 +175,7 @@ pub(super) fn tried(
             advice.price.as_ref(),
             assumes,
         )
+        .with_turns(turns(&load, &replayed.desired))
     };
     let as_it_ran = replay(&load, &service, &current.setting);
     let now = candidate(
@@ -169,7 +184,8 @@ pub(super) fn tried(
         &as_it_ran,
         advice.price.as_ref(),
         None,
-    );
+    )
+    .with_turns(turns(&load, &as_it_ran.desired));
     let others = others::all(evidence, &service, &current, &load, advice.price.as_ref());
     let mut candidates: Vec<Candidate> = std::iter::once(now)
         .chain(others.into_iter().map(row))
@@ -202,6 +218,39 @@ pub(super) fn unseen(setting: &Setting, lead: usize, seconds: usize) -> Option<A
     let window = follows.period * follows.alarm.datapoints as u32;
     let recorded = Duration::from_secs(seconds as u64);
     (recorded < window).then_some(Assumption::WindowNotSeen { window, recorded })
+}
+
+/// Returns an assumption if the result gets worse with a metric that is a little higher or lower,
+/// for example with a target at the value that the metric has under the usual load.
+pub(super) fn on_the_edge(
+    load: &[f64],
+    service: &InstanceLimits,
+    setting: &Setting,
+    replayed: &Replayed,
+) -> Option<Assumption> {
+    let worst = [1.0 - METRIC_VARIES, 1.0 + METRIC_VARIES]
+        .map(|times| {
+            let mut varied = setting.clone();
+            for follows in &mut varied.policies {
+                follows.per_request *= times;
+            }
+            replay(load, service, &varied)
+        })
+        .into_iter()
+        .max_by_key(|varied| (varied.over_limit, varied.unserved.round() as u64))?;
+    let periods = setting.policies.iter().map(|follows| follows.period);
+    let time = periods.max().unwrap_or_default().as_secs_f64() * SAME_PERIODS;
+    // As much as the group as it begins cannot carry in this time.
+    let peak = load.iter().copied().fold(0.0, f64::max);
+    let excess = (peak - f64::from(setting.initial) * service.at_limit).max(0.0);
+    let is_more = |worst: f64, here: f64, same: f64| worst - here > same.max(worst * SAME_SHARE);
+    let misses_more = is_more(worst.over_limit.into(), replayed.over_limit.into(), time);
+    let loses_more = is_more(worst.unserved, replayed.unserved, excess * time);
+    (misses_more || loses_more).then_some(Assumption::MetricAsSeen {
+        share: METRIC_VARIES,
+        over_limit: worst.over_limit,
+        errors: worst.unserved.round() as u64,
+    })
 }
 
 fn compared(evidence: &Evidence<'_>, current: &Current, as_it_ran: &Replayed) -> Agreement {
@@ -386,8 +435,33 @@ pub(super) fn candidate(
         usd: price.map(|price| price.minutes(instance_minutes).0),
         most_instances: replayed.serving.iter().copied().max().unwrap_or(0),
         recommended: false,
+        turns: 0,
         assumes,
     }
+}
+
+/// Returns how often a group turned back although its load had not.
+fn turns(load: &[f64], desired: &[u32]) -> u32 {
+    let mut last: Option<(bool, f64)> = None;
+    let mut turns = 0;
+    for (second, pair) in desired.windows(2).enumerate() {
+        let &[before, after] = pair else { continue };
+        if before == after {
+            continue;
+        }
+        let (grows, asked) = (after > before, load.get(second).copied().unwrap_or(0.0));
+        if let Some((grew, had)) = last
+            && grew != grows
+        {
+            let is_asked = match grows {
+                true => asked > had * (1.0 + LEVEL_VARIES),
+                false => asked < had * (1.0 - LEVEL_VARIES),
+            };
+            turns += u32::from(!is_asked);
+        }
+        last = Some((grows, asked));
+    }
+    turns
 }
 
 /// Recommends the candidate with the least time over the limit, and returns the reason. Among
@@ -422,12 +496,14 @@ fn recommend(candidates: &mut [Candidate], tolerance: Tolerance) -> Option<Chose
 }
 
 /// Returns the index of the cheapest candidate that is as good as any within the tolerance. The
-/// policy that ran, which is the first, stays if it is as good and hardly dearer. Candidates with an assumption count only if `assuming`.
+/// policy that ran, which is the first, stays if it is as good and hardly dearer. Candidates under
+/// which the group flaps never count, those with an assumption only if `assuming`.
 fn best(candidates: &[Candidate], assuming: bool, tolerance: Tolerance) -> Option<usize> {
     let able = || {
         candidates
             .iter()
             .enumerate()
+            .filter(|(index, one)| *index == 0 || one.turns < FLAPS)
             .filter(|(_, one)| assuming || one.assumes.is_none())
     };
     let over = able()
@@ -468,6 +544,7 @@ mod tests {
             usd: None,
             most_instances: 4,
             recommended: false,
+            turns: 0,
             assumes: assumes.then_some(Assumption::SpikeKnownBefore),
         }
     }
@@ -599,5 +676,75 @@ mod tests {
             "other",
             "nothing helps: then what costs least"
         );
+    }
+
+    #[test]
+    fn a_policy_under_which_the_group_flaps_is_not_recommended() {
+        let flapping = |row: Candidate| row.with_turns(4);
+        let rows = vec![
+            flapping(row("now", 5, 145, 3.7, false)),
+            flapping(row("step", 0, 0, 3.9, false)),
+            row("tracking", 2, 0, 4.0, false),
+        ];
+        assert_eq!(recommended(rows.clone()), "tracking");
+        assert_eq!(recommended(rows[..2].to_vec()), "now");
+        let (low, high) = (vec![60.0; 4], vec![280.0; 8]);
+        let load = [low.clone(), high, low].concat();
+        let size = |changes: &[(usize, u32)]| {
+            let at = |second: usize| changes.iter().rfind(|(from, _)| *from <= second);
+            let sizes = (0..load.len()).map(|second| at(second).map_or(2, |(_, size)| *size));
+            turns(&load, &sizes.collect::<Vec<u32>>())
+        };
+        assert_eq!(size(&[(6, 6), (13, 2)]), 0, "up and down with the load");
+        assert_eq!(size(&[(6, 6), (8, 2), (10, 6), (14, 2)]), 2);
+    }
+
+    /// A group of two under 30 % and then beyond all it can carry.
+    fn at_thirty(target: f64) -> Option<Assumption> {
+        let service = InstanceLimits {
+            at_limit: 100.0,
+            saturated: 100.0,
+            queue: Duration::ZERO,
+        };
+        let setting = Setting {
+            policies: vec![Follows {
+                rule: Rule::Tracking {
+                    tracking: TargetTracking::new(target),
+                    scale_in: true,
+                },
+                per_request: 1.01,
+                ceiling: Some(100.0),
+                per_target: false,
+                period: Duration::from_secs(1),
+                lag: Duration::ZERO,
+                alarm: AlarmModel::new(BreachRule::Above, target, 3),
+                low: None,
+                cooldowns: None,
+            }],
+            bounds: Bounds { min: 2, max: 8 },
+            initial: 2,
+            into_period: Duration::ZERO,
+            boot: Duration::from_secs(4),
+            health: Duration::ZERO,
+            warm_up: Duration::ZERO,
+            drain: Duration::ZERO,
+            scheduled: None,
+        };
+        let mut load = vec![60.0; 20];
+        load.extend([280.0; 20]);
+        let replayed = replay(&load, &service, &setting);
+        on_the_edge(&load, &service, &setting, &replayed)
+    }
+
+    #[test]
+    fn a_target_at_the_usual_value_of_the_metric_assumes_that_it_stays_there() {
+        let found = at_thirty(30.0);
+        let Some(Assumption::MetricAsSeen { over_limit, .. }) = found else {
+            panic!("{found:?}");
+        };
+        assert!(over_limit > 2, "{over_limit}");
+        for target in [25.0, 40.0, 50.0] {
+            assert_eq!(at_thirty(target), None, "target {target}");
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::candidate::Change;
 use super::candidates::Current;
 use super::{Evidence, settings};
+use evidence::Confidence;
 use evidence::price::Price;
 use model::scaling::Bounds;
 use model::scaling::alarm::{AlarmModel, BreachRule};
@@ -43,6 +44,26 @@ pub enum Assumption {
         /// Length of the recorded load.
         recorded: Duration,
     },
+    /// The metric is as this run saw it. It lies so close to a threshold that a little more or less
+    /// of it makes another result.
+    MetricAsSeen {
+        /// Share by which the metric was raised and lowered.
+        share: f64,
+        /// Seconds over the limit in the worst of these replays.
+        over_limit: u32,
+        /// Requests lost in the worst of these replays.
+        errors: u64,
+    },
+}
+
+impl Assumption {
+    /// Returns the highest confidence of an answer that rests on it.
+    pub(super) fn confidence(&self) -> Confidence {
+        match self {
+            Self::MetricAsSeen { .. } => Confidence::Low,
+            _ => Confidence::Medium,
+        }
+    }
 }
 
 /// The cost of a higher minimum for a day, with or without a spike. It is an upper bound.

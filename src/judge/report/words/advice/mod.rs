@@ -306,6 +306,17 @@ pub(super) fn assumption(assumption: &Assumption) -> String {
                 units::duration(*recorded)
             );
         }
+        Assumption::MetricAsSeen {
+            share,
+            over_limit,
+            errors,
+        } => {
+            return format!(
+                "the metric is as this run saw it, close to a threshold: {:.0} % higher or lower, and the limit is missed for {over_limit} s with {} lost",
+                share * 100.0,
+                units::count(*errors, "request")
+            );
+        }
         Assumption::CpuFromAgent => {
             "the CloudWatch agent on each instance publishes the CPU every ten seconds as a custom metric that reads the same \
              (EC2's own CPUUtilization comes every minute at best)"
