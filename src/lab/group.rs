@@ -498,6 +498,7 @@ mod tests {
             bounds: group.bounds(),
             initial: config.target.instances,
             into_period: Duration::ZERO,
+            launch: Duration::ZERO,
             boot: config.target.boot_time,
             health: config.target.health_check_interval,
             warm_up: group.warm_up(),

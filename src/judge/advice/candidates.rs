@@ -307,7 +307,7 @@ fn current(
         .warm_up
         .or(group.default_warm_up)
         .unwrap_or(group.default_cooldown);
-    let lag = lag(evidence, lead.alarm.window());
+    let (lag, launch) = lags(evidence, lead.alarm.window());
     let mut policies = Vec::with_capacity(ran.policies.len());
     for one in &ran.policies {
         let metric = one
@@ -331,6 +331,7 @@ fn current(
                 .as_second()
                 .rem_euclid(period.as_secs() as i64) as u64,
         ),
+        launch,
         boot,
         health,
         warm_up,
@@ -409,12 +410,17 @@ fn drain(evidence: &Evidence<'_>) -> Duration {
     .unwrap_or_default()
 }
 
-/// Returns the time from the last datapoint that the alarm needed to the launch.
-fn lag(evidence: &Evidence<'_>, window: Duration) -> Duration {
+/// Returns the time from the last datapoint that the alarm needed to the decision, and from there to
+/// the launch. Where the polls cannot tell the two apart, all of it is in the first.
+fn lags(evidence: &Evidence<'_>, window: Duration) -> (Duration, Duration) {
     let at = |kind| moment::first(&evidence.reaction.out, kind).map(|moment| moment.at);
-    match (at(MomentKind::Breach), at(MomentKind::LaunchBegan)) {
-        (Some(breach), Some(launch)) => instances::between(breach, launch).saturating_sub(window),
-        _ => Duration::ZERO,
+    let Some((breach, launch)) = at(MomentKind::Breach).zip(at(MomentKind::LaunchBegan)) else {
+        return (Duration::ZERO, Duration::ZERO);
+    };
+    let lag = |until| instances::between(breach, until).saturating_sub(window);
+    match at(MomentKind::Decided).map(|decided| (decided, instances::between(decided, launch))) {
+        Some((decided, waited)) if waited > instances::POLLED => (lag(decided), waited),
+        _ => (lag(launch), Duration::ZERO),
     }
 }
 
@@ -724,6 +730,7 @@ mod tests {
             bounds: Bounds { min: 2, max: 8 },
             initial: 2,
             into_period: Duration::ZERO,
+            launch: Duration::ZERO,
             boot: Duration::from_secs(4),
             health: Duration::ZERO,
             warm_up: Duration::ZERO,

@@ -404,7 +404,7 @@ fn scheduled(evidence: &Evidence<'_>, size: &Size, current: &Current) -> Option<
     let setting = &current.setting;
     let min = size.needed.min(size.raised().max);
     let (from, until) = evidence.spike.filter(|_| min > setting.bounds.min)?;
-    let ready = setting.boot + setting.health + EARLY;
+    let ready = setting.launch + setting.boot + setting.health + EARLY;
     let (spike, until) = (
         Duration::from_secs(from.into()),
         Duration::from_secs(until.into()),
@@ -462,6 +462,7 @@ mod tests {
             bounds: Bounds { min: 2, max: 8 },
             initial: 2,
             into_period: Duration::ZERO,
+            launch: Duration::ZERO,
             boot: Duration::from_secs(30),
             health: Duration::ZERO,
             warm_up: Duration::ZERO,

@@ -110,6 +110,7 @@ fn seen_of(kind: &str, max: u32, load: Vec<f64>) -> (Timeline, Vec<Second>) {
         bounds: Bounds { min: 2, max },
         initial: 2,
         into_period: Duration::ZERO,
+        launch: Duration::ZERO,
         boot: Duration::from_secs(3),
         health: Duration::ZERO,
         warm_up: Duration::from_secs(3),

@@ -58,6 +58,8 @@ pub struct Setting {
     pub initial: u32,
     /// The part of a period that had passed when the load began.
     pub into_period: Duration,
+    /// From the decision to grow to the launch.
+    pub launch: Duration,
     /// From launch to in service.
     pub boot: Duration,
     /// From in service to healthy in the target group.
@@ -87,6 +89,7 @@ pub struct Replayed {
 
 #[derive(Debug, Clone, Copy)]
 struct ReplayedInstance {
+    launched: u32,
     in_service: u32,
     serving: u32,
     warmed: u32,
@@ -96,8 +99,9 @@ struct ReplayedInstance {
 }
 
 impl ReplayedInstance {
-    fn new(in_service: u32, serving: u32, warmed: u32) -> Self {
+    fn new(launched: u32, in_service: u32, serving: u32, warmed: u32) -> Self {
         Self {
+            launched,
             in_service,
             serving,
             warmed,
@@ -129,7 +133,7 @@ pub fn replay(load: &[f64], service: &InstanceLimits, setting: &Setting) -> Repl
         // percentile is theirs.
         replayed.over_limit += u32::from(over * 20 > serving || (serving == 0 && *demand > 0.0));
         replayed.unserved += lost;
-        replayed.instance_seconds += (group.instances.len() + group.draining(second)) as f64;
+        replayed.instance_seconds += (group.launched(second) + group.draining(second)) as f64;
         replayed.serving.push(serving);
         replayed.desired.push(group.desired);
         group.measure(second);
@@ -198,13 +202,19 @@ impl<'a> ReplayedGroup<'a> {
         };
         Self {
             setting,
-            instances: vec![ReplayedInstance::new(0, 0, 0); setting.initial as usize],
+            instances: vec![ReplayedInstance::new(0, 0, 0, 0); setting.initial as usize],
             desired: setting.initial,
             policies: setting.policies.iter().map(running).collect(),
             cooling_until: 0,
             cooling: Cooling::default(),
             leaving: Vec::new(),
         }
+    }
+
+    /// Returns the number of instances of the group that have been launched.
+    fn launched(&self, second: u32) -> usize {
+        let launched = self.instances.iter();
+        launched.filter(|known| known.launched <= second).count()
     }
 
     /// Returns the number of instances that take no load any more and are still paid for.
@@ -347,7 +357,7 @@ impl<'a> ReplayedGroup<'a> {
         }
         let follows = standing.get(decision.policy).map(|(follows, _)| *follows);
         let takes = if decision.wanted > self.desired {
-            self.setting.boot
+            self.setting.launch.saturating_add(self.setting.boot)
         } else {
             self.setting.drain
         };
@@ -364,12 +374,13 @@ impl<'a> ReplayedGroup<'a> {
     }
 
     fn resize(&mut self, second: u32, wanted: u32) {
-        let in_service = second.saturating_add(whole_seconds(self.setting.boot));
+        let launched = second.saturating_add(whole_seconds(self.setting.launch));
+        let in_service = launched.saturating_add(whole_seconds(self.setting.boot));
         for _ in self.desired..wanted {
             let serving = in_service.saturating_add(whole_seconds(self.setting.health));
             let warmed = in_service.saturating_add(whole_seconds(self.setting.warm_up));
             self.instances
-                .push(ReplayedInstance::new(in_service, serving, warmed));
+                .push(ReplayedInstance::new(launched, in_service, serving, warmed));
         }
         if wanted < self.desired {
             // The oldest leave; those that are still booting are no help to anyone yet and go
@@ -432,6 +443,7 @@ mod tests {
             bounds: Bounds { min: 2, max: 8 },
             initial: 2,
             into_period: Duration::ZERO,
+            launch: Duration::ZERO,
             boot: Duration::from_secs(2),
             health: Duration::from_secs(1),
             warm_up: Duration::from_secs(3),
@@ -458,6 +470,27 @@ mod tests {
         // Fifteen calm datapoints later it shrinks, but not below what the load needs.
         assert_eq!(seen.desired[45], 7);
         assert_eq!(*seen.serving.last().unwrap(), 2);
+    }
+
+    #[test]
+    fn a_late_launch_delays_the_service_and_is_not_paid_for() {
+        let seconds = Duration::from_secs;
+        let late = Setting {
+            launch: seconds(4),
+            ..setting(50.0)
+        };
+        let slow = Setting {
+            boot: seconds(6),
+            ..setting(50.0)
+        };
+        let (late, slow) = (
+            replay(&load(), &SERVICE, &late),
+            replay(&load(), &SERVICE, &slow),
+        );
+        assert_eq!((late.desired[12], late.desired[13]), (2, 4));
+        assert_eq!((late.serving[19], late.serving[20]), (2, 4));
+        assert_eq!(late.serving, slow.serving);
+        assert!(late.instance_seconds < slow.instance_seconds);
     }
 
     #[test]
