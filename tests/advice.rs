@@ -3,8 +3,9 @@
 //! Each group of the lab runs twice under the same load. The first run's report recommends a
 //! policy and predicts three figures for it: seconds over the limit, requests lost, and
 //! instance-minutes. The recommended change is written into the lab file, and the second run shows
-//! what it really does. `SPIKEPROOF_ADVICE`: `all`, a lab file of one's own, or names of
-//! `tests/truth` and `tests/advice`; without it, a few.
+//! what it really does. The groups are those of `tests/truth` and `tests/advice`, and the cases of
+//! `tests/cases`, both of whose runs have the case's proxies and its own scenario.
+//! `SPIKEPROOF_ADVICE`: `all`, a lab file of one's own, or names between commas; without it, a few.
 //!
 //! - A prediction *misses* by its distance from the actual figure. Allowed are a quarter of the
 //!   actual figure, or two periods: two periods of time, the requests that the group as it began
@@ -13,6 +14,8 @@
 //!   the first, each by more than two periods; or if it costs more than 5 % more instance-minutes
 //!   and gains nothing: neither figure is better by two periods, nor by a quarter without the
 //!   other being worse. No recommendation may be harmful.
+//! - `no_change: true` says that no policy is the remedy, so that no change may be recommended. It
+//!   stands under `expect` of a file, or in `expect.yaml` of a case.
 //! - A change that the lab cannot make is counted as not applied, with its kind.
 #![allow(
     clippy::unwrap_used,
@@ -21,17 +24,21 @@
     reason = "the helpers of tests are tests, which clippy.toml cannot see"
 )]
 
+#[path = "support/folders.rs"]
+mod folders;
 mod support;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use folders::Folder;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use spikeproof::advice::{Change, Topic};
+use spikeproof::evidence::timeline::Policy;
 use spikeproof::evidence::{Confidence, Timeline, instances};
 use spikeproof::lab::truth::Truth;
 use spikeproof::report::{ReportedAdvice, ReportedCandidate, RunReport};
@@ -40,11 +47,13 @@ use support::Case;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-/// Number of labs at once: each is under a load of a few hundred requests a second.
+/// Number of labs at once: each is under a load of a few hundred requests a second, and a case has
+/// proxies beside it.
 const AT_ONCE: usize = 4;
-/// Enough to see that the machinery works; all of them take a quarter of an hour.
+/// Enough to see that the machinery works; all of them take more than a quarter of an hour.
 const SAMPLE: [&str; 2] = ["fast", "one-sick-instance"];
-/// The groups of `tests/truth` whose advice is tried, beside all of `tests/advice`.
+/// The groups of `tests/truth` whose advice is tried, beside all of `tests/advice` and
+/// `tests/cases`.
 const OF_TRUTH: [&str; 24] = [
     "at-maximum-before",
     "delayed-metrics",
@@ -86,6 +95,8 @@ struct Group {
     about: String,
     lab: Value,
     scenario: String,
+    /// The folder of a case, with the settings of its proxies.
+    case: Option<PathBuf>,
     expect: Expect,
 }
 
@@ -97,16 +108,16 @@ struct Expect {
     no_change: bool,
 }
 
-fn groups() -> Vec<Group> {
-    let wanted = std::env::var("SPIKEPROOF_ADVICE").unwrap_or_default();
-    let of_truth = match wanted.as_str() {
+/// Returns the groups that `wanted` asks for, the value of `SPIKEPROOF_ADVICE`.
+fn groups(wanted: &str) -> Vec<Group> {
+    let of_truth = match wanted {
         "all" => OF_TRUTH.join(","),
         wanted => wanted.to_owned(),
     };
     let of_truth = support::cases("truth", &of_truth, &SAMPLE);
-    let own: Vec<(String, Case<Value>)> = match Path::new(&wanted).is_file() {
+    let own: Vec<(String, Case<Value>)> = match Path::new(wanted).is_file() {
         true => Vec::new(),
-        false => support::cases("advice", &wanted, &SAMPLE),
+        false => support::cases("advice", wanted, &SAMPLE),
     };
     let plain = of_truth
         .into_iter()
@@ -119,7 +130,11 @@ fn groups() -> Vec<Group> {
         };
         Group::new(name, &case, expect)
     });
-    let groups: Vec<Group> = plain.chain(own).collect();
+    let folders = folders::cases().into_iter();
+    let of_cases = folders
+        .filter(|case| support::wants(wanted, &SAMPLE, &case.name))
+        .map(Group::of_case);
+    let groups: Vec<Group> = plain.chain(own).chain(of_cases).collect();
     assert!(!groups.is_empty(), "no group is called {wanted}");
     groups
 }
@@ -131,8 +146,34 @@ impl Group {
             about: case.about.clone(),
             lab: support::lab(case),
             scenario: support::scenario(case),
+            case: None,
             expect,
         }
+    }
+
+    /// Returns a case of `tests/cases`. Its other expectations are of one run, which that test
+    /// looks at.
+    fn of_case(case: Folder) -> Self {
+        let read = |path: &Path| {
+            std::fs::read_to_string(path)
+                .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        };
+        let expect: Value = serde_saphyr::from_str(&read(&case.expect)).unwrap();
+        Self {
+            about: expect["about"].as_str().unwrap().to_owned(),
+            lab: serde_saphyr::from_str(&read(&case.lab)).unwrap(),
+            scenario: read(&case.path.join("scenario.yaml")),
+            expect: Expect {
+                no_change: expect["no_change"] == true,
+            },
+            name: case.name,
+            case: Some(case.path),
+        }
+    }
+
+    /// Runs the group once, with this lab file.
+    async fn run(&self, lab: &Value) -> (RunReport, Timeline, Truth) {
+        support::run(&self.name, lab, &self.scenario, self.case.as_deref()).await
     }
 
     /// Returns the period of the group's metrics.
@@ -214,6 +255,8 @@ fn two_periods(group: &Group, report: &RunReport, truth: &Truth) -> Figures {
 /// A recommendation, and the two runs around it.
 struct Trial {
     change: String,
+    /// The policies of the first run and of the second: each figure is of one of them.
+    policies: [String; 2],
     confidence: Confidence,
     before: Figures,
     predicted: Figures,
@@ -233,6 +276,12 @@ impl Trial {
             })
             .max_by(|(a, _), (b, _)| a.total_cmp(b))
             .unwrap()
+    }
+
+    /// Returns the policies of both runs in words.
+    fn runs(&self) -> String {
+        let [first, second] = &self.policies;
+        format!("first run: {first}; second: {second}, with {}", self.change)
     }
 
     fn is_sure(&self) -> bool {
@@ -270,13 +319,7 @@ enum Outcome {
 }
 
 async fn outcome(group: &Group) -> Outcome {
-    let Group {
-        name,
-        lab,
-        scenario,
-        ..
-    } = group;
-    let (report, timeline, truth) = support::run(name, lab, scenario).await;
+    let (report, timeline, truth) = group.run(&group.lab).await;
     let Some(advice) = &report.advice else {
         return Outcome::NoCandidates("no advice".to_owned());
     };
@@ -293,19 +336,30 @@ async fn outcome(group: &Group) -> Outcome {
             predicted,
         };
     }
-    let mut changed = lab.clone();
+    let mut changed = group.lab.clone();
     if let Err(kind) = apply(&best.change, &mut changed) {
         return Outcome::NotApplied(kind);
     }
-    let (again, after, _) = support::run(name, &changed, scenario).await;
+    let (again, after, _) = group.run(&changed).await;
     Outcome::Tried(Trial {
         change: best.name.clone(),
+        policies: [&timeline, &after].map(policy_names),
         confidence,
         before,
         predicted,
         actual: Figures::measured(&again, &after, limit),
         two_periods: two_periods(group, &report, &truth),
     })
+}
+
+/// Returns the names of a run's policies, each with the target that it tracks.
+fn policy_names(timeline: &Timeline) -> String {
+    let name = |policy: &Policy| match policy.target_value {
+        Some(target) => format!("{} at {target}", policy.name),
+        None => policy.name.clone(),
+    };
+    let names: Vec<String> = timeline.policies().into_iter().map(name).collect();
+    names.join(" and ")
 }
 
 /// Returns the confidence of the recommendation.
@@ -499,10 +553,18 @@ impl Total {
             }
             Outcome::Tried(trial) => self.tried(name, trial),
         }
-        let changes = matches!(outcome, Outcome::Tried(_) | Outcome::NotApplied(_));
-        if group.expect.no_change && changes {
-            self.wrong
-                .push(format!("{name}: {} needs no other policy", group.about));
+        let recommended = match outcome {
+            Outcome::Tried(trial) => Some(trial.runs()),
+            Outcome::NotApplied(kind) => Some(format!("{kind} is recommended")),
+            Outcome::Nothing { .. } | Outcome::NoCandidates(_) => None,
+        };
+        if group.expect.no_change
+            && let Some(recommended) = recommended
+        {
+            let about = &group.about;
+            self.wrong.push(format!(
+                "{name}: {about} needs no other policy ({recommended})"
+            ));
         }
     }
 
@@ -522,14 +584,18 @@ impl Total {
         }
         if trial.is_sure() && miss > 1.0 {
             self.wrong.push(format!(
-                "{name}: {what}: {predicted} predicted, {actual} measured, and confidence is {}",
-                trial.confidence.word()
+                "{name}: {what}: {predicted} predicted, {actual} measured, and confidence is {} ({})",
+                trial.confidence.word(),
+                trial.runs()
             ));
         }
         if trial.is_harmful() {
             self.harmful += 1;
-            self.wrong
-                .push(format!("{name}: {} is harmful", trial.change));
+            self.wrong.push(format!(
+                "{name}: {} is harmful: {before} before, {actual} measured ({})",
+                trial.change,
+                trial.runs()
+            ));
         }
     }
 
@@ -562,7 +628,8 @@ impl Total {
 async fn what_is_recommended_does_what_is_predicted() {
     let slots = Arc::new(Semaphore::new(AT_ONCE));
     let mut running = JoinSet::new();
-    for group in groups() {
+    let wanted = std::env::var("SPIKEPROOF_ADVICE").unwrap_or_default();
+    for group in groups(&wanted) {
         let slots = Arc::clone(&slots);
         running.spawn(async move {
             let _slot = slots.acquire().await.unwrap();
@@ -584,6 +651,35 @@ async fn what_is_recommended_does_what_is_predicted() {
     }
     println!("{}", total.line());
     assert!(total.wrong.is_empty(), "see above");
+}
+
+#[test]
+fn every_case_is_tried_with_all_others_and_by_its_name() {
+    let all = groups("all");
+    let cases: Vec<&str> = all
+        .iter()
+        .filter(|group| group.case.is_some())
+        .map(|group| group.name.as_str())
+        .collect();
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases")).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        let is_case = entry.path().is_dir();
+        assert_eq!(cases.contains(&name.as_str()), is_case, "{name}");
+    }
+    let expected = [
+        ("shared-database-target30", true),
+        ("load-shedding", false),
+        ("no-capacity", true),
+    ];
+    for (name, no_change) in expected {
+        let named = groups(name);
+        assert_eq!(named.len(), 1, "{name}");
+        assert!(named[0].case.is_some(), "{name}");
+        assert_eq!(named[0].expect.no_change, no_change, "{name}");
+    }
+    let sample: Vec<String> = groups("").into_iter().map(|group| group.name).collect();
+    assert_eq!(sample, SAMPLE);
 }
 
 #[test]
@@ -656,6 +752,7 @@ fn a_trial_is_harmful_if_it_is_worse_or_dearer_for_nothing() {
     };
     let trial = |actual| Trial {
         change: String::new(),
+        policies: [String::new(), String::new()],
         confidence: Confidence::High,
         before: figures(10.0, 300.0, 3.0),
         predicted: figures(5.0, 100.0, 3.5),

@@ -545,7 +545,7 @@ async fn what_is_said_of_a_group_is_true() {
         let slots = Arc::clone(&slots);
         running.spawn(async move {
             let _slot = slots.acquire().await.unwrap();
-            let (report, timeline, truth) = run(&name, &lab(&case), &scenario(&case)).await;
+            let (report, timeline, truth) = run(&name, &lab(&case), &scenario(&case), None).await;
             (
                 check(&name, &case, (&report, &timeline), &truth),
                 case.about,

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::run::Seen;
+use super::Seen;
 use super::said::{self, Standing};
 
 /// `expect.yaml` of a case.
@@ -29,6 +29,10 @@ pub(crate) struct Expect {
     /// `nothing` that costs money, `something`, or the kind of the recommended change.
     #[serde(default)]
     recommends: Option<String>,
+    /// True where no policy is the remedy, so that no change may be recommended, be it cheaper.
+    /// `tests/advice.rs` reads it too.
+    #[serde(default)]
+    no_change: bool,
     #[serde(default)]
     capacity: Option<Capacity>,
     /// Texts that the report must contain; `{sick}` is the instance that was sick.
@@ -106,7 +110,8 @@ impl Expect {
                 format!("{id} is not {standing:?}: {}", said::hypotheses(report))
             });
         }
-        if let Some(expected) = &self.recommends {
+        let no_change = self.no_change.then_some("no-change");
+        if let Some(expected) = no_change.or(self.recommends.as_deref()) {
             checked.verdict(said::recommends(report, expected), || {
                 format!(
                     "{expected} is not what is recommended: {}",

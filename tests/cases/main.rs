@@ -17,18 +17,21 @@
     reason = "the helpers of tests are tests, which clippy.toml cannot see"
 )]
 
-mod api;
 mod expect;
-mod http;
-mod run;
+#[path = "../support/folders.rs"]
+mod folders;
 #[path = "../support/said.rs"]
 mod said;
-mod target;
+#[path = "../support/stage/mod.rs"]
+mod stage;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use expect::Expect;
+use folders::Folder;
+use serde_json::Value;
+use stage::Stage;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -37,70 +40,68 @@ const AT_ONCE: usize = 7;
 /// Enough to see that the machinery works, both proxies included; all of them take minutes.
 const SAMPLE: [&str; 2] = ["shared-database", "no-capacity"];
 
-/// A lab file of a case, with the expectations of it.
-struct Case {
-    /// The folder's name, with the lab file's if it is not the only one: `shared-database-min4`.
-    name: String,
-    folder: PathBuf,
-    lab: PathBuf,
-    expect: Expect,
+/// A run's report, and what the proxies know beside it.
+struct Seen {
+    /// `report.json`.
+    report: Value,
+    /// The id of the instance that the proxy made sick.
+    sick: Option<String>,
+    /// The folder with the run, if it is kept.
+    kept: Option<PathBuf>,
 }
 
-fn cases() -> Vec<Case> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+fn cases() -> Vec<(Folder, Expect)> {
     let wanted = std::env::var("SPIKEPROOF_CASES").unwrap_or_default();
     let names: Vec<&str> = wanted.split(',').filter(|name| !name.is_empty()).collect();
-    let wants = |name: &str| match names.as_slice() {
-        [] => SAMPLE.contains(&name),
+    let wants = |case: &Folder| match names.as_slice() {
+        [] => SAMPLE.contains(&case.name.as_str()),
         ["all"] => true,
-        names => names.contains(&name),
+        names => names.contains(&case.name.as_str()),
     };
-    let mut cases = Vec::new();
-    for folder in paths(&root).into_iter().filter(|path| path.is_dir()) {
-        let case = folder.file_name().unwrap().to_str().unwrap().to_owned();
-        for lab in paths(&folder) {
-            let file = lab.file_name().unwrap().to_str().unwrap();
-            let Some(other) = file
-                .strip_prefix("lab")
-                .and_then(|rest| rest.strip_suffix(".yaml"))
-            else {
-                continue;
-            };
-            let name = format!("{case}{other}");
-            if wants(&name) {
-                let path = folder.join(format!("expect{other}.yaml"));
-                let expect = Expect::read(&path);
-                let (folder, lab) = (folder.clone(), lab.clone());
-                cases.push(Case {
-                    name,
-                    folder,
-                    lab,
-                    expect,
-                });
-            }
-        }
-    }
-    cases.sort_by(|a, b| a.name.cmp(&b.name));
+    let cases = folders::cases().into_iter().filter(wants);
+    let cases: Vec<(Folder, Expect)> = cases
+        .map(|case| {
+            let expect = Expect::read(&case.expect);
+            (case, expect)
+        })
+        .collect();
     assert!(!cases.is_empty(), "no case is called {wanted}");
     cases
 }
 
-fn paths(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).unwrap();
-    entries.map(|entry| entry.unwrap().path()).collect()
+/// Runs a case.
+async fn run(case: &Folder) -> Seen {
+    let keep =
+        std::env::var_os("SPIKEPROOF_CASES_DIR").map(|keep| Path::new(&keep).join(&case.name));
+    let folder = tempfile::tempdir().unwrap();
+    let folder = keep.as_deref().unwrap_or(folder.path());
+    std::fs::create_dir_all(folder).unwrap();
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+    let stage = Stage {
+        name: &case.name,
+        lab: &read(&case.lab),
+        scenario: &read(&case.path.join("scenario.yaml")),
+        case: Some(&case.path),
+    };
+    let (run, sick) = stage.play(folder).await;
+    Seen {
+        report: serde_json::from_str(&read(&run.join("report.json"))).unwrap(),
+        sick,
+        kept: keep,
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_cause_is_taken_for_another() {
     let slots = Arc::new(Semaphore::new(AT_ONCE));
     let mut running = JoinSet::new();
-    for case in cases() {
+    for (case, expect) in cases() {
         let slots = Arc::clone(&slots);
         running.spawn(async move {
             let _slot = slots.acquire().await.unwrap();
-            let seen = run::run(&case.name, &case.folder, &case.lab).await;
-            let (verdicts, wrong) = case.expect.check(&seen);
-            (case.name, verdicts, wrong, case.expect.about)
+            let seen = run(&case).await;
+            let (verdicts, wrong) = expect.check(&seen);
+            (case.name, verdicts, wrong, expect.about)
         });
     }
     let (mut cases, mut verdicts, mut wrong) = (0, 0, 0);

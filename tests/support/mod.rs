@@ -1,19 +1,16 @@
 //! Groups of the lab, and runs against them: the part that tests of reports and of advice share.
 
+mod stage;
+
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::Stdio;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use spikeproof::evidence::Timeline;
 use spikeproof::lab::truth::Truth;
 use spikeproof::report::RunReport;
 use spikeproof::watch;
-use tokio::process::Command;
-
-/// A run takes about a minute.
-const PATIENCE: Duration = Duration::from_mins(4);
+use stage::Stage;
 
 /// A file of a folder such as `tests/truth`: a lab group, a load, and what is expected of the two.
 #[derive(Debug, Deserialize)]
@@ -55,7 +52,6 @@ where
     if Path::new(wanted).is_file() {
         return vec![(wanted.to_owned(), Case::of_lab_file(wanted))];
     }
-    let names: Vec<&str> = wanted.split(',').filter(|name| !name.is_empty()).collect();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests")
         .join(folder);
@@ -65,17 +61,22 @@ where
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
         let case = serde_saphyr::from_str(&std::fs::read_to_string(&path).unwrap())
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let wants = match names.as_slice() {
-            [] => sample.contains(&name.as_str()),
-            ["all"] => true,
-            names => names.contains(&name.as_str()),
-        };
-        if wants {
+        if wants(wanted, sample, &name) {
             cases.push((name, case));
         }
     }
     cases.sort_by(|a, b| a.0.cmp(&b.0));
     cases
+}
+
+/// True if `wanted` asks for this name. It is `all`, or names between commas; if it is empty, the
+/// sample is asked for.
+pub(crate) fn wants(wanted: &str, sample: &[&str], name: &str) -> bool {
+    match wanted {
+        "" => sample.contains(&name),
+        "all" => true,
+        names => names.split(',').any(|one| one == name),
+    }
 }
 
 impl<E: for<'de> Deserialize<'de> + Default> Case<E> {
@@ -159,56 +160,33 @@ pub(crate) fn scenario<E>(case: &Case<E>) -> String {
     )
 }
 
-/// Runs a scenario against a lab of its own.
+/// Runs a scenario against a lab of its own; `case` is the folder with the settings of proxies.
 pub(crate) async fn run(
     name: &str,
     lab: &serde_json::Value,
     scenario: &str,
+    case: Option<&Path>,
 ) -> (RunReport, Timeline, Truth) {
     let is_verbose = std::env::var_os("SPIKEPROOF_TRUTH_VERBOSE").is_some();
     let mut folder = tempfile::tempdir().unwrap();
     folder.disable_cleanup(is_verbose);
-    let at = |file: &str| folder.path().join(file);
-    std::fs::write(at("lab.yaml"), lab.to_string()).unwrap();
-    std::fs::write(at("scenario.yaml"), scenario).unwrap();
-    let program = env!("CARGO_BIN_EXE_spikeproof");
-    let mut command = Command::new(program);
-    command
-        .args(["lab", "--group"])
-        .arg(at("lab.yaml"))
-        .arg("--truth")
-        .arg(at("truth.json"))
-        .args(["--", program, "run", "--fleet", "local", "--runs-dir"])
-        .arg(at("runs"))
-        .arg(at("scenario.yaml"))
-        .kill_on_drop(true)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let output = tokio::time::timeout(PATIENCE, command.output())
-        .await
-        .unwrap_or_else(|_| panic!("{name}: no end"))
-        .unwrap();
-    let said = || {
-        format!(
-            "{name}: {}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        )
+    let stage = Stage {
+        name,
+        lab: &lab.to_string(),
+        scenario,
+        case,
     };
-    let runs = std::fs::read_dir(at("runs")).unwrap_or_else(|_| panic!("{}", said()));
-    let run = runs
-        .map(|entry| entry.unwrap().path())
-        .find(|path| path.is_dir())
-        .unwrap_or_else(|| panic!("{}", said()));
-    let report =
-        std::fs::read_to_string(run.join("report.json")).unwrap_or_else(|_| panic!("{}", said()));
-    let truth = std::fs::read_to_string(at("truth.json")).unwrap_or_else(|_| panic!("{}", said()));
-    let report: RunReport = serde_json::from_str(&report).unwrap();
+    let (run, _) = stage.play(folder.path()).await;
+    let read = |path: PathBuf| {
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
+    let said = || read(folder.path().join("said.txt"));
+    let report: RunReport = serde_json::from_str(&read(run.join("report.json"))).unwrap();
     assert!(report.judged.is_some(), "{}", said());
     if is_verbose {
         println!("{} kept for {}", folder.path().display(), said());
     }
+    let truth = serde_json::from_str(&read(folder.path().join("truth.json"))).unwrap();
     let timeline = watch::read(&run.join("watch.jsonl")).unwrap();
-    (report, timeline, serde_json::from_str(&truth).unwrap())
+    (report, timeline, truth)
 }

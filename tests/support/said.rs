@@ -49,7 +49,8 @@ pub(crate) fn hypotheses(report: &Value) -> String {
 }
 
 /// True if the report recommends as expected: `nothing` is a recommendation of nothing that costs
-/// money, `something` any change; all other words are the kind of the recommended change.
+/// money, `no-change` one of no change at all, `something` any change; all other words are the kind
+/// of the recommended change.
 pub(crate) fn recommends(report: &Value, expected: &str) -> bool {
     let advice = &report["advice"];
     let empty = Vec::new();
@@ -61,7 +62,8 @@ pub(crate) fn recommends(report: &Value, expected: &str) -> bool {
         .iter()
         .find(|row| row["recommended"] == true && kind(row) != "nothing");
     match (expected, best) {
-        ("nothing", None) => true,
+        ("nothing" | "no-change", None) => true,
+        ("no-change", Some(_)) => false,
         ("nothing", Some(best)) => ran.is_some_and(|ran| minutes(best) <= minutes(ran)),
         ("something", best) => best.is_some(),
         (expected, best) => best.is_some_and(|best| kind(best) == expected),
