@@ -32,6 +32,27 @@ pub fn suspect(suspect: Suspect) -> &'static str {
     }
 }
 
+/// Describes why missed limits say nothing of the group's size.
+pub(super) fn missed_for(suspects: &[Suspect]) -> String {
+    let (size, others): (Vec<Suspect>, Vec<Suspect>) = suspects
+        .iter()
+        .partition(|one| **one == Suspect::TooFewInstances);
+    let unshown = "it is not shown that more instances would have helped where limits were missed";
+    let names: Vec<String> = others.iter().map(|one| suspect(*one).to_owned()).collect();
+    let listed = units::listed(&names);
+    match (size.is_empty(), names.is_empty()) {
+        (_, true) => unshown.to_owned(),
+        (true, false) => {
+            format!("limits were missed for another reason than the group's size: {listed}")
+        }
+        (false, false) => {
+            format!(
+                "limits were missed for another reason than the group's size: {listed}; {unshown} otherwise"
+            )
+        }
+    }
+}
+
 /// Returns the remedy for a suspect that is not the group's size.
 pub(super) fn remedy(suspect: Suspect) -> &'static str {
     match suspect {

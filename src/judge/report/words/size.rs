@@ -91,14 +91,7 @@ pub(super) fn size(reason: &SizeReason) -> String {
         }
         SizeReason::GeneratorSaturated => "the generator was at its own limit meanwhile",
         SizeReason::OtherReasons { suspects } => {
-            let names: Vec<String> = suspects
-                .iter()
-                .map(|one| super::suspect(*one).to_owned())
-                .collect();
-            return format!(
-                "limits were missed for another reason than the group's size: {}",
-                units::listed(&names)
-            );
+            return super::hypotheses::missed_for(suspects);
         }
         SizeReason::MaximumTooSmall { maximum, p95_s } => {
             return format!(

@@ -264,14 +264,8 @@ pub(super) fn no_candidates(why: &NoCandidates) -> String {
             );
         }
         NoCandidates::OtherReasons { suspects } => {
-            let names: Vec<String> = suspects
-                .iter()
-                .map(|one| super::suspect(*one).to_owned())
-                .collect();
-            return format!(
-                "no policy was replayed, since limits were missed for another reason than the group's size: {}",
-                units::listed(&names)
-            );
+            let why = super::hypotheses::missed_for(suspects);
+            return format!("no policy was replayed, since {why}");
         }
         NoCandidates::NoPolicy => "the group has no scaling policy",
         NoCandidates::NoPolicyForMore => "no policy of the group answers a rising load",
