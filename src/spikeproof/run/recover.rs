@@ -48,7 +48,7 @@ pub(super) async fn recover(
     let before = state.plan.group.as_ref().map_or(0, |group| group.desired);
     let out_of_time = wait_for_group(cx, state, watch, before).await?;
     let ended_early = |limit| RunWarning::RecoveryEndedEarly {
-        instances: before,
+        instances: watch.group().map_or(before, |group| lowest(&group, before)),
         cause: EndedEarly::LimitReached { limit },
     };
     let warning: Option<Warning> = out_of_time.map(ended_early).map(Into::into);
@@ -68,8 +68,8 @@ async fn stop_tasks(cx: &Context, state: &RunState) {
     }
 }
 
-/// Waits until the group has `before` instances again. Returns the limit that ended the wait, if
-/// one did.
+/// Waits until the group has `before` instances again, or its minimum if that is higher by now.
+/// Returns the limit that ended the wait, if one did.
 async fn wait_for_group(
     cx: &Context,
     state: &RunState,
@@ -94,7 +94,8 @@ async fn wait_for_group(
         if !announced {
             announced = true;
             cx.events.note(format!(
-                "waiting for the group to come back to {before} (Ctrl-C ends the wait)"
+                "waiting for the group to come back to {} (Ctrl-C ends the wait)",
+                lowest(&group, before)
             ));
         }
         tokio::select! {
@@ -106,5 +107,42 @@ async fn wait_for_group(
 }
 
 fn is_back(group: &GroupState, before: u32) -> bool {
-    group.desired <= before && group.instances.len() as u32 <= group.desired
+    group.desired <= lowest(group, before) && group.instances.len() as u32 <= group.desired
+}
+
+/// The size that the group can come back to. In the trial of an advice its minimum may be higher than
+/// its size was before.
+fn lowest(group: &GroupState, before: u32) -> u32 {
+    before.max(group.min)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::timeline::Instance;
+
+    #[test]
+    fn a_group_whose_minimum_was_raised_is_back_at_that_minimum() {
+        for (min, desired, instances, before, expected) in [
+            (2, 2, 2, 2, true),
+            (2, 3, 3, 2, false),
+            // One is still leaving.
+            (2, 2, 3, 2, false),
+            (5, 5, 5, 2, true),
+            (5, 6, 6, 2, false),
+            (1, 3, 3, 4, true),
+        ] {
+            let group = GroupState {
+                min,
+                desired,
+                instances: vec![Instance::default(); instances],
+                ..GroupState::default()
+            };
+            assert_eq!(
+                is_back(&group, before),
+                expected,
+                "{desired} of {min} to {before}"
+            );
+        }
+    }
 }
