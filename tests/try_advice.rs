@@ -490,6 +490,32 @@ async fn without_the_tag_or_the_name_nothing_is_begun() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_may_end_before_the_group_is_put_back_is_refused_in_spite_of_force() {
+    let trial = Trial::tagged().await;
+    let ends = jiff::Timestamp::now() + Duration::from_mins(60);
+    let scenario = scenario(&trial, SHORT);
+    let output = trial
+        .command(&[
+            "run",
+            "--try-advice=lab-web",
+            "--unattended",
+            "--force",
+            &scenario,
+        ])
+        .env("AWS_SESSION_TOKEN", "lab")
+        .env("AWS_CREDENTIAL_EXPIRATION", ends.to_string())
+        .output()
+        .await
+        .unwrap();
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("the AWS session ends in"), "{said}");
+    assert!(said.contains("`--force` does not change that"), "{said}");
+    assert!(!trial.runs().exists(), "no run was begun");
+    trial.lab.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_document_of_a_trial_is_enough_to_change_the_group_and_to_put_it_back() {
     let operator = Some(PathBuf::from(path("terraform/permissions/try-advice.json")));
     let permissions = PolicyFiles {

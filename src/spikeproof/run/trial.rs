@@ -20,7 +20,7 @@ use crate::settings::{MAY_CHANGE, Settings};
 
 mod put;
 
-pub(super) use put::{outcome, put, record};
+pub(super) use put::{IN_SERVICE, outcome, put, record};
 
 const TARGET: &str = "TargetTrackingConfiguration.TargetValue";
 const MIN: &str = "MinSize";

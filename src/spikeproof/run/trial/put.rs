@@ -16,7 +16,7 @@ use crate::settings::Settings;
 use crate::teardown::proof::Destruction;
 
 /// Time for a raised minimum to be in service before the load.
-const IN_SERVICE: Duration = Duration::from_mins(10);
+pub(in crate::run) const IN_SERVICE: Duration = Duration::from_mins(10);
 /// Between two looks at a setting or at the group.
 const LOOK: Duration = Duration::from_secs(1);
 /// Looks at a setting that was just written.
