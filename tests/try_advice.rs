@@ -17,7 +17,9 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use rustix::process::{Pid, Signal, kill_process};
 use spikeproof::advice::Change;
 use spikeproof::aws::{Aws, Cloud};
-use spikeproof::journal::change::{GroupChange, Parameters, Setting};
+use spikeproof::channel::Channel;
+use spikeproof::channel::message::{self, Control};
+use spikeproof::journal::change::{ChangeNote, GroupChange, Parameters, Setting};
 use spikeproof::journal::names::{CHANGES_TAG, RUN_TAG, ResourceNames};
 use spikeproof::journal::record::Run;
 use spikeproof::journal::{self, Journal, Record};
@@ -126,17 +128,22 @@ impl Trial {
         }
     }
 
-    /// Makes a bucket with the calls of the stand-in for terraform.
-    async fn make_bucket(&self, name: &str) {
+    /// Makes a bucket with these tags, with the calls of the stand-in for terraform.
+    async fn make_bucket(&self, name: &str, tags: &[(&str, &str)]) {
         let script = "
-import sys, os, pathlib
+import sys, os, pathlib, json
 source = pathlib.Path(sys.argv[1]).read_text().replace('\\nmain()\\n', '\\n')
 exec(compile(source, sys.argv[1], 'exec'))
 place = '<CreateBucketConfiguration><LocationConstraint>%s</LocationConstraint></CreateBucketConfiguration>' % os.environ['AWS_REGION']
 call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else '', method='PUT', path='/' + sys.argv[2])
+tags = ''.join('<Tag><Key>%s</Key><Value>%s</Value></Tag>' % (key, value) for key, value in json.loads(sys.argv[3]))
+if tags:
+    call('s3', 'PutBucketTagging', '<Tagging><TagSet>%s</TagSet></Tagging>' % tags, method='PUT', path='/' + sys.argv[2] + '?tagging')
 ";
+        let tags = serde_json::to_string(tags).unwrap();
+        let stand_in = path("tests/teardown/terraform");
         let made = Command::new("python3")
-            .args(["-c", script, &path("tests/teardown/terraform"), name])
+            .args(["-c", script, &stand_in, name, &tags])
             .current_dir(self.folder.path())
             .envs(self.lab.environment())
             .output()
@@ -145,20 +152,41 @@ call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else
         assert!(made.status.success(), "{}", text(&made));
     }
 
+    /// Makes the bucket of a run of another machine, with these tags beside the run's own.
+    async fn run_elsewhere(&self, run: &str, tags: &[(&str, &str)]) -> Channel {
+        let bucket = ResourceNames::of(&RunId::parse(run).unwrap()).bucket;
+        let tags = [&[(RUN_TAG, run)], tags].concat();
+        self.make_bucket(&bucket, &tags).await;
+        let location = format!("s3://{bucket}/run");
+        spikeproof::channel::open(&location, Some(&self.aws().await)).unwrap()
+    }
+
+    /// Raises the group's maximum to 50, as a run of another machine does, with its note.
+    async fn changed_elsewhere(&self, tags: &[(&str, &str)]) -> (GroupChange, Channel) {
+        let settings = Settings::new(&self.aws().await);
+        let before = settings.group("lab-web").await.unwrap().unwrap().sizes;
+        let mut during = before.clone();
+        during.insert("MaxSize".to_owned(), "50".to_owned());
+        let change = GroupChange::new("lab-web", Setting::Sizes, before, during);
+        let channel = self.run_elsewhere("sp-0000000001", tags).await;
+        let note = ChangeNote {
+            changes: vec![change.clone()],
+            read_back: true,
+        };
+        let note = serde_json::to_vec(&note).unwrap();
+        channel.put_changes(note).await.unwrap();
+        settings.put(&change).await.unwrap();
+        (change, channel)
+    }
+
     /// Writes the journal of a run that was killed after it had changed the group's target to 30.
     async fn killed_with_a_change(&self) -> GroupChange {
         let aws = self.aws().await;
         let settings = Settings::new(&aws);
         let before = settings.policies("lab-web").await.unwrap().remove(0);
         let during = with_target(&before, "30");
-        let change = GroupChange {
-            group: "lab-web".to_owned(),
-            setting: Setting::Policy {
-                name: before["PolicyName"].clone(),
-            },
-            before,
-            during,
-        };
+        let name = before["PolicyName"].clone();
+        let change = GroupChange::new("lab-web", Setting::Policy { name }, before, during);
         self.killed_with(&change, &[Record::Changed]).await;
         change
     }
@@ -287,12 +315,8 @@ async fn of_the_sizes_only_the_run_s_own_is_written() {
         sizes.insert(field.to_owned(), value.to_owned());
         sizes
     };
-    let change = |during: Parameters| GroupChange {
-        group: "lab-web".to_owned(),
-        setting: Setting::Sizes,
-        before: before.clone(),
-        during,
-    };
+    let change =
+        |during: Parameters| GroupChange::new("lab-web", Setting::Sizes, before.clone(), during);
     let ours = change(of("MaxSize", "50"));
     trial.killed_with(&ours, &[Record::Changed]).await;
     // A scheduled action or an operator raises the minimum.
@@ -312,13 +336,10 @@ async fn a_value_that_nobody_can_explain_is_left_and_not_called_clean() {
     let trial = Trial::tagged().await;
     let settings = Settings::new(&trial.aws().await);
     let before = settings.policies("lab-web").await.unwrap().remove(0);
-    let change = |target: &str| GroupChange {
-        group: "lab-web".to_owned(),
-        setting: Setting::Policy {
-            name: before["PolicyName"].clone(),
-        },
-        during: with_target(&before, target),
-        before: before.clone(),
+    let change = |target: &str| {
+        let name = before["PolicyName"].clone();
+        let during = with_target(&before, target);
+        GroupChange::new("lab-web", Setting::Policy { name }, before.clone(), during)
     };
     // Killed before it had read its own value back.
     trial.killed_with(&change("33"), &[]).await;
@@ -377,50 +398,100 @@ async fn a_signal_in_the_destroy_of_the_first_run_is_against_the_second() {
     trial.lab.stop().await;
 }
 
+const DISCOVER: [&str; 4] = ["reap", "--discover", "--older-than", "0s"];
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reap_on_another_machine_names_the_group_and_is_not_clean() {
+async fn a_reap_on_another_machine_puts_the_group_back() {
     let trial = Trial::tagged().await;
-    let aws = trial.aws().await;
-    let settings = Settings::new(&aws);
-    let before = settings.group("lab-web").await.unwrap().unwrap().sizes;
-    let mut during = before.clone();
-    during.insert("MaxSize".to_owned(), "50".to_owned());
-    let change = GroupChange {
-        group: "lab-web".to_owned(),
-        setting: Setting::Sizes,
-        before,
-        during,
-    };
-    let run = RunId::parse("sp-0000000001").unwrap();
-    let names = ResourceNames::of(&run);
+    let (change, _) = trial.changed_elsewhere(&[(CHANGES_TAG, "lab-web")]).await;
+    let listed = trial.run(&[&DISCOVER[..], &["--dry-run"]].concat()).await;
+    let said = text(&listed);
+    assert!(said.contains("changed setting of group lab-web"), "{said}");
+    assert!(said.contains("MaxSize 50 in the run, "), "{said}");
+    assert_eq!(trial.given("MaxSize").len(), 1, "a list changes nothing");
+
+    let reaped = trial.run(&DISCOVER).await;
+    let said = text(&reaped);
+    assert_eq!(reaped.status.code(), Some(0), "{said}");
+    assert!(!said.contains("CHANGED"), "{said}");
+    let before: f64 = change.before["MaxSize"].parse().unwrap();
+    assert_eq!(trial.given("MaxSize"), [50.0, before]);
+    assert_eq!(trial.lab.inventory().await.unwrap(), Vec::<String>::new());
+    trial.lab.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reap_on_another_machine_that_may_not_write_the_group_keeps_the_note() {
+    let trial = Trial::new("", PolicyFiles::default()).await;
+    trial.changed_elsewhere(&[(CHANGES_TAG, "lab-web")]).await;
+    let reaped = trial.run(&DISCOVER).await;
+    let said = text(&reaped);
+    assert_eq!(reaped.status.code(), Some(6), "{said}");
+    assert!(said.contains("does not carry the tag"), "{said}");
+    assert!(said.contains("settings of the group lab-web"), "{said}");
+    assert!(said.contains("MaxSize 50 in the run, "), "{said}");
+    assert_eq!(trial.given("MaxSize"), [50.0], "it is only told");
+    let left = trial.lab.inventory().await.unwrap();
+    assert!(
+        matches!(&left[..], [bucket] if bucket.contains("spikeproof-sp-0000000001")),
+        "{left:?}"
+    );
+    trial.lab.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_note_in_a_bucket_that_is_not_known_to_be_the_account_s_is_only_told() {
+    let trial = Trial::tagged().await;
+    trial.changed_elsewhere(&[]).await;
+    let names = ResourceNames::of(&RunId::parse("sp-0000000001").unwrap());
     let tag = |key: &str, value: &str| {
         aws_sdk_ecs::types::Tag::builder()
             .key(key)
             .value(value)
             .build()
     };
-    let made = aws_sdk_ecs::Client::new(&aws.sdk)
+    let made = aws_sdk_ecs::Client::new(&trial.aws().await.sdk)
         .create_cluster()
         .cluster_name(&names.cluster)
-        .tags(tag(RUN_TAG, run.as_str()))
+        .tags(tag(RUN_TAG, "sp-0000000001"))
         .tags(tag(CHANGES_TAG, "lab-web"))
         .send();
     made.await.unwrap();
-    trial.make_bucket(&names.bucket).await;
-    let location = format!("s3://{}/run", names.bucket);
-    let channel = spikeproof::channel::open(&location, Some(&aws)).unwrap();
-    let note = serde_json::to_vec(&[&change]).unwrap();
-    channel.put_changes(note).await.unwrap();
-
-    let discover = ["reap", "--discover", "--older-than", "0s"];
-    let reaped = trial.run(&discover).await;
+    let reaped = trial.run(&DISCOVER).await;
     let said = text(&reaped);
     assert_eq!(reaped.status.code(), Some(6), "{said}");
-    assert!(said.contains("settings of the group lab-web"), "{said}");
     assert!(said.contains("MaxSize 50 in the run, "), "{said}");
-    assert_eq!(trial.lab.inventory().await.unwrap(), Vec::<String>::new());
-    assert!(trial.lab.truth().configured.is_empty(), "it is only told");
+    assert_eq!(trial.given("MaxSize"), [50.0], "it is only told");
     trial.lab.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reap_on_another_machine_leaves_what_somebody_else_has_set_since() {
+    let trial = Trial::tagged().await;
+    let (change, channel) = trial.changed_elsewhere(&[(CHANGES_TAG, "lab-web")]).await;
+    // It has read its own value back, and was alive until a moment ago.
+    channel.put_control(&heartbeat(), None).await.unwrap();
+    let mut theirs = change.clone();
+    theirs.during.insert("MaxSize".to_owned(), "40".to_owned());
+    let settings = Settings::new(&trial.aws().await);
+    settings.put(&theirs).await.unwrap();
+    let reaped = trial.run(&["reap", "--discover", "--force"]).await;
+    let said = text(&reaped);
+    assert_eq!(reaped.status.code(), Some(0), "{said}");
+    assert!(said.contains("MaxSize is 40, was"), "{said}");
+    assert_eq!(trial.given("MaxSize"), [50.0, 40.0]);
+    assert_eq!(trial.lab.inventory().await.unwrap(), Vec::<String>::new());
+    trial.lab.stop().await;
+}
+
+fn heartbeat() -> Control {
+    Control {
+        version: message::VERSION,
+        epoch: 1,
+        heartbeat: 1,
+        start: None,
+        stop: None,
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -492,7 +563,8 @@ async fn without_the_tag_or_the_name_nothing_is_begun() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_may_end_before_the_group_is_put_back_is_refused_in_spite_of_force() {
     let trial = Trial::tagged().await;
-    let ends = jiff::Timestamp::now() + Duration::from_mins(60);
+    // Enough for one run, and not for both with their longest waits.
+    let ends = jiff::Timestamp::now() + Duration::from_mins(30);
     let scenario = scenario(&trial, SHORT);
     let output = trial
         .command(&[
@@ -539,12 +611,7 @@ async fn the_document_of_a_trial_is_enough_to_change_the_group_and_to_put_it_bac
         ),
         (Setting::Sizes, group.sizes, higher),
     ] {
-        let change = GroupChange {
-            group: "lab-web".to_owned(),
-            setting,
-            before,
-            during,
-        };
+        let change = GroupChange::new("lab-web", setting, before, during);
         settings.put(&change).await.unwrap();
         let now = settings.read(&change).await.unwrap().unwrap();
         settings.put_back(&change, &now).await.unwrap();

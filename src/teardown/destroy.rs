@@ -27,6 +27,12 @@ pub async fn destroy(teardown: &Teardown<'_>, things: &[Thing]) -> Destruction {
     let until = Instant::now() + BOUND;
     let is_setting = |thing: &Thing| thing.kind == ResourceKind::GroupSetting;
     let (settings, made): (Vec<Thing>, Vec<Thing>) = things.iter().cloned().partition(is_setting);
+    // Without a journal only the run's bucket tells how the group was: it is kept until that is back.
+    let is_note = |thing: &Thing| thing.kind == ResourceKind::Bucket;
+    let has_note = !teardown.journal.known && !settings.is_empty();
+    let (note, made): (Vec<Thing>, Vec<Thing>) = made
+        .into_iter()
+        .partition(|thing| has_note && is_note(thing));
     let resources = async {
         stop_spending(teardown, &made).await;
         terraform_destroy(teardown, until).await;
@@ -34,7 +40,12 @@ pub async fn destroy(teardown: &Teardown<'_>, things: &[Thing]) -> Destruction {
     };
     let put_back = delete_and_verify(teardown, &settings, until);
     let (mut destruction, resources) = tokio::join!(put_back, resources);
+    let note = match destruction.is_clean() {
+        true => delete_and_verify(teardown, &note, until).await,
+        false => kept(&note),
+    };
     destruction.proof.extend(resources.proof);
+    destruction.proof.extend(note.proof);
     // A setting that is changed after all matters whatever else is left.
     let is_clean = destruction.is_clean();
     let again = if is_clean { things } else { &settings };
@@ -53,6 +64,16 @@ pub async fn destroy(teardown: &Teardown<'_>, things: &[Thing]) -> Destruction {
     destruction.proof.retain(|proof| !is_setting(&proof.thing));
     destruction.proof.extend(looked_again.proof);
     destruction
+}
+
+/// What still tells how a changed group was before the run.
+fn kept(note: &[Thing]) -> Destruction {
+    let mut kept = Destruction::default();
+    for thing in note {
+        let why = "kept, because it tells how the group was before the run";
+        kept.add_left(thing.clone(), why.to_owned());
+    }
+    kept
 }
 
 /// Limit for the first attempt to put settings back. Others follow, at the same time as the destroy.

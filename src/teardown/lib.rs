@@ -63,7 +63,7 @@ pub struct Teardown<'a> {
     pub run: &'a RunId,
     /// The knowledge that its journal adds to the id.
     pub journal: JournalFacts,
-    /// The settings of the target's group that the run has changed, by its journal.
+    /// The settings of the target's group that the run has changed, by its journal or its note.
     pub changes: Vec<GroupChange>,
     /// The run's folder and its work lock, where they are on this host: only then can terraform
     /// help.

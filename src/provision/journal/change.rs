@@ -37,6 +37,16 @@ pub struct GroupChange {
     pub during: Parameters,
 }
 
+/// The run's note of its changes, in its own bucket: for a reap without its journal.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeNote {
+    /// The settings before and during the run.
+    pub changes: Vec<GroupChange>,
+    /// All of them were read back as the run put them.
+    #[serde(default)]
+    pub read_back: bool,
+}
+
 /// The state of the fields that a run has changed. Other fields do not count: they are not the run's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
@@ -49,6 +59,21 @@ pub enum Standing {
 }
 
 impl GroupChange {
+    /// Returns the change of a setting from one whole value to another.
+    pub fn new(
+        group: impl Into<String>,
+        setting: Setting,
+        before: Parameters,
+        during: Parameters,
+    ) -> Self {
+        Self {
+            group: group.into(),
+            setting,
+            before,
+            during,
+        }
+    }
+
     /// Returns the change as a thing that may be left.
     pub fn thing(&self) -> Thing {
         let setting = match &self.setting {

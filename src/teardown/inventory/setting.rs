@@ -12,6 +12,11 @@ impl Inventory {
         known.ok_or_else(|| InventoryError::UnknownSetting(thing.clone()))
     }
 
+    async fn may_change(&self, change: &GroupChange) -> Result<bool, InventoryError> {
+        let group = self.settings.group(&change.group).await?;
+        Ok(group.is_some_and(|group| group.may_change))
+    }
+
     pub(super) async fn setting(&self, thing: &Thing) -> Result<Presence, InventoryError> {
         let change = self.change(thing)?;
         let call = match change.setting {
@@ -56,6 +61,10 @@ impl Inventory {
             return Ok(());
         };
         match change.standing(&now) {
+            // Without a journal the run proves less: the group's own tag must still permit it.
+            Standing::AsPut if self.tagged_only && !self.may_change(change).await? => {
+                Err(InventoryError::NoConsent(change.group.clone()))
+            }
             Standing::AsPut => Ok(self.settings.put_back(change, &now).await?),
             Standing::Other if self.unsettled => Err(InventoryError::Unexplained(
                 Unexplained(&change.differences(&now).join("; ")).to_string(),

@@ -10,7 +10,7 @@ use super::{MAX, MIN, NotTried};
 use crate::channel::Channel;
 use crate::events::Phase;
 use crate::journal::Record;
-use crate::journal::change::{GroupChange, Setting, Standing};
+use crate::journal::change::{ChangeNote, GroupChange, Setting, Standing};
 use crate::report::PutBack;
 use crate::settings::Settings;
 use crate::teardown::proof::Destruction;
@@ -48,9 +48,8 @@ pub(in crate::run) async fn put(
     for change in changes {
         is_untouched(state, &settings, change).await?;
     }
-    // The run's bucket outlives this machine: with the old values, somebody elsewhere can help.
-    let known = serde_json::to_vec(changes).map_err(failed)?;
-    channel.put_changes(known).await.map_err(failed)?;
+    // The run's bucket outlives this machine: with the old values, a reap elsewhere can put them back.
+    write_note(channel, changes, false).await?;
     state.record_intent(Record::ChangeBegins)?;
     for change in changes {
         go_on(state).await?;
@@ -59,11 +58,28 @@ pub(in crate::run) async fn put(
         read_back(&settings, change).await?;
     }
     state.record(Record::Changed);
+    if let Err(error) = write_note(channel, changes, true).await {
+        // Then a reap elsewhere trusts a third value less.
+        cx.events.note(error.to_string());
+    }
     tokio::select! {
         in_service = wait_in_service(state, &settings) => in_service,
         // Others see that the run is alive, and the guard is looked at.
         never = state.keep_sending_heartbeats(&cx.events) => match never {},
     }
+}
+
+async fn write_note(
+    channel: &Channel,
+    changes: &[GroupChange],
+    read_back: bool,
+) -> Result<(), RunError> {
+    let note = ChangeNote {
+        changes: changes.to_vec(),
+        read_back,
+    };
+    let note = serde_json::to_vec(&note).map_err(failed)?;
+    channel.put_changes(note).await.map_err(failed)
 }
 
 /// Proves that the run is still ours, and that a guard would put the group back.
@@ -208,12 +224,7 @@ mod tests {
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .into()
         };
-        GroupChange {
-            group: "web".to_owned(),
-            setting: Setting::Sizes,
-            before: of(before),
-            during: of(during),
-        }
+        GroupChange::new("web", Setting::Sizes, of(before), of(during))
     }
 
     #[test]
