@@ -20,7 +20,7 @@ use spikeproof::aws::{Aws, Cloud};
 use spikeproof::channel::Channel;
 use spikeproof::channel::message::{self, Control};
 use spikeproof::journal::change::{ChangeNote, GroupChange, Parameters, Setting};
-use spikeproof::journal::names::{CHANGES_TAG, RUN_TAG, ResourceNames};
+use spikeproof::journal::names::{CHANGES_TAG, RUN_TAG, ResourceNames, TARGET_TAG};
 use spikeproof::journal::record::Run;
 use spikeproof::journal::{self, Journal, Record};
 use spikeproof::lab::{Lab, Options, PolicyFiles};
@@ -492,6 +492,35 @@ fn heartbeat() -> Control {
         start: None,
         stop: None,
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trial_is_refused_beside_another_run_on_the_group() {
+    let trial = Trial::tagged().await;
+    let scenario = scenario(&trial, SHORT);
+    let args = ["run", "--try-advice=lab-web", "--unattended", &scenario];
+    let channel = trial
+        .run_elsewhere("sp-0000000002", &[(TARGET_TAG, "lab-web")])
+        .await;
+    channel.put_control(&heartbeat(), None).await.unwrap();
+    let output = trial.run(&args).await;
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    let alive = "sp-0000000002 tests the group lab-web at the same time";
+    assert!(said.contains(alive), "{said}");
+    assert!(!trial.runs().exists(), "no run was begun");
+    trial.lab.stop().await;
+
+    // One that is dead, and has not put the group back.
+    let trial = Trial::tagged().await;
+    trial.changed_elsewhere(&[(CHANGES_TAG, "lab-web")]).await;
+    let output = trial.run(&args).await;
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("has not put it back yet"), "{said}");
+    let remedy = "spikeproof reap sp-0000000001 --discover";
+    assert!(said.contains(remedy), "{said}");
+    trial.lab.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,7 @@ use super::authorization::{self, Authorization, TargetClaim};
 use super::preconditions::{check_budget, check_session, wrong_clock};
 use super::preview::{Preview, preview};
 use super::probe::probe;
-use super::trial::Prepared;
+use super::trial::{NotTried, Prepared};
 use super::{Context, FleetKind, RunError, RunOptions, beside, organisation, recover, trial};
 use crate::aws::{Aws, AwsError, Cloud};
 use crate::cost::TaskCost;
@@ -84,7 +84,11 @@ pub(super) async fn plan(cx: &Context) -> Result<RunPlan, RunError> {
         }
     }
     let target = beside::target(&preview.scenario, survey.watched_in.as_ref());
-    let beside = beside::warnings(cx, target, cloud.as_ref(), None).await;
+    let others = beside::look(cx, target.as_ref(), cloud.as_ref(), None).await;
+    trial::alone(&cx.trial, cloud.as_ref(), &others, None)
+        .await
+        .map_err(NotTried::error)?;
+    let beside = beside::warnings(cx, target.as_ref(), &others);
     let begun = Timestamp::now();
     let schedule = &preview.schedule;
     let session = check_session(cx, cloud.as_ref(), begun, schedule, survey.recovery).await?;

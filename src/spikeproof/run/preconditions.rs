@@ -61,7 +61,9 @@ pub(super) async fn check_session(
     let length = needed(&cx.trial, once, recovery);
     match session_too_short(begun, ends, length) {
         None => Ok(Vec::new()),
-        Some(warning) => accepted(warning, &cx.trial, cx.options.force).map(|warning| vec![warning]),
+        Some(warning) => {
+            accepted(warning, &cx.trial, cx.options.force).map(|warning| vec![warning])
+        }
     }
 }
 
@@ -160,10 +162,7 @@ mod tests {
             assert!(refused.hints[0].contains("`--force` does not change"));
         }
         assert!(accepted(warning(), &Trial::None, false).is_err());
-        assert_eq!(
-            accepted(warning(), &Trial::None, true).unwrap(),
-            warning()
-        );
+        assert_eq!(accepted(warning(), &Trial::None, true).unwrap(), warning());
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::super::state::RunState;
-use super::super::{Context, RunError};
-use super::{MAX, MIN, NotTried};
+use super::super::{Context, RunError, beside};
+use super::{MAX, MIN, NotTried, alone};
 use crate::channel::Channel;
 use crate::events::Phase;
 use crate::journal::Record;
@@ -45,6 +45,7 @@ pub(in crate::run) async fn put(
     };
     let settings = Settings::new(&cloud.aws);
     is_watched(cx, state).await?;
+    is_alone(cx, state).await?;
     for change in changes {
         is_untouched(state, &settings, change).await?;
     }
@@ -90,6 +91,16 @@ async fn is_watched(cx: &Context, state: &RunState) -> Result<(), RunError> {
         true => Ok(()),
         false => Err(refused(NotTried::NoGuard)),
     }
+}
+
+/// Proves once more that no other run tests or changes the group. By now the account knows this run by
+/// its tags and its heartbeat, so of two that begin together one at least sees the other.
+async fn is_alone(cx: &Context, state: &RunState) -> Result<(), RunError> {
+    let plan = &state.plan;
+    let (own, cloud) = (Some(&plan.run), plan.cloud.as_ref());
+    let target = beside::target(&plan.scenario, plan.watched_in.as_ref());
+    let others = beside::look(cx, target.as_ref(), cloud, own).await;
+    alone(&cx.trial, cloud, &others, own).await.map_err(refused)
 }
 
 /// Fails at a limit or a signal, each with its own reason.
