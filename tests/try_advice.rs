@@ -186,7 +186,8 @@ if tags:
         let before = settings.policies("lab-web").await.unwrap().remove(0);
         let during = with_target(&before, "30");
         let name = before["PolicyName"].clone();
-        let change = GroupChange::new("lab-web", Setting::Policy { name }, before, during);
+        let mut change = GroupChange::new("lab-web", Setting::Policy { name }, before, during);
+        change.aside = settings.aside(&change).await.unwrap();
         self.killed_with(&change, &[Record::Changed]).await;
         change
     }
@@ -255,6 +256,12 @@ async fn reap_puts_back_what_a_killed_run_had_changed() {
     let reaped = trial.run(&["reap"]).await;
     assert_eq!(reaped.status.code(), Some(0), "{}", text(&reaped));
     assert_eq!(trial.given(TARGET), [30.0, 50.0]);
+    // Each put makes other alarms, and nobody can put their names back.
+    assert!(
+        text(&reaped).contains("its alarms are "),
+        "{}",
+        text(&reaped)
+    );
     let settings = Settings::new(&trial.aws().await);
     assert_eq!(settings.read(&change).await.unwrap(), Some(change.before));
     let again = trial.run(&["reap"]).await;
@@ -328,6 +335,26 @@ async fn of_the_sizes_only_the_run_s_own_is_written() {
     let now = settings.read(&ours).await.unwrap().unwrap();
     assert_eq!(now, of("MinSize", "3"));
     assert_eq!(trial.given("MinSize"), [3.0]);
+    trial.lab.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_desired_capacity_that_stays_raised_is_told_and_not_lowered() {
+    let trial = Trial::tagged().await;
+    let settings = Settings::new(&trial.aws().await);
+    let group = settings.group("lab-web").await.unwrap().unwrap();
+    let desired = group.desired.unwrap();
+    let mut during = group.sizes.clone();
+    during.insert("MinSize".to_owned(), (desired + 1).to_string());
+    let mut raised = GroupChange::new("lab-web", Setting::Sizes, group.sizes, during);
+    raised.aside = settings.aside(&raised).await.unwrap();
+    trial.killed_with(&raised, &[Record::Changed]).await;
+    let reaped = trial.run(&["reap"]).await;
+    let said = text(&reaped);
+    assert_eq!(reaped.status.code(), Some(0), "{said}");
+    let stays = format!("the desired capacity is {}, and was {desired}", desired + 1);
+    assert!(said.contains(&stays), "{said}");
+    assert_eq!(trial.given("DesiredCapacity"), Vec::<f64>::new());
     trial.lab.stop().await;
 }
 

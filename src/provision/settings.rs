@@ -6,7 +6,7 @@
 use cloud::aws::Aws;
 use cloud::aws::query::{Query, QueryError, Service, members};
 
-use crate::journal::change::{GroupChange, Parameters, Setting};
+use crate::journal::change::{Aside, GroupChange, Parameters, Setting};
 
 /// The tag that permits a run to change a group for a time. Its value must not be one of the
 /// `REFUSALS`.
@@ -23,8 +23,14 @@ const MADE_BY_AWS: [&str; 2] = ["PolicyARN", "Alarms."];
 pub struct PresentGroup {
     /// `MinSize` and `MaxSize`.
     pub sizes: Parameters,
+    /// `DesiredCapacity`, as far as it is a number.
+    pub desired: Option<u32>,
     /// Instances in service.
     pub in_service: usize,
+    /// Names of suspended processes, for example `Terminate`.
+    pub suspended: Vec<String>,
+    /// True if new instances are protected from scale-in.
+    pub protects_new: bool,
     /// True if the group has the tag [`MAY_CHANGE`] with a value that does not refuse.
     pub may_change: bool,
 }
@@ -56,16 +62,41 @@ impl Settings {
 
     /// Returns the policies of a group, at most a hundred. The group must exist.
     pub async fn policies(&self, group: &str) -> Result<Vec<Parameters>, QueryError> {
+        let mut policies = self.described_policies(group).await?;
+        for policy in &mut policies {
+            policy.retain(|name, _| !MADE_BY_AWS.iter().any(|own| name.starts_with(own)));
+        }
+        Ok(policies)
+    }
+
+    async fn described_policies(&self, group: &str) -> Result<Vec<Parameters>, QueryError> {
         let query = &self.query;
         let asked = [("AutoScalingGroupName", group), ("MaxRecords", "100")];
         let answer = query
             .action(Service::Autoscaling, "DescribePolicies", &asked)
             .await?;
-        let mut policies = listed("DescribePolicies", &answer, "ScalingPolicies")?;
-        for policy in &mut policies {
-            policy.retain(|name, _| !MADE_BY_AWS.iter().any(|own| name.starts_with(own)));
+        listed("DescribePolicies", &answer, "ScalingPolicies")
+    }
+
+    /// Returns the present values that AWS itself changes with a setting.
+    pub async fn aside(&self, change: &GroupChange) -> Result<Aside, QueryError> {
+        match &change.setting {
+            Setting::Sizes => Ok(Aside {
+                desired: self
+                    .group(&change.group)
+                    .await?
+                    .and_then(|group| group.desired),
+                alarms: Vec::new(),
+            }),
+            Setting::Policy { name } => {
+                let policies = self.described_policies(&change.group).await?;
+                let is_it = |policy: &&Parameters| policy.get("PolicyName") == Some(name);
+                Ok(Aside {
+                    desired: None,
+                    alarms: policies.iter().find(is_it).map(alarms).unwrap_or_default(),
+                })
+            }
         }
-        Ok(policies)
     }
 
     /// Returns the present setting that a change is about; `None` if the group or the policy does not
@@ -118,6 +149,15 @@ impl Settings {
     }
 }
 
+/// Returns the names of a policy's alarms.
+fn alarms(policy: &Parameters) -> Vec<String> {
+    let is_name = |name: &str| name.starts_with("Alarms.") && name.ends_with(".AlarmName");
+    let named = policy.iter().filter(|(name, _)| is_name(name));
+    let mut names: Vec<String> = named.map(|(_, alarm)| alarm.clone()).collect();
+    names.sort();
+    names
+}
+
 /// Returns the members of a list. An answer without the list says nothing of what is there.
 fn listed(action: &str, answer: &str, list: &str) -> Result<Vec<Parameters>, QueryError> {
     members(answer, list).ok_or_else(|| QueryError::lacks(action, list))
@@ -145,12 +185,21 @@ impl PresentGroup {
         };
         let may_change =
             is(".Key", MAY_CHANGE).any(|(name, _)| name.starts_with("Tags.") && permits(name));
+        let suspended = described.iter().filter(|(name, _)| {
+            name.starts_with("SuspendedProcesses.") && name.ends_with(".ProcessName")
+        });
+        let protects = described.get("NewInstancesProtectedFromScaleIn");
         Self {
             sizes: ["MinSize", "MaxSize"]
                 .into_iter()
                 .filter_map(size)
                 .collect(),
+            desired: described
+                .get("DesiredCapacity")
+                .and_then(|size| size.parse().ok()),
             in_service,
+            suspended: suspended.map(|(_, name)| name.clone()).collect(),
+            protects_new: protects.is_some_and(|value| value == "true"),
             may_change,
         }
     }
@@ -168,6 +217,9 @@ mod tests {
                 ("MinSize", "2"),
                 ("MaxSize", "8"),
                 ("DesiredCapacity", "3"),
+                ("NewInstancesProtectedFromScaleIn", "true"),
+                ("SuspendedProcesses.member.1.ProcessName", "Terminate"),
+                ("SuspendedProcesses.member.1.SuspensionReason", "user"),
                 ("Instances.member.1.LifecycleState", "InService"),
                 ("Instances.member.2.LifecycleState", "Pending"),
                 ("Tags.member.1.Key", tag),
@@ -179,6 +231,8 @@ mod tests {
         };
         let found = group("spikeproof:may-change", "InService");
         assert_eq!((found.in_service, found.may_change), (1, true));
+        assert_eq!((found.desired, found.protects_new), (Some(3), true));
+        assert_eq!(found.suspended, ["Terminate"]);
         let sizes: Vec<_> = found.sizes.into_iter().collect();
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         assert_eq!(sizes, [("MaxSize", "8"), ("MinSize", "2")].map(owned));

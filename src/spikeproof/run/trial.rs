@@ -21,11 +21,13 @@ use crate::settings::Settings;
 mod alone;
 mod not_tried;
 mod put;
+mod stays;
 
 pub use not_tried::NotTried;
 
 pub(super) use alone::alone;
 pub(super) use put::{IN_SERVICE, outcome, put, record};
+pub(super) use stays::tell_what_stays;
 
 const TARGET: &str = "TargetTrackingConfiguration.TargetValue";
 const MIN: &str = "MinSize";
@@ -173,7 +175,7 @@ pub(super) async fn plan(
         return Err(NotTried::NoTag(group.to_owned()).error());
     }
     let now = FoundSettings {
-        sizes: present.sizes,
+        sizes: present.sizes.clone(),
         policies: settings.policies(group).await.map_err(unread)?,
     };
     let Some((plan, then)) = plan else {
@@ -182,7 +184,14 @@ pub(super) async fn plan(
             found: Some(now),
         });
     };
-    let changes = changes(group, &plan.candidate.change, &now, then).map_err(NotTried::error)?;
+    let advised = &plan.candidate.change;
+    let mut changes = changes(group, advised, &now, then).map_err(NotTried::error)?;
+    if changes.iter().any(|change| change.changed().contains(MIN)) {
+        stays::will_shrink(group, &present, &now.policies).map_err(NotTried::error)?;
+    }
+    for change in &mut changes {
+        change.aside = settings.aside(change).await.map_err(unread)?;
+    }
     Ok(Prepared {
         changes,
         found: None,

@@ -12,6 +12,15 @@ impl Inventory {
         known.ok_or_else(|| InventoryError::UnknownSetting(thing.clone()))
     }
 
+    /// Returns what AWS has changed with a setting that is as before, in words.
+    async fn aside(&self, change: &GroupChange) -> String {
+        // The setting itself is proven, whatever comes of this look.
+        let now = self.settings.aside(change).await.unwrap_or_default();
+        let differences = change.aside.differences(&now);
+        let said = differences.iter().map(|one| format!("; {one}"));
+        said.collect()
+    }
+
     async fn may_change(&self, change: &GroupChange) -> Result<bool, InventoryError> {
         let group = self.settings.group(&change.group).await?;
         Ok(group.is_some_and(|group| group.may_change))
@@ -31,7 +40,10 @@ impl Inventory {
         let differences = change.differences(&now).join("; ");
         Ok(match change.standing(&now) {
             Standing::AsBefore if differences.is_empty() => Presence::Gone {
-                evidence: format!("{call}: as it was before the run"),
+                evidence: format!(
+                    "{call}: as it was before the run{}",
+                    self.aside(change).await
+                ),
             },
             Standing::AsBefore => Presence::Foreign {
                 evidence: format!(

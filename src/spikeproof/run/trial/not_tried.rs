@@ -116,6 +116,14 @@ pub enum NotTried {
         /// The recommended value.
         advised: u32,
     },
+    /// A raised minimum would leave the group larger for good.
+    #[error("the group {group} would stay larger than it was: {why}")]
+    StaysLarge {
+        /// The group.
+        group: String,
+        /// The setting that keeps it from shrinking.
+        why: String,
+    },
     /// AWS refuses such sizes.
     #[error("a minimum of {min} is above the maximum of {max}")]
     MinimumAboveMaximum {
