@@ -16,6 +16,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use rustix::process::{Pid, Signal, kill_process};
 use spikeproof::advice::Change;
+use spikeproof::aws::query::{Query, Service};
 use spikeproof::aws::{Aws, Cloud};
 use spikeproof::channel::Channel;
 use spikeproof::channel::message::{self, Control};
@@ -676,6 +677,19 @@ async fn the_document_of_a_trial_is_enough_to_change_the_group_and_to_put_it_bac
     let [usage, _] = trial.lab.permissions();
     assert_eq!(usage.denied, Vec::<String>::new());
     assert_eq!(usage.unused, Vec::<String>::new());
+    // The same action with what launches other instances is denied.
+    for other in [
+        ("LaunchConfigurationName", "admin"),
+        ("LaunchTemplate.LaunchTemplateName", "admin"),
+        ("VPCZoneIdentifier", "subnet-1"),
+    ] {
+        let asked = [("AutoScalingGroupName", "lab-web"), ("MaxSize", "9"), other];
+        let denied = Query::new(&trial.aws().await)
+            .action(Service::Autoscaling, "UpdateAutoScalingGroup", &asked)
+            .await
+            .unwrap_err();
+        assert_eq!(denied.code, "AccessDenied", "{other:?}: {denied}");
+    }
     trial.lab.stop().await;
 }
 
