@@ -87,9 +87,9 @@ pub async fn changing_in_the_account(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jiff::Timestamp;
+    use crate::example;
+    use provision::journal::Journal;
     use provision::journal::record::Run;
-    use provision::journal::{Journal, Record};
 
     fn target(name: &str, region: &str) -> WatchedTarget {
         WatchedTarget {
@@ -100,21 +100,12 @@ mod tests {
     }
 
     fn begun(runs_dir: &Path, run: &str, target: Option<WatchedTarget>) -> Journal {
-        let run = RunId::parse(run).unwrap();
-        let folder = runs_dir.join(run.as_str());
-        let first = Record::Run(Run {
-            run,
-            region: String::new(),
-            account: String::new(),
-            scenario_name: "x".to_owned(),
-            url: "http://x".to_owned(),
-            endpoint: None,
+        let run = Run {
             boot: locks::boot(),
-            profile: None,
             target: target.map(Box::new),
-            started: Timestamp::UNIX_EPOCH,
-        });
-        Journal::create(&folder, first).unwrap()
+            ..example::run(run)
+        };
+        example::begun(runs_dir, run)
     }
 
     #[test]

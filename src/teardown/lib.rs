@@ -44,6 +44,8 @@ mod delete; // deletes by name until each thing is gone or given up
 pub mod destroy; // the core: stop spending, terraform, delete, prove
 pub mod discover; // finds runs in an account, by the names of resources
 mod error; // a teardown that could not be carried out
+#[cfg(test)]
+mod example; // a run for tests
 pub mod guard; // a process that destroys a run whose orchestrator was killed
 pub mod inventory; // describes and deletes what exists of a run, by name
 pub mod proof; // AWS's answer about each thing that a run could have made
