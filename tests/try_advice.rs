@@ -8,7 +8,6 @@
 )]
 
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region};
@@ -24,11 +23,10 @@ use spikeproof::journal::change::{ChangeNote, GroupChange, Parameters, Setting};
 use spikeproof::journal::names::{CHANGES_TAG, RUN_TAG, ResourceNames, TARGET_TAG};
 use spikeproof::journal::record::Run;
 use spikeproof::journal::{self, Journal, Record};
-use spikeproof::lab::{Lab, Options, PolicyFiles};
+use spikeproof::lab::PolicyFiles;
 use spikeproof::report::{PutBack, RunReport};
 use spikeproof::settings::Settings;
 use spikeproof::units::RunId;
-use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
@@ -36,51 +34,14 @@ const TARGET: &str = "TargetTrackingConfiguration.TargetValue";
 const TAGGED: &str = "target: { tags: { 'spikeproof:may-change': 'yes' } }\n";
 const LOOK: Duration = Duration::from_millis(100);
 
-struct Trial {
-    lab: Lab,
-    folder: TempDir,
-}
+#[path = "support/trial.rs"]
+mod trial;
+
+use trial::{Trial, path, text};
 
 impl Trial {
-    async fn new(lab_file: &str, permissions: PolicyFiles) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("lab.yaml");
-        std::fs::write(&file, lab_file).unwrap();
-        let options = Options {
-            file: Some(file),
-            ..Options::default()
-        };
-        let lab = spikeproof::lab::start_held(options, permissions)
-            .await
-            .unwrap();
-        Self { lab, folder }
-    }
-
     async fn tagged() -> Self {
         Self::new(TAGGED, PolicyFiles::default()).await
-    }
-
-    fn runs(&self) -> PathBuf {
-        self.folder.path().join("runs")
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_spikeproof"));
-        command
-            .args(args)
-            .envs(self.lab.environment())
-            .env("SPIKEPROOF_RUNS_DIR", self.runs())
-            .env_remove("AWS_PROFILE")
-            .env_remove("AWS_SESSION_TOKEN")
-            .kill_on_drop(true)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        command
-    }
-
-    async fn run(&self, args: &[&str]) -> Output {
-        self.command(args).output().await.unwrap()
     }
 
     /// Returns the values that callers have given a parameter of the group, in order.
@@ -230,21 +191,6 @@ fn with_target(policy: &Parameters, target: &str) -> Parameters {
     let mut changed = policy.clone();
     changed.insert(TARGET.to_owned(), target.to_owned());
     changed
-}
-
-fn text(output: &Output) -> String {
-    format!(
-        "{}\n{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    )
-}
-
-fn path(relative: &str) -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join(relative)
-        .display()
-        .to_string()
 }
 
 #[tokio::test(flavor = "multi_thread")]
