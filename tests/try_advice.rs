@@ -1,5 +1,5 @@
-//! The trial of an advice against the lab: the group is changed with the user's consent only, and is
-//! as before after every end of the run.
+//! The trial of an advice against the lab: the group is changed with the user's consent only, and
+//! is as before after every end of the run.
 
 #![allow(
     clippy::unwrap_used,
@@ -117,7 +117,7 @@ if tags:
     /// Makes the bucket of a run of another machine, with these tags beside the run's own.
     async fn run_elsewhere(&self, run: &str, tags: &[(&str, &str)]) -> Channel {
         let bucket = ResourceNames::of(&RunId::parse(run).unwrap()).bucket;
-        let tags = [&[(RUN_TAG, run)], tags].concat();
+        let tags = [&[(RUN_TAG, run)][..], tags].concat();
         self.make_bucket(&bucket, &tags).await;
         let location = format!("s3://{bucket}/run");
         spikeproof::channel::open(&location, Some(&self.aws().await)).unwrap()
@@ -639,7 +639,8 @@ async fn the_document_of_a_trial_is_enough_to_change_the_group_and_to_put_it_bac
     trial.lab.stop().await;
 }
 
-/// Three instances at most, where the end of the ramp needs four: a higher maximum is the best change.
+/// Three instances at most, where the end of the ramp needs four: a higher maximum is the best
+/// change.
 const PINNED: &str = "
 target: { max: 3, tags: { 'spikeproof:may-change': 'yes' } }
 policy: { high_datapoints: 1 }

@@ -1,7 +1,8 @@
-//! Reads and writes settings of the target's group as a whole: its policies, its minimum and maximum.
+//! Reads and writes settings of the target's group as a whole: its policies, its minimum and
+//! maximum.
 //!
-//! A policy is carried as AWS returned it, field by field, known or not. So what is put back is what
-//! was there.
+//! A policy is carried as AWS returned it, field by field, known or not. So what is put back is
+//! what was there.
 
 use cloud::aws::Aws;
 use cloud::aws::query::{Query, QueryError, Service, members};
@@ -99,8 +100,8 @@ impl Settings {
         }
     }
 
-    /// Returns the present setting that a change is about; `None` if the group or the policy does not
-    /// exist.
+    /// Returns the present setting that a change is about; `None` if the group or the policy does
+    /// not exist.
     pub async fn read(&self, change: &GroupChange) -> Result<Option<Parameters>, QueryError> {
         let Some(group) = self.group(&change.group).await? else {
             return Ok(None);
@@ -120,8 +121,8 @@ impl Settings {
         self.write(change, &change.written()).await
     }
 
-    /// Writes the fields that still have the run's value as they were before it. All else stays as it
-    /// is now.
+    /// Writes the fields that still have the run's value as they were before it. All else stays as
+    /// it is now.
     pub async fn put_back(&self, change: &GroupChange, now: &Parameters) -> Result<(), QueryError> {
         self.write(change, &change.restored(now)).await
     }

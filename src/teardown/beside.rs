@@ -60,8 +60,8 @@ pub async fn in_the_account(
     Ok(alive)
 }
 
-/// Returns the runs of this account and region that have written down a change of this group. Each is
-/// changing it, or has not put it back: the bucket with the note is deleted after that.
+/// Returns the runs of this account and region that have written down a change of this group. Each
+/// is changing it, or has not put it back: the bucket with the note is deleted after that.
 pub async fn changing_in_the_account(
     aws: &Aws,
     group: &str,

@@ -1,6 +1,6 @@
 //! The core of every teardown: stop the spending, run terraform, delete the rest by name, and prove
-//! that each thing that could have been made is gone. Settings that the run has changed are put back
-//! at the same time: they wait for nothing.
+//! that each thing that could have been made is gone. Settings that the run has changed are put
+//! back at the same time: they wait for nothing.
 //!
 //! Destroy always starts; no precondition can block it. A step that fails is tried again by the
 //! kind of its failure, within a bound. terraform's exit code proves nothing: on an empty state
@@ -27,7 +27,8 @@ pub async fn destroy(teardown: &Teardown<'_>, things: &[Thing]) -> Destruction {
     let until = Instant::now() + BOUND;
     let is_setting = |thing: &Thing| thing.kind == ResourceKind::GroupSetting;
     let (settings, made): (Vec<Thing>, Vec<Thing>) = things.iter().cloned().partition(is_setting);
-    // Without a journal only the run's bucket tells how the group was: it is kept until that is back.
+    // Without a journal only the run's bucket tells how the group was: it is kept until that is
+    // back.
     let is_note = |thing: &Thing| thing.kind == ResourceKind::Bucket;
     let has_note = !teardown.journal.known && !settings.is_empty();
     let (note, made): (Vec<Thing>, Vec<Thing>) = made
@@ -76,7 +77,8 @@ fn kept(note: &[Thing]) -> Destruction {
     kept
 }
 
-/// Limit for the first attempt to put settings back. Others follow, at the same time as the destroy.
+/// Limit for the first attempt to put settings back. Others follow, at the same time as the
+/// destroy.
 const FIRST_ATTEMPT: Duration = Duration::from_secs(20);
 
 /// Puts back each setting that the run has changed, if it is as the run put it. The proof comes

@@ -244,8 +244,8 @@ pub(crate) fn tag_of(resource: &serde_json::Value, key: &str) -> Option<String> 
     Some(tags.iter().find(is_it)?.get("Value")?.as_str()?.to_owned())
 }
 
-/// Returns the tagged resources of this account and region, with their ARNs and tags. Deleted ones are
-/// among them for hours.
+/// Returns the tagged resources of this account and region, with their ARNs and tags. Deleted ones
+/// are among them for hours.
 pub(crate) async fn tagged_resources(
     query: &Query,
     mut question: serde_json::Value,

@@ -1,5 +1,5 @@
-//! A lab, a folder, and the whole program run against the two: the head of tests that tell the story of a
-//! run.
+//! A lab, a folder, and the whole program run against the two: the head of tests that tell the
+//! story of a run.
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -15,8 +15,8 @@ pub(crate) struct Trial {
 }
 
 impl Trial {
-    /// Starts a lab with a file of this content; the usual one if it is empty. It holds its callers to
-    /// the documents.
+    /// Starts a lab with a file of this content; the usual one if it is empty. It holds its callers
+    /// to the documents.
     pub(crate) async fn new(lab_file: &str, permissions: PolicyFiles) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("lab.yaml");

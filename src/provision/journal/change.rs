@@ -8,7 +8,8 @@ use super::Record;
 use super::names::{ResourceKind, Thing};
 
 /// A setting as AWS returned it and takes it: names such as
-/// `TargetTrackingConfiguration.TargetValue`, each with its text. No field is left out, known or not.
+/// `TargetTrackingConfiguration.TargetValue`, each with its text. No field is left out, known or
+/// not.
 pub type Parameters = BTreeMap<String, String>;
 
 /// The setting of a group that is changed.
@@ -40,9 +41,9 @@ pub struct GroupChange {
     pub aside: Aside,
 }
 
-/// Values of a group that AWS changes by itself when a setting is written. They are told, and not put
-/// back: no call takes names of alarms, and to lower the desired capacity ends instances that others
-/// may need by then.
+/// Values of a group that AWS changes by itself when a setting is written. They are told, and not
+/// put back: no call takes names of alarms, and to lower the desired capacity ends instances that
+/// others may need by then.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Aside {
     /// The desired capacity, beside a minimum or maximum.
@@ -96,7 +97,8 @@ pub struct ChangeNote {
     pub read_back: bool,
 }
 
-/// The state of the fields that a run has changed. Other fields do not count: they are not the run's.
+/// The state of the fields that a run has changed. Other fields do not count: they are not the
+/// run's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// All of them are as they were before the run: nothing is to be done.
@@ -168,9 +170,9 @@ impl GroupChange {
         changed
     }
 
-    /// Returns what must be written to give a changed group its own settings back: the old values of
-    /// the fields that still have the run's. A policy is written whole, so all else of it is as it is
-    /// now. Of the sizes only these are written.
+    /// Returns what must be written to give a changed group its own settings back: the old values
+    /// of the fields that still have the run's. A policy is written whole, so all else of it is as
+    /// it is now. Of the sizes only these are written.
     pub fn restored(&self, now: &Parameters) -> Parameters {
         let mut restored = match self.setting {
             Setting::Policy { .. } => now.clone(),

@@ -24,8 +24,8 @@ use model::units::RunId;
 
 /// The file name of the journal in a run's folder.
 pub const JOURNAL: &str = "journal";
-/// The journal's first record once more, and every intended change of the group: without them nobody
-/// would know in which account to look, or how the group was.
+/// The journal's first record once more, and every intended change of the group: without them
+/// nobody would know in which account to look, or how the group was.
 const HEAD: &str = "journal.head";
 
 type JournalResult<T> = std::result::Result<T, JournalError>;
@@ -254,8 +254,8 @@ impl Journal {
 pub struct Found {
     /// The run's folder.
     pub folder: PathBuf,
-    /// The records up to the first bad one, without taking the run over. What a damaged journal lacks
-    /// of its copy comes from there; empty if nothing could be read.
+    /// The records up to the first bad one, without taking the run over. What a damaged journal
+    /// lacks of its copy comes from there; empty if nothing could be read.
     pub records: Vec<Record>,
     /// True if no line, or not every whole line, could be read: the rest of the journal is unknown.
     /// (A torn last line announced nothing that had begun.)

@@ -67,8 +67,8 @@ pub(super) async fn check_session(
     }
 }
 
-/// Returns how long the credentials must last. A trial needs them until the group is put back, so its
-/// longest waits count; the first run of two counts for both.
+/// Returns how long the credentials must last. A trial needs them until the group is put back, so
+/// its longest waits count; the first run of two counts for both.
 fn needed(trial: &Trial, once: Duration, recovery: Duration) -> Duration {
     match trial {
         Trial::None => once,

@@ -24,8 +24,8 @@ const TICK: Duration = Duration::from_secs(1);
 /// Watched beyond the bound, so that a missed bound is seen as missed, and not as a short watch.
 const WATCHED_BEYOND: Duration = Duration::from_secs(10);
 
-/// Returns the longest time that a run waits for its group, by the settings before it. The load may add
-/// a whole warm-up to a bound that follows from them.
+/// Returns the longest time that a run waits for its group, by the settings before it. The load may
+/// add a whole warm-up to a bound that follows from them.
 pub(super) fn longest_wait(scenario: &Scenario, before: &Timeline) -> Duration {
     let bound = scale_in::in_bound_from(scenario, before, Timestamp::now()).unwrap_or_default();
     let warming = match scenario.scaling.in_within {
@@ -134,8 +134,8 @@ fn is_back(group: &GroupState, before: u32) -> bool {
     group.desired <= lowest(group, before) && group.instances.len() as u32 <= group.desired
 }
 
-/// The size that the group can come back to. In the trial of an advice its minimum may be higher than
-/// its size was before.
+/// The size that the group can come back to. In the trial of an advice its minimum may be higher
+/// than its size was before.
 fn lowest(group: &GroupState, before: u32) -> u32 {
     before.max(group.min)
 }

@@ -39,8 +39,8 @@ pub enum Trial {
     /// The run changes nothing, and no run after it does.
     #[default]
     None,
-    /// The run changes nothing. The next one will change this group, so the right to do so is proven
-    /// now.
+    /// The run changes nothing. The next one will change this group, so the right to do so is
+    /// proven now.
     Announced {
         /// The group that the user has named.
         group: String,
@@ -97,8 +97,8 @@ pub(super) struct Prepared {
     pub found: Option<FoundSettings>,
 }
 
-/// Returns the change to try after a run, if its verdict and its advice give one. Any signal so far,
-/// also one during the destroy, is against it.
+/// Returns the change to try after a run, if its verdict and its advice give one. Any signal so
+/// far, also one during the destroy, is against it.
 pub fn recommended(report: &RunReport, interrupt: &Interrupt) -> Result<TrialPlan, NotTried> {
     if interrupt.stop_load().is_cancelled() {
         return Err(NotTried::Interrupted);
@@ -223,8 +223,8 @@ fn consented<'a>(
     }
 }
 
-/// Returns the earlier run of this host that has changed the group and not put it back. What is there
-/// now is not what must be put back later.
+/// Returns the earlier run of this host that has changed the group and not put it back. What is
+/// there now is not what must be put back later.
 fn still_changed(runs_dir: &Path, group: &str) -> Option<NotTried> {
     let earlier = journal::folders(runs_dir).unwrap_or_default();
     earlier.into_iter().find_map(|found| {
@@ -241,8 +241,8 @@ fn still_changed(runs_dir: &Path, group: &str) -> Option<NotTried> {
     })
 }
 
-/// Returns the whole settings before and during the run. Every field that does not change is carried
-/// over. What changes must be as the first run found it, and no size becomes lower.
+/// Returns the whole settings before and during the run. Every field that does not change is
+/// carried over. What changes must be as the first run found it, and no size becomes lower.
 fn changes(
     group: &str,
     change: &Change,

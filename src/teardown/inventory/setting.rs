@@ -38,13 +38,14 @@ impl Inventory {
             });
         };
         let differences = change.differences(&now).join("; ");
-        Ok(match change.standing(&now) {
-            Standing::AsBefore if differences.is_empty() => Presence::Gone {
-                evidence: format!(
-                    "{call}: as it was before the run{}",
-                    self.aside(change).await
-                ),
-            },
+        let standing = change.standing(&now);
+        if standing == Standing::AsBefore && differences.is_empty() {
+            let aside = self.aside(change).await;
+            return Ok(Presence::Gone {
+                evidence: format!("{call}: as it was before the run{aside}"),
+            });
+        }
+        Ok(match standing {
             Standing::AsBefore => Presence::Foreign {
                 evidence: format!(
                     "{call}: what the run had changed is as before; the rest is not the run's, and was left as it is: \

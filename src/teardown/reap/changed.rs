@@ -1,7 +1,8 @@
-//! Changes that a run without a journal here has made on its target's group, by its note in its bucket.
+//! Changes that a run without a journal here has made on its target's group, by its note in its
+//! bucket.
 //!
-//! The tag of a resource names the group. The note is believed if the bucket is this account's and names
-//! that group; the settings themselves tell the rest, as with a journal.
+//! The tag of a resource names the group. The note is believed if the bucket is this account's and
+//! names that group; the settings themselves tell the rest, as with a journal.
 
 use std::time::Duration;
 

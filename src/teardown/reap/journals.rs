@@ -276,7 +276,8 @@ mod tests {
         let secrets = |run: &str| home.path().join(run).join("channel/secrets.json");
         let alive = with_secrets(home.path(), "sp-0000000001", locks::boot());
         drop(with_secrets(home.path(), "sp-0000000002", locks::boot()));
-        // Perhaps of another host, whose locks are not seen here: while its heartbeat is young, it lives.
+        // Perhaps of another host, whose locks are not seen here: while its heartbeat is young, it
+        // lives.
         drop(with_secrets(
             home.path(),
             "sp-0000000003",

@@ -130,8 +130,8 @@ pub struct Reaping {
     pub terraform: Option<PathBuf>,
     /// Runs that have no folder here too, found by name in the account.
     pub discover: bool,
-    /// Only those runs found by name that were begun this long ago. A run without any heartbeat must
-    /// be older than two hours unless this says otherwise.
+    /// Only those runs found by name that were begun this long ago. A run without any heartbeat
+    /// must be older than two hours unless this says otherwise.
     pub older_than: Option<Duration>,
     /// Also runs that give signs of life elsewhere.
     pub force: bool,

@@ -135,8 +135,8 @@ impl ReapTarget {
             } => take_over(folder, records, wanted, &teardown).await?,
             Source::Account { read_back, .. } => {
                 ensure_dead(wanted, &teardown).await?;
-                // A run without any heartbeat may have been killed in the middle of its apply, one that
-                // has not read its values back in the middle of its change.
+                // A run without any heartbeat may have been killed in the middle of its apply, one
+                // that has not read its values back in the middle of its change.
                 teardown.journal.unsettled = !read_back || !has_heartbeat(&teardown).await;
                 Ownership::ByName
             }

@@ -1,5 +1,5 @@
-//! A trial is alone on its group. Two runs that change one group would put back each other's values, and a
-//! run that tests it would be judged with a change that is not its own.
+//! A trial is alone on its group. Two runs that change one group would put back each other's
+//! values, and a run that tests it would be judged with a change that is not its own.
 
 use crate::aws::Cloud;
 use crate::teardown::beside;
@@ -8,8 +8,8 @@ use crate::units::RunId;
 use super::super::beside::OtherRuns;
 use super::{NotTried, Trial};
 
-/// Refuses a trial beside another run: one that is alive, or one that has changed the group and not put
-/// it back. Not to know it is a refusal too. `own` is this run, once it has an id.
+/// Refuses a trial beside another run: one that is alive, or one that has changed the group and not
+/// put it back. Not to know it is a refusal too. `own` is this run, once it has an id.
 pub(in crate::run) async fn alone(
     trial: &Trial,
     cloud: Option<&Cloud>,

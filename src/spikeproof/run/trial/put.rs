@@ -49,7 +49,8 @@ pub(in crate::run) async fn put(
     for change in changes {
         is_untouched(state, &settings, change).await?;
     }
-    // The run's bucket outlives this machine: with the old values, a reap elsewhere can put them back.
+    // The run's bucket outlives this machine: with the old values, a reap elsewhere can put them
+    // back.
     write_note(channel, changes, false).await?;
     state.record_intent(Record::ChangeBegins)?;
     for change in changes {
@@ -93,8 +94,8 @@ async fn is_watched(cx: &Context, state: &RunState) -> Result<(), RunError> {
     }
 }
 
-/// Proves once more that no other run tests or changes the group. By now the account knows this run by
-/// its tags and its heartbeat, so of two that begin together one at least sees the other.
+/// Proves once more that no other run tests or changes the group. By now the account knows this run
+/// by its tags and its heartbeat, so of two that begin together one at least sees the other.
 async fn is_alone(cx: &Context, state: &RunState) -> Result<(), RunError> {
     let plan = &state.plan;
     let (own, cloud) = (Some(&plan.run), plan.cloud.as_ref());
@@ -119,8 +120,8 @@ fn refused(why: NotTried) -> RunError {
     }
 }
 
-/// Proves once more, just before the first write, that the group may be changed, and that nobody has
-/// changed the setting since the plan.
+/// Proves once more, just before the first write, that the group may be changed, and that nobody
+/// has changed the setting since the plan.
 async fn is_untouched(
     state: &RunState,
     settings: &Settings,

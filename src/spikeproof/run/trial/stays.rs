@@ -1,9 +1,9 @@
 //! What stays of a trial when its settings are as before: AWS raises the desired capacity with the
 //! minimum, and does not lower it again.
 //!
-//! Nobody puts that back. AWS has no call that lowers it only while the load permits, and each lowering
-//! ends instances at once. The group's own policies do it by their metrics; so a raised minimum is not
-//! tried where none of them would.
+//! Nobody puts that back. AWS has no call that lowers it only while the load permits, and each
+//! lowering ends instances at once. The group's own policies do it by their metrics; so a raised
+//! minimum is not tried where none of them would.
 
 use std::time::Duration;
 
