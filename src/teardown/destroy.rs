@@ -67,7 +67,7 @@ pub async fn destroy(teardown: &Teardown<'_>, things: &[Thing]) -> Destruction {
     destruction
 }
 
-/// What still tells how a changed group was before the run.
+/// Keeps the things that still tell how a changed group was before the run.
 fn kept(note: &[Thing]) -> Destruction {
     let mut kept = Destruction::default();
     for thing in note {

@@ -1,5 +1,5 @@
-//! What stays of a trial when its settings are as before: AWS raises the desired capacity with the
-//! minimum, and does not lower it again.
+//! The values that stay when the settings of a trial are as before: AWS raises the desired capacity
+//! with the minimum, and does not lower it again.
 //!
 //! Nobody puts that back. AWS has no call that lowers it only while the load permits, and each
 //! lowering ends instances at once. The group's own policies do it by their metrics; so a raised
