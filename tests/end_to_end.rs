@@ -8,67 +8,29 @@
     reason = "a test that cannot go on has failed, and a story is told in one piece"
 )]
 
-use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use spikeproof::lab::{Lab, Options};
+use spikeproof::lab::PolicyFiles;
 use spikeproof::limits::OwnershipProof;
 use spikeproof::report::RunReport;
-use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
-/// One run against one lab.
-struct Trial {
-    lab: Lab,
-    folder: TempDir,
-}
+#[path = "support/trial.rs"]
+mod trial;
+
+use trial::{Trial, path, text};
 
 impl Trial {
-    async fn new(lab_file: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("lab.yaml");
-        std::fs::write(&file, lab_file).unwrap();
-        let file = (!lab_file.is_empty()).then_some(file);
-        let lab = spikeproof::lab::start(Options {
-            file,
-            ..Options::default()
-        })
-        .await
-        .unwrap();
-        Self { lab, folder }
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_spikeproof"));
-        command
-            .args(args)
-            .envs(self.lab.environment())
-            .env("SPIKEPROOF_RUNS_DIR", self.runs())
-            // The AWS settings of the developer's shell must not matter.
-            .env_remove("AWS_PROFILE")
-            .env_remove("AWS_SESSION_TOKEN")
-            .kill_on_drop(true)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        command
-    }
-
-    async fn run(&self, args: &[&str]) -> Output {
-        self.command(args).output().await.unwrap()
+    async fn usual(lab_file: &str) -> Self {
+        Self::new(lab_file, PolicyFiles::default()).await
     }
 
     fn scenario(&self, text: &str) -> String {
         let path = self.folder.path().join("scenario.yaml");
         std::fs::write(&path, text).unwrap();
         path.display().to_string()
-    }
-
-    fn runs(&self) -> PathBuf {
-        self.folder.path().join("runs")
     }
 
     fn report(&self) -> RunReport {
@@ -111,14 +73,6 @@ fn generators(endpoint: &str) -> Vec<String> {
     found
 }
 
-fn text(output: &Output) -> String {
-    format!(
-        "{}\n{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    )
-}
-
 const SHORT: &str = "
 name: short
 target: { url: '${TARGET_URL}', timeout: 5s }
@@ -129,16 +83,9 @@ flows:
 thresholds: [ 'errors < 1%' ]
 ";
 
-fn path(relative: &str) -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join(relative)
-        .display()
-        .to_string()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_group_grows_under_a_spike_and_comes_back_and_nothing_is_left() {
-    let trial = Trial::new("").await;
+    let trial = Trial::usual("").await;
     let output = trial
         .run(&["run", &path("scenarios/spike-and-recover.yaml")])
         .await;
@@ -208,7 +155,7 @@ async fn the_group_grows_under_a_spike_and_comes_back_and_nothing_is_left() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sustained_scenario_passes_against_the_lab() {
-    let trial = Trial::new("").await;
+    let trial = Trial::usual("").await;
     let output = trial
         .run(&["run", "--fleet", "local", &path("scenarios/sustained.yaml")])
         .await;
@@ -219,7 +166,7 @@ async fn the_sustained_scenario_passes_against_the_lab() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_threshold_is_exit_1_and_nothing_is_left() {
-    let trial = Trial::new("").await;
+    let trial = Trial::usual("").await;
     let scenario =
         trial.scenario(&SHORT.replace("/api/products", "/api/products, check: { status: 418 }"));
     let output = trial.run(&["run", &scenario]).await;
@@ -235,7 +182,7 @@ async fn a_failed_threshold_is_exit_1_and_nothing_is_left() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_apply_is_exit_4_with_terraforms_own_reason_and_nothing_is_left() {
     let refuse = "faults: { refuse: [ { action: CreateRepository, code: AccessDeniedException, message: 'too many repositories' } ] }";
-    let trial = Trial::new(refuse).await;
+    let trial = Trial::usual(refuse).await;
     let scenario = trial.scenario(SHORT);
     let output = trial.run(&["run", &scenario]).await;
     assert_eq!(output.status.code(), Some(4), "{}", text(&output));
@@ -250,7 +197,7 @@ async fn a_failed_apply_is_exit_4_with_terraforms_own_reason_and_nothing_is_left
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_that_never_starts_is_exit_4_with_its_reason_and_nothing_is_left() {
-    let trial = Trial::new("faults: { every_task_fails: true }").await;
+    let trial = Trial::usual("faults: { every_task_fails: true }").await;
     let scenario = trial.scenario(SHORT);
     let output = trial.run(&["run", &scenario]).await;
     assert_eq!(output.status.code(), Some(4), "{}", text(&output));
@@ -264,7 +211,7 @@ async fn a_task_that_never_starts_is_exit_4_with_its_reason_and_nothing_is_left(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_maximum_duration_reached_during_apply_ends_the_run_and_nothing_is_left() {
-    let trial = Trial::new("").await;
+    let trial = Trial::usual("").await;
     let scenario = trial.scenario(SHORT);
     let output = trial.run(&["run", "--max-duration", "7s", &scenario]).await;
     assert_eq!(output.status.code(), Some(4), "{}", text(&output));
@@ -278,7 +225,7 @@ async fn a_maximum_duration_reached_during_apply_ends_the_run_and_nothing_is_lef
 async fn a_budget_that_is_used_up_ends_the_run_and_nothing_is_left() {
     // One task fails and is replaced. So three are billed, each for a minute at least, although two
     // were estimated.
-    let trial = Trial::new("faults: { task_start_failures: [0] }").await;
+    let trial = Trial::usual("faults: { task_start_failures: [0] }").await;
     let scenario = trial.scenario(&format!(
         "{SHORT}fleet: {{ cpu: 1, tasks: 2 }}\nbudget: 0.004 USD\n"
     ));
@@ -299,7 +246,7 @@ async fn a_budget_that_is_used_up_ends_the_run_and_nothing_is_left() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupt_during_load_judges_the_data_so_far_and_nothing_is_left() {
-    let trial = Trial::new("").await;
+    let trial = Trial::usual("").await;
     let scenario = trial.scenario(&SHORT.replace("hold: 6s", "hold: 10m"));
     let mut child = trial.command(&["run", &scenario]).spawn().unwrap();
     let before = wait_for(&mut child, "load phase steady").await;
@@ -341,7 +288,7 @@ async fn an_interrupt_during_load_judges_the_data_so_far_and_nothing_is_left() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn leftovers_of_a_killed_run_are_reaped_from_its_journal() {
-    let trial = Trial::new("").await;
+    let trial = Trial::usual("").await;
     let scenario = trial.scenario(&SHORT.replace("hold: 6s", "hold: 10m"));
     let mut child = trial
         .command(&["run", "--no-guard", &scenario])
@@ -370,7 +317,7 @@ async fn leftovers_of_a_killed_run_are_reaped_from_its_journal() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_guard_destroys_a_killed_run_without_help() {
-    let trial = Trial::new("").await;
+    let trial = Trial::usual("").await;
     let scenario = trial.scenario(&SHORT.replace("hold: 6s", "hold: 10m"));
     let mut child = trial.command(&["run", &scenario]).spawn().unwrap();
     wait_for(&mut child, "load phase steady").await;
@@ -403,7 +350,7 @@ async fn the_guard_destroys_a_killed_run_without_help() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_is_reaped_from_another_machine_without_journal_or_terraform() {
-    let trial = Trial::new("").await;
+    let trial = Trial::usual("").await;
     let scenario = trial.scenario(&SHORT.replace("hold: 6s", "hold: 10m"));
     let mut child = trial
         .command(&["run", "--no-guard", &scenario])
@@ -502,7 +449,7 @@ async fn a_run_is_reaped_from_another_machine_without_journal_or_terraform() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupt_during_apply_destroys_the_resources_created_so_far() {
-    let trial = Trial::new("").await;
+    let trial = Trial::usual("").await;
     let scenario = trial.scenario(SHORT);
     let mut child = trial.command(&["run", &scenario]).spawn().unwrap();
     // The first thing that exists.

@@ -9,7 +9,6 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region};
@@ -22,15 +21,13 @@ use spikeproof::aws::Aws;
 use spikeproof::aws::permissions::{CallOrigin, Need, Role, STATEMENTS, document};
 use spikeproof::aws::query::{Query, Service};
 use spikeproof::journal::names::{ResourceKind, ResourceNames};
-use spikeproof::lab::{self, Lab, Options, PolicyFiles, Usage};
+use spikeproof::lab::{Lab, PolicyFiles, Usage};
 use spikeproof::teardown::inventory::{Inventory, Presence};
 use spikeproof::units::RunId;
-use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::Command;
 
 fn project(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+    PathBuf::from(trial::path(path))
 }
 
 fn file(role: Role) -> PathBuf {
@@ -426,24 +423,12 @@ fn the_bucket_is_closed_to_the_public_takes_tls_only_has_one_owner_and_is_encryp
 
 // A lab that denies everything else.
 
-struct Trial {
-    lab: Lab,
-    folder: TempDir,
-}
+#[path = "support/trial.rs"]
+mod trial;
+
+use trial::{Trial, text};
 
 impl Trial {
-    async fn new(lab_file: &str, files: PolicyFiles) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("lab.yaml");
-        std::fs::write(&path, lab_file).unwrap();
-        let options = Options {
-            file: Some(path),
-            ..Options::default()
-        };
-        let lab = lab::start_held(options, files).await.unwrap();
-        Self { lab, folder }
-    }
-
     /// Returns the operator's document without one action, and the generators' as it is.
     async fn without(action: &str) -> Self {
         let text = document(Role::Operator);
@@ -462,25 +447,6 @@ impl Trial {
             },
         )
         .await
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_spikeproof"));
-        command
-            .args(args)
-            .envs(self.lab.environment())
-            .env("SPIKEPROOF_RUNS_DIR", self.folder.path().join("runs"))
-            .env_remove("AWS_PROFILE")
-            .env_remove("AWS_SESSION_TOKEN")
-            .kill_on_drop(true)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        command
-    }
-
-    async fn run(&self, args: &[&str]) -> Output {
-        self.command(args).output().await.unwrap()
     }
 
     /// Returns a steady load with a file for the tasks. (A group that is watched and need not scale
@@ -512,14 +478,6 @@ impl Trial {
         assert_eq!(self.lab.inventory().await.unwrap(), Vec::<String>::new());
         self.lab.stop().await;
     }
-}
-
-fn text(output: &Output) -> String {
-    format!(
-        "{}\n{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    )
 }
 
 /// Actions that the operator's document allows, but that neither a whole run nor a killed and

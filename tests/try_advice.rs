@@ -1,5 +1,5 @@
-//! The trial of an advice against the lab: the group is changed with the user's consent only, and is
-//! as before after every end of the run.
+//! The trial of an advice against the lab: the group is changed with the user's consent only, and
+//! is as before after every end of the run.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,7 +8,6 @@
 )]
 
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region};
@@ -16,16 +15,18 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use rustix::process::{Pid, Signal, kill_process};
 use spikeproof::advice::Change;
+use spikeproof::aws::query::{Query, Service};
 use spikeproof::aws::{Aws, Cloud};
-use spikeproof::journal::change::{GroupChange, Parameters, Setting};
-use spikeproof::journal::names::{CHANGES_TAG, RUN_TAG, ResourceNames};
+use spikeproof::channel::Channel;
+use spikeproof::channel::message::{self, Control};
+use spikeproof::journal::change::{ChangeNote, GroupChange, Parameters, Setting};
+use spikeproof::journal::names::{CHANGES_TAG, RUN_TAG, ResourceNames, TARGET_TAG};
 use spikeproof::journal::record::Run;
 use spikeproof::journal::{self, Journal, Record};
-use spikeproof::lab::{Lab, Options, PolicyFiles};
+use spikeproof::lab::PolicyFiles;
 use spikeproof::report::{PutBack, RunReport};
 use spikeproof::settings::Settings;
 use spikeproof::units::RunId;
-use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
@@ -33,51 +34,14 @@ const TARGET: &str = "TargetTrackingConfiguration.TargetValue";
 const TAGGED: &str = "target: { tags: { 'spikeproof:may-change': 'yes' } }\n";
 const LOOK: Duration = Duration::from_millis(100);
 
-struct Trial {
-    lab: Lab,
-    folder: TempDir,
-}
+#[path = "support/trial.rs"]
+mod trial;
+
+use trial::{Trial, path, text};
 
 impl Trial {
-    async fn new(lab_file: &str, permissions: PolicyFiles) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("lab.yaml");
-        std::fs::write(&file, lab_file).unwrap();
-        let options = Options {
-            file: Some(file),
-            ..Options::default()
-        };
-        let lab = spikeproof::lab::start_held(options, permissions)
-            .await
-            .unwrap();
-        Self { lab, folder }
-    }
-
     async fn tagged() -> Self {
         Self::new(TAGGED, PolicyFiles::default()).await
-    }
-
-    fn runs(&self) -> PathBuf {
-        self.folder.path().join("runs")
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_spikeproof"));
-        command
-            .args(args)
-            .envs(self.lab.environment())
-            .env("SPIKEPROOF_RUNS_DIR", self.runs())
-            .env_remove("AWS_PROFILE")
-            .env_remove("AWS_SESSION_TOKEN")
-            .kill_on_drop(true)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        command
-    }
-
-    async fn run(&self, args: &[&str]) -> Output {
-        self.command(args).output().await.unwrap()
     }
 
     /// Returns the values that callers have given a parameter of the group, in order.
@@ -126,17 +90,22 @@ impl Trial {
         }
     }
 
-    /// Makes a bucket with the calls of the stand-in for terraform.
-    async fn make_bucket(&self, name: &str) {
+    /// Makes a bucket with these tags, with the calls of the stand-in for terraform.
+    async fn make_bucket(&self, name: &str, tags: &[(&str, &str)]) {
         let script = "
-import sys, os, pathlib
+import sys, os, pathlib, json
 source = pathlib.Path(sys.argv[1]).read_text().replace('\\nmain()\\n', '\\n')
 exec(compile(source, sys.argv[1], 'exec'))
 place = '<CreateBucketConfiguration><LocationConstraint>%s</LocationConstraint></CreateBucketConfiguration>' % os.environ['AWS_REGION']
 call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else '', method='PUT', path='/' + sys.argv[2])
+tags = ''.join('<Tag><Key>%s</Key><Value>%s</Value></Tag>' % (key, value) for key, value in json.loads(sys.argv[3]))
+if tags:
+    call('s3', 'PutBucketTagging', '<Tagging><TagSet>%s</TagSet></Tagging>' % tags, method='PUT', path='/' + sys.argv[2] + '?tagging')
 ";
+        let tags = serde_json::to_string(tags).unwrap();
+        let stand_in = path("tests/teardown/terraform");
         let made = Command::new("python3")
-            .args(["-c", script, &path("tests/teardown/terraform"), name])
+            .args(["-c", script, &stand_in, name, &tags])
             .current_dir(self.folder.path())
             .envs(self.lab.environment())
             .output()
@@ -145,20 +114,42 @@ call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else
         assert!(made.status.success(), "{}", text(&made));
     }
 
+    /// Makes the bucket of a run of another machine, with these tags beside the run's own.
+    async fn run_elsewhere(&self, run: &str, tags: &[(&str, &str)]) -> Channel {
+        let bucket = ResourceNames::of(&RunId::parse(run).unwrap()).bucket;
+        let tags = [&[(RUN_TAG, run)][..], tags].concat();
+        self.make_bucket(&bucket, &tags).await;
+        let location = format!("s3://{bucket}/run");
+        spikeproof::channel::open(&location, Some(&self.aws().await)).unwrap()
+    }
+
+    /// Raises the group's maximum to 50, as a run of another machine does, with its note.
+    async fn changed_elsewhere(&self, tags: &[(&str, &str)]) -> (GroupChange, Channel) {
+        let settings = Settings::new(&self.aws().await);
+        let before = settings.group("lab-web").await.unwrap().unwrap().sizes;
+        let mut during = before.clone();
+        during.insert("MaxSize".to_owned(), "50".to_owned());
+        let change = GroupChange::new("lab-web", Setting::Sizes, before, during);
+        let channel = self.run_elsewhere("sp-0000000001", tags).await;
+        let note = ChangeNote {
+            changes: vec![change.clone()],
+            read_back: true,
+        };
+        let note = serde_json::to_vec(&note).unwrap();
+        channel.put_changes(note).await.unwrap();
+        settings.put(&change).await.unwrap();
+        (change, channel)
+    }
+
     /// Writes the journal of a run that was killed after it had changed the group's target to 30.
     async fn killed_with_a_change(&self) -> GroupChange {
         let aws = self.aws().await;
         let settings = Settings::new(&aws);
         let before = settings.policies("lab-web").await.unwrap().remove(0);
         let during = with_target(&before, "30");
-        let change = GroupChange {
-            group: "lab-web".to_owned(),
-            setting: Setting::Policy {
-                name: before["PolicyName"].clone(),
-            },
-            before,
-            during,
-        };
+        let name = before["PolicyName"].clone();
+        let mut change = GroupChange::new("lab-web", Setting::Policy { name }, before, during);
+        change.aside = settings.aside(&change).await.unwrap();
         self.killed_with(&change, &[Record::Changed]).await;
         change
     }
@@ -202,21 +193,6 @@ fn with_target(policy: &Parameters, target: &str) -> Parameters {
     changed
 }
 
-fn text(output: &Output) -> String {
-    format!(
-        "{}\n{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    )
-}
-
-fn path(relative: &str) -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join(relative)
-        .display()
-        .to_string()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn reap_puts_back_what_a_killed_run_had_changed() {
     let trial = Trial::tagged().await;
@@ -227,6 +203,12 @@ async fn reap_puts_back_what_a_killed_run_had_changed() {
     let reaped = trial.run(&["reap"]).await;
     assert_eq!(reaped.status.code(), Some(0), "{}", text(&reaped));
     assert_eq!(trial.given(TARGET), [30.0, 50.0]);
+    // Each put makes other alarms, and nobody can put their names back.
+    assert!(
+        text(&reaped).contains("its alarms are "),
+        "{}",
+        text(&reaped)
+    );
     let settings = Settings::new(&trial.aws().await);
     assert_eq!(settings.read(&change).await.unwrap(), Some(change.before));
     let again = trial.run(&["reap"]).await;
@@ -287,12 +269,8 @@ async fn of_the_sizes_only_the_run_s_own_is_written() {
         sizes.insert(field.to_owned(), value.to_owned());
         sizes
     };
-    let change = |during: Parameters| GroupChange {
-        group: "lab-web".to_owned(),
-        setting: Setting::Sizes,
-        before: before.clone(),
-        during,
-    };
+    let change =
+        |during: Parameters| GroupChange::new("lab-web", Setting::Sizes, before.clone(), during);
     let ours = change(of("MaxSize", "50"));
     trial.killed_with(&ours, &[Record::Changed]).await;
     // A scheduled action or an operator raises the minimum.
@@ -308,17 +286,34 @@ async fn of_the_sizes_only_the_run_s_own_is_written() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_desired_capacity_that_stays_raised_is_told_and_not_lowered() {
+    let trial = Trial::tagged().await;
+    let settings = Settings::new(&trial.aws().await);
+    let group = settings.group("lab-web").await.unwrap().unwrap();
+    let desired = group.desired.unwrap();
+    let mut during = group.sizes.clone();
+    during.insert("MinSize".to_owned(), (desired + 1).to_string());
+    let mut raised = GroupChange::new("lab-web", Setting::Sizes, group.sizes, during);
+    raised.aside = settings.aside(&raised).await.unwrap();
+    trial.killed_with(&raised, &[Record::Changed]).await;
+    let reaped = trial.run(&["reap"]).await;
+    let said = text(&reaped);
+    assert_eq!(reaped.status.code(), Some(0), "{said}");
+    let stays = format!("the desired capacity is {}, and was {desired}", desired + 1);
+    assert!(said.contains(&stays), "{said}");
+    assert_eq!(trial.given("DesiredCapacity"), Vec::<f64>::new());
+    trial.lab.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_value_that_nobody_can_explain_is_left_and_not_called_clean() {
     let trial = Trial::tagged().await;
     let settings = Settings::new(&trial.aws().await);
     let before = settings.policies("lab-web").await.unwrap().remove(0);
-    let change = |target: &str| GroupChange {
-        group: "lab-web".to_owned(),
-        setting: Setting::Policy {
-            name: before["PolicyName"].clone(),
-        },
-        during: with_target(&before, target),
-        before: before.clone(),
+    let change = |target: &str| {
+        let name = before["PolicyName"].clone();
+        let during = with_target(&before, target);
+        GroupChange::new("lab-web", Setting::Policy { name }, before.clone(), during)
     };
     // Killed before it had read its own value back.
     trial.killed_with(&change("33"), &[]).await;
@@ -377,49 +372,128 @@ async fn a_signal_in_the_destroy_of_the_first_run_is_against_the_second() {
     trial.lab.stop().await;
 }
 
+const DISCOVER: [&str; 4] = ["reap", "--discover", "--older-than", "0s"];
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reap_on_another_machine_names_the_group_and_is_not_clean() {
+async fn a_reap_on_another_machine_puts_the_group_back() {
     let trial = Trial::tagged().await;
-    let aws = trial.aws().await;
-    let settings = Settings::new(&aws);
-    let before = settings.group("lab-web").await.unwrap().unwrap().sizes;
-    let mut during = before.clone();
-    during.insert("MaxSize".to_owned(), "50".to_owned());
-    let change = GroupChange {
-        group: "lab-web".to_owned(),
-        setting: Setting::Sizes,
-        before,
-        during,
-    };
-    let run = RunId::parse("sp-0000000001").unwrap();
-    let names = ResourceNames::of(&run);
+    let (change, _) = trial.changed_elsewhere(&[(CHANGES_TAG, "lab-web")]).await;
+    let listed = trial.run(&[&DISCOVER[..], &["--dry-run"]].concat()).await;
+    let said = text(&listed);
+    assert!(said.contains("changed setting of group lab-web"), "{said}");
+    assert!(said.contains("MaxSize 50 in the run, "), "{said}");
+    assert_eq!(trial.given("MaxSize").len(), 1, "a list changes nothing");
+
+    let reaped = trial.run(&DISCOVER).await;
+    let said = text(&reaped);
+    assert_eq!(reaped.status.code(), Some(0), "{said}");
+    assert!(!said.contains("CHANGED"), "{said}");
+    let before: f64 = change.before["MaxSize"].parse().unwrap();
+    assert_eq!(trial.given("MaxSize"), [50.0, before]);
+    assert_eq!(trial.lab.inventory().await.unwrap(), Vec::<String>::new());
+    trial.lab.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reap_on_another_machine_that_may_not_write_the_group_keeps_the_note() {
+    let trial = Trial::new("", PolicyFiles::default()).await;
+    trial.changed_elsewhere(&[(CHANGES_TAG, "lab-web")]).await;
+    let reaped = trial.run(&DISCOVER).await;
+    let said = text(&reaped);
+    assert_eq!(reaped.status.code(), Some(6), "{said}");
+    assert!(said.contains("does not carry the tag"), "{said}");
+    assert!(said.contains("settings of the group lab-web"), "{said}");
+    assert!(said.contains("MaxSize 50 in the run, "), "{said}");
+    assert_eq!(trial.given("MaxSize"), [50.0], "it is only told");
+    let left = trial.lab.inventory().await.unwrap();
+    assert!(
+        matches!(&left[..], [bucket] if bucket.contains("spikeproof-sp-0000000001")),
+        "{left:?}"
+    );
+    trial.lab.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_note_in_a_bucket_that_is_not_known_to_be_the_account_s_is_only_told() {
+    let trial = Trial::tagged().await;
+    trial.changed_elsewhere(&[]).await;
+    let names = ResourceNames::of(&RunId::parse("sp-0000000001").unwrap());
     let tag = |key: &str, value: &str| {
         aws_sdk_ecs::types::Tag::builder()
             .key(key)
             .value(value)
             .build()
     };
-    let made = aws_sdk_ecs::Client::new(&aws.sdk)
+    let made = aws_sdk_ecs::Client::new(&trial.aws().await.sdk)
         .create_cluster()
         .cluster_name(&names.cluster)
-        .tags(tag(RUN_TAG, run.as_str()))
+        .tags(tag(RUN_TAG, "sp-0000000001"))
         .tags(tag(CHANGES_TAG, "lab-web"))
         .send();
     made.await.unwrap();
-    trial.make_bucket(&names.bucket).await;
-    let location = format!("s3://{}/run", names.bucket);
-    let channel = spikeproof::channel::open(&location, Some(&aws)).unwrap();
-    let note = serde_json::to_vec(&[&change]).unwrap();
-    channel.put_changes(note).await.unwrap();
-
-    let discover = ["reap", "--discover", "--older-than", "0s"];
-    let reaped = trial.run(&discover).await;
+    let reaped = trial.run(&DISCOVER).await;
     let said = text(&reaped);
     assert_eq!(reaped.status.code(), Some(6), "{said}");
-    assert!(said.contains("settings of the group lab-web"), "{said}");
     assert!(said.contains("MaxSize 50 in the run, "), "{said}");
+    assert_eq!(trial.given("MaxSize"), [50.0], "it is only told");
+    trial.lab.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reap_on_another_machine_leaves_what_somebody_else_has_set_since() {
+    let trial = Trial::tagged().await;
+    let (change, channel) = trial.changed_elsewhere(&[(CHANGES_TAG, "lab-web")]).await;
+    // It has read its own value back, and was alive until a moment ago.
+    channel.put_control(&heartbeat(), None).await.unwrap();
+    let mut theirs = change.clone();
+    theirs.during.insert("MaxSize".to_owned(), "40".to_owned());
+    let settings = Settings::new(&trial.aws().await);
+    settings.put(&theirs).await.unwrap();
+    let reaped = trial.run(&["reap", "--discover", "--force"]).await;
+    let said = text(&reaped);
+    assert_eq!(reaped.status.code(), Some(0), "{said}");
+    assert!(said.contains("MaxSize is 40, was"), "{said}");
+    assert_eq!(trial.given("MaxSize"), [50.0, 40.0]);
     assert_eq!(trial.lab.inventory().await.unwrap(), Vec::<String>::new());
-    assert!(trial.lab.truth().configured.is_empty(), "it is only told");
+    trial.lab.stop().await;
+}
+
+fn heartbeat() -> Control {
+    Control {
+        version: message::VERSION,
+        epoch: 1,
+        heartbeat: 1,
+        start: None,
+        stop: None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trial_is_refused_beside_another_run_on_the_group() {
+    let trial = Trial::tagged().await;
+    let scenario = scenario(&trial, SHORT);
+    let args = ["run", "--try-advice=lab-web", "--unattended", &scenario];
+    let channel = trial
+        .run_elsewhere("sp-0000000002", &[(TARGET_TAG, "lab-web")])
+        .await;
+    channel.put_control(&heartbeat(), None).await.unwrap();
+    let output = trial.run(&args).await;
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    let alive = "sp-0000000002 tests the group lab-web at the same time";
+    assert!(said.contains(alive), "{said}");
+    assert!(!trial.runs().exists(), "no run was begun");
+    trial.lab.stop().await;
+
+    // One that is dead, and has not put the group back.
+    let trial = Trial::tagged().await;
+    trial.changed_elsewhere(&[(CHANGES_TAG, "lab-web")]).await;
+    let output = trial.run(&args).await;
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("has not put it back yet"), "{said}");
+    let remedy = "spikeproof reap sp-0000000001 --discover";
+    assert!(said.contains(remedy), "{said}");
     trial.lab.stop().await;
 }
 
@@ -490,6 +564,33 @@ async fn without_the_tag_or_the_name_nothing_is_begun() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_may_end_before_the_group_is_put_back_is_refused_in_spite_of_force() {
+    let trial = Trial::tagged().await;
+    // Enough for one run, and not for both with their longest waits.
+    let ends = jiff::Timestamp::now() + Duration::from_mins(30);
+    let scenario = scenario(&trial, SHORT);
+    let output = trial
+        .command(&[
+            "run",
+            "--try-advice=lab-web",
+            "--unattended",
+            "--force",
+            &scenario,
+        ])
+        .env("AWS_SESSION_TOKEN", "lab")
+        .env("AWS_CREDENTIAL_EXPIRATION", ends.to_string())
+        .output()
+        .await
+        .unwrap();
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("the AWS session ends in"), "{said}");
+    assert!(said.contains("`--force` does not change that"), "{said}");
+    assert!(!trial.runs().exists(), "no run was begun");
+    trial.lab.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_document_of_a_trial_is_enough_to_change_the_group_and_to_put_it_back() {
     let operator = Some(PathBuf::from(path("terraform/permissions/try-advice.json")));
     let permissions = PolicyFiles {
@@ -513,12 +614,7 @@ async fn the_document_of_a_trial_is_enough_to_change_the_group_and_to_put_it_bac
         ),
         (Setting::Sizes, group.sizes, higher),
     ] {
-        let change = GroupChange {
-            group: "lab-web".to_owned(),
-            setting,
-            before,
-            during,
-        };
+        let change = GroupChange::new("lab-web", setting, before, during);
         settings.put(&change).await.unwrap();
         let now = settings.read(&change).await.unwrap().unwrap();
         settings.put_back(&change, &now).await.unwrap();
@@ -527,10 +623,24 @@ async fn the_document_of_a_trial_is_enough_to_change_the_group_and_to_put_it_bac
     let [usage, _] = trial.lab.permissions();
     assert_eq!(usage.denied, Vec::<String>::new());
     assert_eq!(usage.unused, Vec::<String>::new());
+    // The same action with what launches other instances is denied.
+    for other in [
+        ("LaunchConfigurationName", "admin"),
+        ("LaunchTemplate.LaunchTemplateName", "admin"),
+        ("VPCZoneIdentifier", "subnet-1"),
+    ] {
+        let asked = [("AutoScalingGroupName", "lab-web"), ("MaxSize", "9"), other];
+        let denied = Query::new(&trial.aws().await)
+            .action(Service::Autoscaling, "UpdateAutoScalingGroup", &asked)
+            .await
+            .unwrap_err();
+        assert_eq!(denied.code, "AccessDenied", "{other:?}: {denied}");
+    }
     trial.lab.stop().await;
 }
 
-/// Three instances at most, where the end of the ramp needs four: a higher maximum is the best change.
+/// Three instances at most, where the end of the ramp needs four: a higher maximum is the best
+/// change.
 const PINNED: &str = "
 target: { max: 3, tags: { 'spikeproof:may-change': 'yes' } }
 policy: { high_datapoints: 1 }

@@ -11,14 +11,31 @@ use serde::Deserialize;
 
 /// Conditions over these keys are about the call itself: where the call does not say it, they are
 /// not met.
-const SAID_BY_THE_CALL: [&str; 5] = [
+const SAID_BY_THE_CALL: [&str; 11] = [
+    "autoscaling:InstanceTypes",
+    "autoscaling:LaunchConfigurationName",
+    "autoscaling:LaunchTemplateVersionSpecified",
+    "autoscaling:MaxSize",
+    "autoscaling:MinSize",
+    "autoscaling:VPCZoneIdentifiers",
     "aws:RequestTag/",
     "ecs:cluster",
     "ecs:CreateAction",
     "ec2:CreateAction",
     "iam:PassedToService",
 ];
-const OPERATORS: [&str; 4] = ["StringEquals", "StringLike", "ArnEquals", "ArnLike"];
+const OPERATORS: [&str; 6] = [
+    "StringEquals",
+    "StringLike",
+    "ArnEquals",
+    "ArnLike",
+    DIFFERS,
+    IS_ABSENT,
+];
+/// Met by every other value, and by none.
+const DIFFERS: &str = "StringNotEqualsIgnoreCase";
+/// `true` asks that the call does not say it, `false` that it does.
+const IS_ABSENT: &str = "Null";
 
 /// One permission that a call takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,18 +157,29 @@ impl PolicyStatement {
                 .resource
                 .as_deref()
                 .is_none_or(|name| self.resource.all().iter().any(|one| matches(one, name)))
-            && self
-                .condition
-                .values()
-                .flatten()
-                .all(|(key, wanted)| is_met(key, wanted, need))
+            && self.condition.iter().all(|(operator, keys)| {
+                keys.iter()
+                    .all(|(key, wanted)| is_met(operator, key, wanted, need))
+            })
     }
 }
 
-fn is_met(key: &str, wanted: &StringOrList, need: &NeededPermission) -> bool {
-    match need.facts.iter().find(|(name, _)| name == key) {
-        Some((_, fact)) => wanted.all().iter().any(|pattern| matches(pattern, fact)),
-        None => !SAID_BY_THE_CALL.iter().any(|said| key.starts_with(said)),
+fn is_met(operator: &str, key: &str, wanted: &StringOrList, need: &NeededPermission) -> bool {
+    let wanted = wanted.all();
+    let fact = need.facts.iter().find(|(name, _)| name == key);
+    let is_unknown = fact.is_none() && !SAID_BY_THE_CALL.iter().any(|said| key.starts_with(said));
+    match (operator, fact) {
+        _ if is_unknown => true,
+        (IS_ABSENT, fact) => wanted.iter().any(|text| {
+            text == match fact {
+                None => "true",
+                Some(_) => "false",
+            }
+        }),
+        (DIFFERS, Some((_, fact))) => !wanted.iter().any(|text| text.eq_ignore_ascii_case(fact)),
+        (DIFFERS, None) => true,
+        (_, Some((_, fact))) => wanted.iter().any(|pattern| matches(pattern, fact)),
+        (_, None) => false,
     }
 }
 
@@ -309,6 +337,34 @@ mod tests {
             assert_eq!(document.allows(&need), expected, "{need:?}");
         }
         assert_eq!(document.allowed().count(), 4);
+    }
+
+    #[test]
+    fn conditions_ask_for_what_a_call_leaves_out_and_for_other_values() {
+        let document = PolicyDocument::parse(
+            r#"{ "Version": "2012-10-17", "Statement": [
+                { "Effect": "Allow", "Action": "autoscaling:UpdateAutoScalingGroup", "Resource": "*",
+                  "Condition": {
+                    "Null": { "autoscaling:LaunchConfigurationName": "true", "autoscaling:MaxSize": "false" },
+                    "StringLike": { "aws:ResourceTag/may": "?*" },
+                    "StringNotEqualsIgnoreCase": { "aws:ResourceTag/may": ["no", "off"] } } } ] }"#,
+        )
+        .unwrap();
+        let size = ("autoscaling:MaxSize", "9");
+        for (facts, expected) in [
+            (vec![size], true),
+            (vec![], false),
+            (
+                vec![size, ("autoscaling:LaunchConfigurationName", "x")],
+                false,
+            ),
+            (vec![size, ("aws:ResourceTag/may", "yes")], true),
+            (vec![size, ("aws:ResourceTag/may", "No")], false),
+            (vec![size, ("aws:ResourceTag/may", "")], false),
+        ] {
+            let need = need("autoscaling:UpdateAutoScalingGroup", None, &facts);
+            assert_eq!(document.allows(&need), expected, "{facts:?}");
+        }
     }
 
     #[test]

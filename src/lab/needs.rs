@@ -296,13 +296,39 @@ fn query(call: &ApiCall, form: &QueryParameters, roles: &RolePaths) -> CallSubje
         ),
         ("autoscaling", "PutScalingPolicy" | "UpdateAutoScalingGroup") => {
             let named = |name: &str| format!("autoScalingGroup:*:autoScalingGroupName/{name}");
-            CallSubject::of(
-                form.get("AutoScalingGroupName")
-                    .map(|name| arn("autoscaling", named(name))),
-            )
+            let group = form.get("AutoScalingGroupName");
+            CallSubject {
+                facts: group_settings(form),
+                ..CallSubject::of(group.map(|name| arn("autoscaling", named(name))))
+            }
         }
         _ => CallSubject::default(),
     }
+}
+
+/// Returns the settings that a call gives a group, by their condition keys.
+fn group_settings(form: &QueryParameters) -> Vec<(String, String)> {
+    let settings = form.settings();
+    let own = [
+        ("LaunchConfigurationName", "LaunchConfigurationName"),
+        ("MaxSize", "MaxSize"),
+        ("MinSize", "MinSize"),
+        ("VPCZoneIdentifier", "VPCZoneIdentifiers"),
+    ];
+    let own = own
+        .into_iter()
+        .filter_map(|(name, key)| Some((key, settings.get(name)?.clone())));
+    let any = |word: &str| settings.keys().any(|name| name.contains(word));
+    let version = any("LaunchTemplate")
+        .then(|| ("LaunchTemplateVersionSpecified", any("Version").to_string()));
+    let kinds = settings
+        .iter()
+        .filter(|(name, _)| name.ends_with(".InstanceType"))
+        .map(|(_, kind)| ("InstanceTypes", kind.clone()));
+    own.chain(version)
+        .chain(kinds)
+        .map(|(key, value)| (format!("autoscaling:{key}"), value))
+        .collect()
 }
 
 /// Reads `Tags.member.1.Key=..&Tags.member.1.Value=..`.

@@ -9,11 +9,11 @@ use std::path::Path;
 
 use super::discover::tagged;
 use super::inventory::InventoryError;
-use super::reap::has_young_heartbeat;
+use super::reap::{changed, has_young_heartbeat};
 use cloud::aws::Aws;
 use cloud::aws::query::Query;
 use model::units::RunId;
-use provision::journal::names::{RUN_TAG, TARGET_TAG, target_tag};
+use provision::journal::names::{CHANGES_TAG, RUN_TAG, TARGET_TAG, target_tag};
 use provision::journal::record::WatchedTarget;
 use provision::journal::{self, locks};
 
@@ -60,12 +60,36 @@ pub async fn in_the_account(
     Ok(alive)
 }
 
+/// Returns the runs of this account and region that have written down a change of this group. Each
+/// is changing it, or has not put it back: the bucket with the note is deleted after that.
+pub async fn changing_in_the_account(
+    aws: &Aws,
+    group: &str,
+) -> Result<BTreeSet<RunId>, InventoryError> {
+    let question = serde_json::json!({ "TagFilters": [
+        { "Key": RUN_TAG },
+        { "Key": CHANGES_TAG, "Values": [target_tag(group)] },
+    ] });
+    let tagged = tagged(&Query::new(aws), question, RUN_TAG).await?;
+    let runs: BTreeSet<RunId> = tagged
+        .iter()
+        .filter_map(|name| RunId::parse(name))
+        .collect();
+    let mut changing = BTreeSet::new();
+    for run in runs.into_iter().rev().take(NEWEST) {
+        if changed::note(aws, &run).await?.is_some() {
+            changing.insert(run);
+        }
+    }
+    Ok(changing)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jiff::Timestamp;
+    use crate::example;
+    use provision::journal::Journal;
     use provision::journal::record::Run;
-    use provision::journal::{Journal, Record};
 
     fn target(name: &str, region: &str) -> WatchedTarget {
         WatchedTarget {
@@ -76,21 +100,12 @@ mod tests {
     }
 
     fn begun(runs_dir: &Path, run: &str, target: Option<WatchedTarget>) -> Journal {
-        let run = RunId::parse(run).unwrap();
-        let folder = runs_dir.join(run.as_str());
-        let first = Record::Run(Run {
-            run,
-            region: String::new(),
-            account: String::new(),
-            scenario_name: "x".to_owned(),
-            url: "http://x".to_owned(),
-            endpoint: None,
+        let run = Run {
             boot: locks::boot(),
-            profile: None,
             target: target.map(Box::new),
-            started: Timestamp::UNIX_EPOCH,
-        });
-        Journal::create(&folder, first).unwrap()
+            ..example::run(run)
+        };
+        example::begun(runs_dir, run)
     }
 
     #[test]

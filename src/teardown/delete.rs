@@ -180,9 +180,12 @@ impl<'a> Round<'a> {
         for mut remaining in std::mem::take(&mut self.open) {
             match look(&self.inventory, &remaining.thing).await {
                 Ok(Found { evidence, foreign }) => {
-                    if foreign && remaining.thing.kind == ResourceKind::GroupSetting {
-                        let thing = &remaining.thing;
-                        self.teardown.events.warn(format!("{thing}: {evidence}"));
+                    if remaining.thing.kind == ResourceKind::GroupSetting {
+                        let told = format!("{}: {evidence}", remaining.thing);
+                        match foreign {
+                            true => self.teardown.events.warn(told),
+                            false => self.teardown.events.note(told),
+                        }
                     }
                     self.teardown.events.say(Event::Gone {
                         name: remaining.thing.to_string(),

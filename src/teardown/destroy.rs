@@ -1,6 +1,6 @@
 //! The core of every teardown: stop the spending, run terraform, delete the rest by name, and prove
-//! that each thing that could have been made is gone. Settings that the run has changed are put back
-//! at the same time: they wait for nothing.
+//! that each thing that could have been made is gone. Settings that the run has changed are put
+//! back at the same time: they wait for nothing.
 //!
 //! Destroy always starts; no precondition can block it. A step that fails is tried again by the
 //! kind of its failure, within a bound. terraform's exit code proves nothing: on an empty state
@@ -27,6 +27,13 @@ pub async fn destroy(teardown: &Teardown<'_>, things: &[Thing]) -> Destruction {
     let until = Instant::now() + BOUND;
     let is_setting = |thing: &Thing| thing.kind == ResourceKind::GroupSetting;
     let (settings, made): (Vec<Thing>, Vec<Thing>) = things.iter().cloned().partition(is_setting);
+    // Without a journal only the run's bucket tells how the group was: it is kept until that is
+    // back.
+    let is_note = |thing: &Thing| thing.kind == ResourceKind::Bucket;
+    let has_note = !teardown.journal.known && !settings.is_empty();
+    let (note, made): (Vec<Thing>, Vec<Thing>) = made
+        .into_iter()
+        .partition(|thing| has_note && is_note(thing));
     let resources = async {
         stop_spending(teardown, &made).await;
         terraform_destroy(teardown, until).await;
@@ -34,7 +41,12 @@ pub async fn destroy(teardown: &Teardown<'_>, things: &[Thing]) -> Destruction {
     };
     let put_back = delete_and_verify(teardown, &settings, until);
     let (mut destruction, resources) = tokio::join!(put_back, resources);
+    let note = match destruction.is_clean() {
+        true => delete_and_verify(teardown, &note, until).await,
+        false => kept(&note),
+    };
     destruction.proof.extend(resources.proof);
+    destruction.proof.extend(note.proof);
     // A setting that is changed after all matters whatever else is left.
     let is_clean = destruction.is_clean();
     let again = if is_clean { things } else { &settings };
@@ -55,7 +67,18 @@ pub async fn destroy(teardown: &Teardown<'_>, things: &[Thing]) -> Destruction {
     destruction
 }
 
-/// Limit for the first attempt to put settings back. Others follow, at the same time as the destroy.
+/// Keeps the things that still tell how a changed group was before the run.
+fn kept(note: &[Thing]) -> Destruction {
+    let mut kept = Destruction::default();
+    for thing in note {
+        let why = "kept, because it tells how the group was before the run";
+        kept.add_left(thing.clone(), why.to_owned());
+    }
+    kept
+}
+
+/// Limit for the first attempt to put settings back. Others follow, at the same time as the
+/// destroy.
 const FIRST_ATTEMPT: Duration = Duration::from_secs(20);
 
 /// Puts back each setting that the run has changed, if it is as the run put it. The proof comes

@@ -229,8 +229,28 @@ impl Lists<'_> {
 }
 
 /// Returns the values of a tag. Deleted resources are among them for hours.
-pub(crate) async fn tagged(query: &Query, mut question: serde_json::Value, key: &str) -> Names {
-    let mut runs = Vec::new();
+pub(crate) async fn tagged(query: &Query, question: serde_json::Value, key: &str) -> Names {
+    let resources = tagged_resources(query, question).await?;
+    Ok(resources
+        .iter()
+        .filter_map(|resource| tag_of(resource, key))
+        .collect())
+}
+
+/// Returns the value of a resource's tag.
+pub(crate) fn tag_of(resource: &serde_json::Value, key: &str) -> Option<String> {
+    let tags = resource.get("Tags")?.as_array()?;
+    let is_it = |tag: &&serde_json::Value| tag.get("Key").and_then(|key| key.as_str()) == Some(key);
+    Some(tags.iter().find(is_it)?.get("Value")?.as_str()?.to_owned())
+}
+
+/// Returns the tagged resources of this account and region, with their ARNs and tags. Deleted ones
+/// are among them for hours.
+pub(crate) async fn tagged_resources(
+    query: &Query,
+    mut question: serde_json::Value,
+) -> Result<Vec<serde_json::Value>, InventoryError> {
+    let mut found = Vec::new();
     loop {
         let page = query
             .json(Service::Tagging, "GetResources", &question)
@@ -242,19 +262,14 @@ pub(crate) async fn tagged(query: &Query, mut question: serde_json::Value, key: 
             call: "GetResources",
             lacks: "the answer has no `ResourceTagMappingList`",
         })?;
-        let tags = resources
-            .iter()
-            .filter_map(|resource| resource.get("Tags")?.as_array())
-            .flatten();
-        let ours = tags.filter(|tag| tag.get("Key").and_then(|key| key.as_str()) == Some(key));
-        runs.extend(ours.filter_map(|tag| Some(tag.get("Value")?.as_str()?.to_owned())));
+        found.extend(resources.iter().cloned());
         match page
             .get("PaginationToken")
             .and_then(|token| token.as_str())
             .filter(|token| !token.is_empty())
         {
             Some(token) => question["PaginationToken"] = token.into(),
-            None => return Ok(runs),
+            None => return Ok(found),
         }
     }
 }

@@ -44,6 +44,8 @@ mod delete; // deletes by name until each thing is gone or given up
 pub mod destroy; // the core: stop spending, terraform, delete, prove
 pub mod discover; // finds runs in an account, by the names of resources
 mod error; // a teardown that could not be carried out
+#[cfg(test)]
+mod example; // a run for tests
 pub mod guard; // a process that destroys a run whose orchestrator was killed
 pub mod inventory; // describes and deletes what exists of a run, by name
 pub mod proof; // AWS's answer about each thing that a run could have made
@@ -63,7 +65,7 @@ pub struct Teardown<'a> {
     pub run: &'a RunId,
     /// The knowledge that its journal adds to the id.
     pub journal: JournalFacts,
-    /// The settings of the target's group that the run has changed, by its journal.
+    /// The settings of the target's group that the run has changed, by its journal or its note.
     pub changes: Vec<GroupChange>,
     /// The run's folder and its work lock, where they are on this host: only then can terraform
     /// help.

@@ -9,7 +9,7 @@ mod document;
 mod need;
 
 pub use document::document;
-pub use need::{CallOrigin, Need, Role, Statement};
+pub use need::{CallOrigin, Condition, Need, Role, Statement};
 use need::{beside, terraform, us};
 
 const OPERATOR: &[Role] = &[Role::Operator];
@@ -34,12 +34,26 @@ const REPOSITORIES: &str = "arn:aws:ecr:*:*:repository/spikeproof/sp-*";
 const LOG_GROUPS: &str = "arn:aws:logs:*:*:log-group:/spikeproof/sp-*";
 const SECURITY_GROUPS: &str = "arn:aws:ec2:*:*:security-group/*";
 
+const GROUPS: &str = "arn:aws:autoscaling:*:*:autoScalingGroup:*:autoScalingGroupName/*";
+
+/// The group's tag of consent, with any value that is none of the refusals.
+const CONSENT: Condition = (
+    "StringLike",
+    "aws:ResourceTag/spikeproof:may-change",
+    &["?*"],
+);
+const NO_REFUSAL: Condition = (
+    "StringNotEqualsIgnoreCase",
+    "aws:ResourceTag/spikeproof:may-change",
+    &["no", "false", "off", "0"],
+);
+
 /// The table.
 pub const STATEMENTS: &[Statement] = &[
     Statement {
         name: "ReadWhatHasNoArn",
         on: &["*"],
-        when: None,
+        when: &[],
         needs: &[
             us(
                 "sts:GetCallerIdentity",
@@ -85,7 +99,7 @@ pub const STATEMENTS: &[Statement] = &[
     Statement {
         name: "Discover",
         on: &["*"],
-        when: None,
+        when: &[],
         needs: &[
             us(
                 "s3:ListAllMyBuckets",
@@ -118,13 +132,13 @@ pub const STATEMENTS: &[Statement] = &[
     Statement {
         name: "MakeClusters",
         on: &["*"],
-        when: Some(("StringLike", "aws:RequestTag/spikeproof:run", &["sp-*"])),
+        when: &[("StringLike", "aws:RequestTag/spikeproof:run", &["sp-*"])],
         needs: &[terraform("ecs:CreateCluster", "makes the cluster")],
     },
     Statement {
         name: "ClustersAndDefinitions",
         on: &[CLUSTERS, DEFINITIONS],
-        when: None,
+        when: &[],
         needs: &[
             us(
                 "ecs:DescribeClusters",
@@ -143,23 +157,23 @@ pub const STATEMENTS: &[Statement] = &[
     Statement {
         name: "TagWhatIsMade",
         on: &[CLUSTERS, DEFINITIONS, TASKS],
-        when: Some((
+        when: &[(
             "StringEquals",
             "ecs:CreateAction",
             &["CreateCluster", "RegisterTaskDefinition", "RunTask"],
-        )),
+        )],
         needs: &[beside("ecs:TagResource", "tags given at creation")],
     },
     Statement {
         name: "RunTasks",
         on: &[DEFINITIONS],
-        when: Some(("ArnLike", "ecs:cluster", &[CLUSTERS])),
+        when: &[("ArnLike", "ecs:cluster", &[CLUSTERS])],
         needs: &[us("ecs:RunTask", OPERATOR, "starts generators")],
     },
     Statement {
         name: "SeeAndStopTasks",
         on: &["*"],
-        when: Some(("ArnLike", "ecs:cluster", &[CLUSTERS])),
+        when: &[("ArnLike", "ecs:cluster", &[CLUSTERS])],
         needs: &[
             us("ecs:StopTask", BOTH, "ends what costs"),
             us("ecs:DescribeTasks", BOTH, "what became of them"),
@@ -175,13 +189,13 @@ pub const STATEMENTS: &[Statement] = &[
         // A role that is not there has no path: the proof that it is gone must not be denied for
         // that.
         on: &[ROLES, "arn:aws:iam::*:role/sp-*"],
-        when: None,
+        when: &[],
         needs: &[us("iam:GetRole", BOTH, "the proof that the role is gone")],
     },
     Statement {
         name: "Roles",
         on: &[ROLES],
-        when: None,
+        when: &[],
         needs: &[
             us("iam:ListRolePolicies", BOTH, "what must go before the role"),
             us("iam:DeleteRolePolicy", BOTH, "what must go before the role"),
@@ -205,17 +219,17 @@ pub const STATEMENTS: &[Statement] = &[
     Statement {
         name: "PassRolesToTasksOnly",
         on: &[ROLES],
-        when: Some((
+        when: &[(
             "StringEquals",
             "iam:PassedToService",
             &["ecs-tasks.amazonaws.com"],
-        )),
+        )],
         needs: &[beside("iam:PassRole", "hands the run's roles to its tasks")],
     },
     Statement {
         name: "FirstFargateUse",
         on: &["arn:aws:iam::*:role/aws-service-role/ecs.amazonaws.com/*"],
-        when: Some(("StringEquals", "iam:AWSServiceName", &["ecs.amazonaws.com"])),
+        when: &[("StringEquals", "iam:AWSServiceName", &["ecs.amazonaws.com"])],
         needs: &[beside(
             "iam:CreateServiceLinkedRole",
             "once in an account that never used Fargate",
@@ -224,7 +238,7 @@ pub const STATEMENTS: &[Statement] = &[
     Statement {
         name: "MakeSecurityGroup",
         on: &[SECURITY_GROUPS],
-        when: Some(("StringLike", "aws:RequestTag/spikeproof:run", &["sp-*"])),
+        when: &[("StringLike", "aws:RequestTag/spikeproof:run", &["sp-*"])],
         needs: &[terraform(
             "ec2:CreateSecurityGroup",
             "makes the group of the tasks",
@@ -233,7 +247,7 @@ pub const STATEMENTS: &[Statement] = &[
     Statement {
         name: "MakeSecurityGroupInVpc",
         on: &["arn:aws:ec2:*:*:vpc/*"],
-        when: None,
+        when: &[],
         needs: &[terraform(
             "ec2:CreateSecurityGroup",
             "the network is a resource of the same action",
@@ -242,13 +256,13 @@ pub const STATEMENTS: &[Statement] = &[
     Statement {
         name: "TagSecurityGroup",
         on: &[SECURITY_GROUPS],
-        when: Some(("StringEquals", "ec2:CreateAction", &["CreateSecurityGroup"])),
+        when: &[("StringEquals", "ec2:CreateAction", &["CreateSecurityGroup"])],
         needs: &[beside("ec2:CreateTags", "tags given at creation")],
     },
     Statement {
         name: "ChangeSecurityGroup",
         on: &[SECURITY_GROUPS],
-        when: Some(("StringLike", "aws:ResourceTag/spikeproof:run", &["sp-*"])),
+        when: &[("StringLike", "aws:ResourceTag/spikeproof:run", &["sp-*"])],
         needs: &[
             us("ec2:DeleteSecurityGroup", BOTH, "deletes the group"),
             terraform("ec2:AuthorizeSecurityGroupEgress", "every way out"),
@@ -265,7 +279,7 @@ pub const STATEMENTS: &[Statement] = &[
     Statement {
         name: "LogGroup",
         on: &[LOG_GROUPS],
-        when: None,
+        when: &[],
         needs: &[
             us("logs:DeleteLogGroup", BOTH, "deletes the log group"),
             terraform("logs:CreateLogGroup", "makes the log group"),
@@ -277,7 +291,7 @@ pub const STATEMENTS: &[Statement] = &[
     Statement {
         name: "Repository",
         on: &[REPOSITORIES],
-        when: None,
+        when: &[],
         needs: &[
             us(
                 "ecr:DescribeRepositories",
@@ -297,7 +311,7 @@ pub const STATEMENTS: &[Statement] = &[
     Statement {
         name: "Bucket",
         on: &[BUCKETS],
-        when: None,
+        when: &[],
         needs: &[
             us(
                 "s3:ListBucket",
@@ -343,7 +357,7 @@ pub const STATEMENTS: &[Statement] = &[
     Statement {
         name: "Channel",
         on: &[OBJECTS],
-        when: None,
+        when: &[],
         needs: &[
             us("s3:GetObject", BOTH, "what tasks report; who owns a run"),
             us(
@@ -358,7 +372,7 @@ pub const STATEMENTS: &[Statement] = &[
     Statement {
         name: "StopOrder",
         on: &["arn:aws:s3:::spikeproof-sp-*/run/control.json"],
-        when: None,
+        when: &[],
         needs: &[us(
             "s3:PutObject",
             REAPER,
@@ -373,7 +387,7 @@ pub const STATEMENTS: &[Statement] = &[
             "arn:aws:s3:::spikeproof-sp-*/run/files/*",
             "arn:aws:s3:::spikeproof-sp-*/run/control.json",
         ],
-        when: None,
+        when: &[],
         needs: &[us(
             "s3:GetObject",
             GENERATOR,
@@ -383,13 +397,13 @@ pub const STATEMENTS: &[Statement] = &[
     Statement {
         name: "Results",
         on: &["arn:aws:s3:::spikeproof-sp-*/run/tasks/*"],
-        when: None,
+        when: &[],
         needs: &[us("s3:PutObject", GENERATOR, "what was measured")],
     },
     Statement {
         name: "MissingIsMissing",
         on: &[BUCKETS],
-        when: None,
+        when: &[],
         needs: &[Need {
             action: "s3:ListBucket",
             who: GENERATOR,
@@ -400,7 +414,7 @@ pub const STATEMENTS: &[Statement] = &[
     Statement {
         name: "ReadTheTarget",
         on: &["*"],
-        when: None,
+        when: &[],
         needs: &[
             us(
                 "autoscaling:DescribeAutoScalingGroups",
@@ -486,25 +500,35 @@ pub const STATEMENTS: &[Statement] = &[
         ],
     },
     Statement {
-        name: "ChangeTheGroupForATime",
-        on: &["arn:aws:autoscaling:*:*:autoScalingGroup:*:autoScalingGroupName/*"],
-        when: Some((
-            "StringLike",
-            "aws:ResourceTag/spikeproof:may-change",
-            &["*"],
-        )),
-        needs: &[
-            us(
-                "autoscaling:PutScalingPolicy",
-                TRYING,
-                "another target value for one run, and the old policy back",
+        name: "ChangeThePolicyForATime",
+        on: &[GROUPS],
+        when: &[CONSENT, NO_REFUSAL],
+        needs: &[us(
+            "autoscaling:PutScalingPolicy",
+            TRYING,
+            "another target value for one run, and the old policy back",
+        )],
+    },
+    Statement {
+        name: "ChangeTheSizesForATime",
+        on: &[GROUPS],
+        when: &[
+            CONSENT,
+            NO_REFUSAL,
+            ("Null", "autoscaling:InstanceTypes", &["true"]),
+            ("Null", "autoscaling:LaunchConfigurationName", &["true"]),
+            (
+                "Null",
+                "autoscaling:LaunchTemplateVersionSpecified",
+                &["true"],
             ),
-            us(
-                "autoscaling:UpdateAutoScalingGroup",
-                TRYING,
-                "another minimum or maximum for one run, and the old ones back",
-            ),
+            ("Null", "autoscaling:VPCZoneIdentifiers", &["true"]),
         ],
+        needs: &[us(
+            "autoscaling:UpdateAutoScalingGroup",
+            TRYING,
+            "another minimum or maximum for one run, and the old ones back",
+        )],
     },
 ];
 
@@ -578,7 +602,7 @@ mod tests {
                 // binds it, in our code.
                 let unbindable = verb == "DeregisterTaskDefinition";
                 let bound =
-                    own || statement.when.is_some() || statement.on == ["arn:aws:ec2:*:*:vpc/*"];
+                    own || !statement.when.is_empty() || statement.on == ["arn:aws:ec2:*:*:vpc/*"];
                 assert!(
                     harmless || unbindable || bound,
                     "{}: {}",

@@ -38,7 +38,7 @@ pub use advice::{Own, advice};
 pub use advised::{ReportedAdvice, ReportedAnswer, ReportedCandidate, ReportedPrice};
 pub use generators::{AddressRow, CheckRow, Generators, TaskRow};
 pub use judged::{Judged, Judgement, ReportedWarning};
-pub use trial::{PutBack, ReportedTrial, TrialFigures, TrialPlan};
+pub use trial::{AlarmNames, DesiredCapacity, PutBack, ReportedTrial, TrialFigures, TrialPlan};
 
 /// Version of `report.json`. It grows when a field is removed or changes its meaning; readers
 /// refuse newer versions.

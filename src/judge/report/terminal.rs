@@ -42,6 +42,9 @@ fn write_report(out: &mut String, report: &RunReport) -> std::fmt::Result {
     if let Some(trial) = &report.trial {
         writeln!(out, "\n{}", words::trial(trial))?;
         writeln!(out, "{}", words::put_back(trial.put_back))?;
+        words::stays(trial)
+            .iter()
+            .try_for_each(|told| writeln!(out, "{told}"))?;
     }
     for warning in &report.warnings {
         writeln!(out, "\n  note: {}", warning.text)?;

@@ -25,6 +25,30 @@ pub struct ReportedTrial {
     pub measured: Option<TrialFigures>,
     /// The state of the changed setting after this run.
     pub put_back: PutBack,
+    /// The group's desired capacity, if it is not as it was before the change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub desired: Option<DesiredCapacity>,
+    /// The alarms of the changed policy, if AWS has made others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alarms: Option<AlarmNames>,
+}
+
+/// The desired capacity of a group, which AWS changes with the minimum and the maximum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DesiredCapacity {
+    /// Before the change.
+    pub before: u32,
+    /// After the settings were put back.
+    pub after: u32,
+}
+
+/// The names of a policy's alarms, which AWS makes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AlarmNames {
+    /// Before the change.
+    pub before: Vec<String>,
+    /// After the policy was put back.
+    pub after: Vec<String>,
 }
 
 /// The failures of a run by which candidates are compared.
@@ -102,6 +126,8 @@ impl TrialPlan {
             },
             measured: load.map(|load| TrialFigures::of(load, self.limit)),
             put_back,
+            desired: None,
+            alarms: None,
         }
     }
 }
@@ -138,6 +164,33 @@ mod tests {
         assert_eq!(
             words::trial(&trial),
             "tried target 30: 5 s over the limit predicted, 4 s measured, 26 s before; 300 requests lost predicted, 1 measured, 90 before"
+        );
+    }
+
+    #[test]
+    fn what_aws_has_changed_with_the_setting_is_told() {
+        let report = example::report();
+        let plan = TrialPlan::of(&report).unwrap();
+        let mut trial = plan.report(None, PutBack::AsBefore);
+        assert_eq!(words::stays(&trial), Vec::<String>::new());
+        let text = serde_json::to_string(&trial).unwrap();
+        assert_eq!(serde_json::from_str::<ReportedTrial>(&text).unwrap(), trial);
+        trial.desired = Some(DesiredCapacity {
+            before: 2,
+            after: 5,
+        });
+        let names = |name: &str| vec![format!("{name}-high"), format!("{name}-low")];
+        trial.alarms = Some(AlarmNames {
+            before: names("a"),
+            after: names("b"),
+        });
+        assert_eq!(
+            words::stays(&trial),
+            [
+                "the group's desired capacity is 5, and was 2 before: only the group's own policies lower it, when the load permits",
+                "AWS has made other alarms for the policy: b-high, b-low, and before a-high, a-low; dashboards and actions on \
+                 those must be set anew",
+            ]
         );
     }
 

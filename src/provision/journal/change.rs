@@ -8,7 +8,8 @@ use super::Record;
 use super::names::{ResourceKind, Thing};
 
 /// A setting as AWS returned it and takes it: names such as
-/// `TargetTrackingConfiguration.TargetValue`, each with its text. No field is left out, known or not.
+/// `TargetTrackingConfiguration.TargetValue`, each with its text. No field is left out, known or
+/// not.
 pub type Parameters = BTreeMap<String, String>;
 
 /// The setting of a group that is changed.
@@ -35,9 +36,69 @@ pub struct GroupChange {
     pub before: Parameters,
     /// The whole setting during the run.
     pub during: Parameters,
+    /// Values before the run that AWS itself changes with the setting.
+    #[serde(default, skip_serializing_if = "Aside::is_empty")]
+    pub aside: Aside,
 }
 
-/// The state of the fields that a run has changed. Other fields do not count: they are not the run's.
+/// Values of a group that AWS changes by itself when a setting is written. They are told, and not
+/// put back: no call takes names of alarms, and to lower the desired capacity ends instances that
+/// others may need by then.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Aside {
+    /// The desired capacity, beside a minimum or maximum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub desired: Option<u32>,
+    /// The names of a policy's alarms, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alarms: Vec<String>,
+}
+
+impl Aside {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Returns the desired capacity before and now, if both are known and differ.
+    pub fn desired_since(&self, now: &Self) -> Option<(u32, u32)> {
+        let both = self.desired.zip(now.desired);
+        both.filter(|(before, now)| before != now)
+    }
+
+    /// Returns the names of the alarms before and now, if both are known and differ.
+    pub fn alarms_since(&self, now: &Self) -> Option<(Vec<String>, Vec<String>)> {
+        let is_known = !self.alarms.is_empty() && !now.alarms.is_empty();
+        (is_known && self.alarms != now.alarms).then(|| (self.alarms.clone(), now.alarms.clone()))
+    }
+
+    /// Returns what differs now, in words.
+    pub fn differences(&self, now: &Self) -> Vec<String> {
+        let desired = self
+            .desired_since(now)
+            .map(|(before, now)| format!("the desired capacity is {now}, and was {before}"));
+        let alarms = self.alarms_since(now).map(|(before, now)| {
+            format!(
+                "its alarms are {}, and were {}: AWS makes them",
+                now.join(", "),
+                before.join(", ")
+            )
+        });
+        desired.into_iter().chain(alarms).collect()
+    }
+}
+
+/// The run's note of its changes, in its own bucket: for a reap without its journal.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeNote {
+    /// The settings before and during the run.
+    pub changes: Vec<GroupChange>,
+    /// All of them were read back as the run put them.
+    #[serde(default)]
+    pub read_back: bool,
+}
+
+/// The state of the fields that a run has changed. Other fields do not count: they are not the
+/// run's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// All of them are as they were before the run: nothing is to be done.
@@ -49,6 +110,22 @@ pub enum Standing {
 }
 
 impl GroupChange {
+    /// Returns the change of a setting from one whole value to another.
+    pub fn new(
+        group: impl Into<String>,
+        setting: Setting,
+        before: Parameters,
+        during: Parameters,
+    ) -> Self {
+        Self {
+            group: group.into(),
+            setting,
+            before,
+            during,
+            aside: Aside::default(),
+        }
+    }
+
     /// Returns the change as a thing that may be left.
     pub fn thing(&self) -> Thing {
         let setting = match &self.setting {
@@ -93,9 +170,9 @@ impl GroupChange {
         changed
     }
 
-    /// Returns what must be written to give a changed group its own settings back: the old values of
-    /// the fields that still have the run's. A policy is written whole, so all else of it is as it is
-    /// now. Of the sizes only these are written.
+    /// Returns what must be written to give a changed group its own settings back: the old values
+    /// of the fields that still have the run's. A policy is written whole, so all else of it is as
+    /// it is now. Of the sizes only these are written.
     pub fn restored(&self, now: &Parameters) -> Parameters {
         let mut restored = match self.setting {
             Setting::Policy { .. } => now.clone(),
@@ -183,14 +260,13 @@ mod tests {
     }
 
     fn change() -> GroupChange {
-        GroupChange {
-            group: "web".to_owned(),
-            setting: Setting::Policy {
-                name: "cpu".to_owned(),
-            },
-            before: parameters(&[("PolicyName", "cpu"), (TARGET, "60.0"), ("Enabled", "true")]),
-            during: parameters(&[("PolicyName", "cpu"), (TARGET, "40"), ("Enabled", "true")]),
-        }
+        let name = "cpu".to_owned();
+        GroupChange::new(
+            "web",
+            Setting::Policy { name },
+            parameters(&[("PolicyName", "cpu"), (TARGET, "60.0"), ("Enabled", "true")]),
+            parameters(&[("PolicyName", "cpu"), (TARGET, "40"), ("Enabled", "true")]),
+        )
     }
 
     fn sizes() -> GroupChange {
@@ -305,6 +381,41 @@ mod tests {
         );
         assert!(change().is_untouched(&change().before));
         assert!(!change().is_untouched(&now));
+    }
+
+    #[test]
+    fn what_aws_has_changed_with_a_setting_is_told_where_both_are_known() {
+        let aside = |desired: Option<u32>, alarms: &[&str]| Aside {
+            desired,
+            alarms: alarms.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        let before = aside(Some(2), &["high-1", "low-1"]);
+        for (now, expected) in [
+            (before.clone(), vec![]),
+            (Aside::default(), vec![]),
+            (
+                aside(Some(5), &["high-1", "low-1"]),
+                vec!["the desired capacity is 5, and was 2"],
+            ),
+            (
+                aside(None, &["high-2", "low-2"]),
+                vec!["its alarms are high-2, low-2, and were high-1, low-1: AWS makes them"],
+            ),
+        ] {
+            assert_eq!(before.differences(&now), expected, "{now:?}");
+            assert!(Aside::default().differences(&now).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_change_in_an_older_journal_is_read_without_them() {
+        let mut known = change();
+        let text = serde_json::to_string(&known).unwrap();
+        assert!(!text.contains("aside"), "{text}");
+        assert_eq!(serde_json::from_str::<GroupChange>(&text).unwrap(), known);
+        known.aside.desired = Some(2);
+        let text = serde_json::to_string(&known).unwrap();
+        assert_eq!(serde_json::from_str::<GroupChange>(&text).unwrap(), known);
     }
 
     #[test]

@@ -161,12 +161,7 @@ mod tests {
 
     fn changed() -> GroupChange {
         let sizes = |min: &str| [("MinSize".to_owned(), min.to_owned())].into();
-        GroupChange {
-            group: "web".to_owned(),
-            setting: Setting::Sizes,
-            before: sizes("2"),
-            during: sizes("6"),
-        }
+        GroupChange::new("web", Setting::Sizes, sizes("2"), sizes("6"))
     }
 
     #[test]

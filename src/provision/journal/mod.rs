@@ -24,7 +24,8 @@ use model::units::RunId;
 
 /// The file name of the journal in a run's folder.
 pub const JOURNAL: &str = "journal";
-/// The journal's first record once more: without it nobody would know in which account to look.
+/// The journal's first record once more, and every intended change of the group: without them
+/// nobody would know in which account to look, or how the group was.
 const HEAD: &str = "journal.head";
 
 type JournalResult<T> = std::result::Result<T, JournalError>;
@@ -91,6 +92,8 @@ pub struct Journal {
     file: File,
     path: PathBuf,
     sequence: u64,
+    /// The records in the copy, which this journal has begun; `None` in a run that was taken over.
+    copied: Option<u64>,
     full: bool,
     /// Held until drop; the kernel frees it when we are killed.
     _owner: File,
@@ -117,6 +120,7 @@ impl Journal {
             file,
             path,
             sequence: 0,
+            copied: None,
             full: false,
             _owner: owner,
         };
@@ -143,7 +147,24 @@ impl Journal {
         File::create(&head)
             .and_then(|mut file| file.write_all(&line).and_then(|()| file.sync_data()))
             .map_err(io("write", &head))?;
+        self.copied = Some(1);
         self.write(first)
+    }
+
+    /// Adds a record to the copy. It is on the disk when this returns.
+    fn copy(&mut self, record: &Record) -> JournalResult<()> {
+        let Some(copied) = self.copied else {
+            return Ok(());
+        };
+        let head = self.path.with_file_name(HEAD);
+        let line = record::encode(copied, record)?;
+        OpenOptions::new()
+            .append(true)
+            .open(&head)
+            .and_then(|mut file| file.write_all(&line).and_then(|()| file.sync_data()))
+            .map_err(io("write", &head))?;
+        self.copied = Some(copied + 1);
+        Ok(())
     }
 
     /// Takes over an existing run. A last line that was not finished is cut off; damaged lines are
@@ -175,6 +196,7 @@ impl Journal {
                 file,
                 path,
                 sequence: records.len() as u64,
+                copied: None,
                 full: false,
                 _owner: owner,
             },
@@ -184,6 +206,9 @@ impl Journal {
 
     /// Appends, and returns when the record is on the disk. Only then may the deed begin.
     pub fn write(&mut self, record: Record) -> JournalResult<()> {
+        if matches!(record, Record::IntentChange { .. }) {
+            self.copy(&record)?;
+        }
         let line = record::encode(self.sequence, &record)?;
         let before = self.file.metadata().map_err(io("read", &self.path))?.len();
         if let Err(mut source) = self.append(&line, before) {
@@ -229,8 +254,8 @@ impl Journal {
 pub struct Found {
     /// The run's folder.
     pub folder: PathBuf,
-    /// The records up to the first bad one, without taking the run over. If the journal gives none,
-    /// the first record comes from its copy; empty if nothing could be read.
+    /// The records up to the first bad one, without taking the run over. What a damaged journal
+    /// lacks of its copy comes from there; empty if nothing could be read.
     pub records: Vec<Record>,
     /// True if no line, or not every whole line, could be read: the rest of the journal is unknown.
     /// (A torn last line announced nothing that had begun.)
@@ -242,8 +267,12 @@ impl Found {
         let bytes = std::fs::read(folder.join(JOURNAL)).unwrap_or_default();
         let (mut records, good) = record::decode(&bytes);
         let damaged = is_damaged(&bytes, good) || records.is_empty();
-        if records.is_empty() {
-            records = record::decode(&std::fs::read(folder.join(HEAD)).unwrap_or_default()).0;
+        if damaged {
+            let copy = std::fs::read(folder.join(HEAD)).unwrap_or_default();
+            let lacking = record::decode(&copy).0.into_iter();
+            let lacking: Vec<Record> = lacking.filter(|one| !records.contains(one)).collect();
+            // The copy has only what stands before all else.
+            records.extend(lacking);
         }
         Self {
             folder,
@@ -491,6 +520,38 @@ mod tests {
                 (vec![first("sp-0000000001")], true)
             );
         }
+    }
+
+    #[test]
+    fn how_a_group_was_is_known_without_the_journal() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("sp-0000000001");
+        let sizes = |max: &str| [("MaxSize".to_owned(), max.to_owned())].into();
+        let intent = |group: &str| Record::IntentChange {
+            change: GroupChange::new(group, change::Setting::Sizes, sizes("8"), sizes("12")),
+        };
+        let mut journal = Journal::create(&folder, first("sp-0000000001")).unwrap();
+        let intended = vec![first("sp-0000000001"), intent("web"), intent("api")];
+        for record in &intended[1..] {
+            journal.write(record.clone()).unwrap();
+        }
+        journal.write(Record::IntentApply).unwrap();
+        drop(journal);
+        let whole = std::fs::read(folder.join(JOURNAL)).unwrap();
+        let lines: Vec<&[u8]> = whole.split_inclusive(|byte| *byte == b'\n').collect();
+        // Damage before, between and after the intents.
+        for broken in 0..lines.len() {
+            let spoilt = [&lines[..broken], &[b"spoilt\n"], &lines[broken + 1..]].concat();
+            std::fs::write(folder.join(JOURNAL), spoilt.concat()).unwrap();
+            let found = Found::of(folder.clone());
+            assert_eq!(
+                (found.records, found.damaged),
+                (intended.clone(), true),
+                "{broken}"
+            );
+        }
+        std::fs::write(folder.join(JOURNAL), whole).unwrap();
+        assert_eq!(Found::of(folder).records.len(), 4);
     }
 
     #[test]

@@ -119,9 +119,9 @@ const HEADER: usize = 27;
 
 /// Fields that are written without redaction, because a reap needs them. They are kinds, names and
 /// places; a scenario cannot put a secret into any of them.
-const FIXED: [&str; 15] = [
+const FIXED: [&str; 16] = [
     "record", "run", "region", "account", "endpoint", "boot", "profile", "kind", "name", "arn",
-    "exit", "group", "setting", "before", "during",
+    "exit", "group", "setting", "before", "during", "aside",
 ];
 
 /// Writes one line, with its line feed. The text is redacted here, because reasons and URLs come

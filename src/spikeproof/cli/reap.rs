@@ -129,14 +129,14 @@ fn write_unread(out: &mut String, unread: &[String]) -> std::fmt::Result {
     )
 }
 
-/// Writes how to see and to undo what only the run's own machine can put back.
+/// Writes how to see and to undo what is not proven to be put back.
 fn write_changed(out: &mut String, run: &RunId, changed: &ChangedGroup) -> std::fmt::Result {
     let group = &changed.group;
     writeln!(
         out,
-        "CHANGED: the run has changed the settings of the group {group} for a time, and nothing here tells whether they are as \
-         before\n  put back with: spikeproof reap {run}, on the machine of the run\n  \
-         look at them with: aws autoscaling describe-auto-scaling-groups --auto-scaling-group-names {group}\n  \
+        "CHANGED: the run has changed the settings of the group {group} for a time, and it is not proven that they are as before\n  \
+         put back with: spikeproof reap {run} on the machine of the run, or with `--discover` anywhere (needs the permissions \
+         `try-advice`)\n  look at them with: aws autoscaling describe-auto-scaling-groups --auto-scaling-group-names {group}\n  \
          and: aws autoscaling describe-policies --auto-scaling-group-name {group}"
     )?;
     for change in &changed.changes {

@@ -1,5 +1,7 @@
 //! Other runs that test the same group at the same time, looked for before this run and after its
-//! load.
+//! load. The trial of an advice is refused beside another run.
+
+use std::collections::BTreeSet;
 
 use super::Context;
 use crate::aws::{Aws, Cloud};
@@ -19,33 +21,56 @@ pub(super) fn target(scenario: &Scenario, watched_in: Option<&Aws>) -> Option<Wa
     })
 }
 
-/// A warning for each other run that is alive and tests the same group. `own` is this run, once it
-/// has an id.
-pub(super) async fn warnings(
+/// The other runs that are alive and test the same group.
+#[derive(Debug, Default)]
+pub(super) struct OtherRuns {
+    pub runs: BTreeSet<RunId>,
+    /// Why the account could not be asked; `None` if it was, or if there is none.
+    pub unknown: Option<String>,
+}
+
+/// Looks on this host and in the account. `own` is this run, once it has an id.
+pub(super) async fn look(
     cx: &Context,
-    target: Option<WatchedTarget>,
+    target: Option<&WatchedTarget>,
     cloud: Option<&Cloud>,
     own: Option<&RunId>,
+) -> OtherRuns {
+    let Some(target) = target else {
+        return OtherRuns::default();
+    };
+    let mut others = OtherRuns {
+        runs: beside::on_this_host(&cx.options.runs_dir, target),
+        unknown: None,
+    };
+    if let Some(cloud) = cloud {
+        match beside::in_the_account(&cloud.aws, target).await {
+            Ok(found) => others.runs.extend(found),
+            Err(error) => others.unknown = Some(error.to_string()),
+        }
+    }
+    others.runs.retain(|run| Some(run) != own);
+    others
+}
+
+/// A warning for each other run. A note says why the account could not be asked.
+pub(super) fn warnings(
+    cx: &Context,
+    target: Option<&WatchedTarget>,
+    others: &OtherRuns,
 ) -> Vec<Warning> {
     let Some(target) = target else {
         return Vec::new();
     };
-    let mut runs = beside::on_this_host(&cx.options.runs_dir, &target);
-    if let Some(cloud) = cloud {
-        match beside::in_the_account(&cloud.aws, &target).await {
-            Ok(found) => runs.extend(found),
-            Err(error) => cx.events.note(format!(
-                "could not look for other runs that test {}: {error}",
-                target.name
-            )),
-        }
+    if let Some(why) = &others.unknown {
+        cx.events.note(format!(
+            "could not look for other runs that test {}: {why}",
+            target.name
+        ));
     }
-    runs.into_iter()
-        .filter(|run| Some(run) != own)
-        .map(|run| RunWarning::AnotherRun {
-            subject: target.name.clone(),
-            run: run.to_string(),
-        })
-        .map(Warning::from)
-        .collect()
+    let warning = |run: &RunId| RunWarning::AnotherRun {
+        subject: target.name.clone(),
+        run: run.to_string(),
+    };
+    others.runs.iter().map(warning).map(Warning::from).collect()
 }

@@ -2,6 +2,7 @@
 //! Creates nothing.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -9,8 +10,8 @@ use super::authorization::{self, Authorization, TargetClaim};
 use super::preconditions::{check_budget, check_session, wrong_clock};
 use super::preview::{Preview, preview};
 use super::probe::probe;
-use super::trial::Prepared;
-use super::{Context, FleetKind, RunError, RunOptions, beside, organisation, trial};
+use super::trial::{NotTried, Prepared};
+use super::{Context, FleetKind, RunError, RunOptions, beside, organisation, recover, trial};
 use crate::aws::{Aws, AwsError, Cloud};
 use crate::cost::TaskCost;
 use crate::events::{Event, Phase};
@@ -83,9 +84,14 @@ pub(super) async fn plan(cx: &Context) -> Result<RunPlan, RunError> {
         }
     }
     let target = beside::target(&preview.scenario, survey.watched_in.as_ref());
-    let beside = beside::warnings(cx, target, cloud.as_ref(), None).await;
+    let others = beside::look(cx, target.as_ref(), cloud.as_ref(), None).await;
+    trial::alone(&cx.trial, cloud.as_ref(), &others, None)
+        .await
+        .map_err(NotTried::error)?;
+    let beside = beside::warnings(cx, target.as_ref(), &others);
     let begun = Timestamp::now();
-    let session = check_session(cx, cloud.as_ref(), begun, &preview.schedule).await?;
+    let schedule = &preview.schedule;
+    let session = check_session(cx, cloud.as_ref(), begun, schedule, survey.recovery).await?;
     let run = RunId::new(u64::try_from(begun.as_second()).unwrap_or(0), random_u32());
     let plan = RunPlan {
         folder: options.runs_dir.join(run.as_str()),
@@ -147,6 +153,8 @@ async fn find_cloud(options: &RunOptions) -> Result<Option<(Cloud, Binary)>, Run
 #[derive(Default)]
 struct TargetSurvey {
     group: Option<GroupState>,
+    /// The longest wait for it after the load.
+    recovery: Duration,
     watched_in: Option<Aws>,
     balancers: Vec<String>,
     warnings: Vec<Warning>,
@@ -180,6 +188,7 @@ async fn survey_target(preview: &Preview, cloud: Option<&Cloud>) -> Result<Targe
     let group = before.groups().next_back().map(|(_, group)| group.clone());
     Ok(TargetSurvey {
         group,
+        recovery: recover::longest_wait(scenario, &before),
         balancers: authorization::balancers(&before),
         warnings,
         watched_in: Some(aws),

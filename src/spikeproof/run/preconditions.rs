@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Context, RunError};
+use super::trial::IN_SERVICE;
+use super::{Context, RunError, Trial};
 use crate::aws::Cloud;
 use crate::events::Phase;
 use crate::plan::Schedule;
@@ -41,12 +42,14 @@ pub(super) fn check_budget(
 }
 
 /// Credentials that end before the run does would leave resources behind. With `--force` that is
-/// only a warning.
+/// only a warning, but not where they are needed to put the user's group back. `recovery` is the
+/// longest wait for the group.
 pub(super) async fn check_session(
     cx: &Context,
     cloud: Option<&Cloud>,
     begun: Timestamp,
     schedule: &Schedule,
+    recovery: Duration,
 ) -> Result<Vec<Warning>, RunError> {
     let Some(cloud) = cloud else {
         return Ok(Vec::new());
@@ -54,12 +57,39 @@ pub(super) async fn check_session(
     let Some(ends) = cloud.aws.session_ends().await else {
         return Ok(Vec::new());
     };
-    match session_too_short(begun, ends, schedule.latest_end() + AROUND_THE_LOAD) {
-        Some(warning) if !cx.options.force => Err(RunError::could_not(Phase::Plan, words::warning(&warning)).hint(
-            "renew the session, ask for a longer one, or `--force`: what is then left needs `spikeproof reap`",
-        )),
-        warning => Ok(warning.into_iter().collect()),
+    let once = schedule.latest_end() + AROUND_THE_LOAD;
+    let length = needed(&cx.trial, once, recovery);
+    match session_too_short(begun, ends, length) {
+        None => Ok(Vec::new()),
+        Some(warning) => {
+            accepted(warning, &cx.trial, cx.options.force).map(|warning| vec![warning])
+        }
     }
+}
+
+/// Returns how long the credentials must last. A trial needs them until the group is put back, so
+/// its longest waits count; the first run of two counts for both.
+fn needed(trial: &Trial, once: Duration, recovery: Duration) -> Duration {
+    match trial {
+        Trial::None => once,
+        Trial::Announced { .. } => 2 * (once + recovery) + IN_SERVICE,
+        Trial::Of { .. } => once + recovery + IN_SERVICE,
+    }
+}
+
+/// Returns the warning of a run that goes on with a session that is too short, or refuses the run.
+fn accepted(warning: Warning, trial: &Trial, force: bool) -> Result<Warning, RunError> {
+    let remedy = match (trial, force) {
+        (Trial::None, true) => return Ok(warning),
+        (Trial::None, false) => {
+            "renew the session, ask for a longer one, or `--force`: what is then left needs `spikeproof reap`"
+        }
+        (Trial::Announced { .. } | Trial::Of { .. }, _) => {
+            "renew the session or ask for a longer one: the guard has the same credentials, so without them nothing puts the \
+             group back, and `--force` does not change that"
+        }
+    };
+    Err(RunError::could_not(Phase::Plan, words::warning(&warning)).hint(remedy))
 }
 
 fn session_too_short(begun: Timestamp, ends: Timestamp, length: Duration) -> Option<Warning> {
@@ -89,6 +119,7 @@ pub fn wrong_clock(ahead: SignedDuration) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::{TrialPlan, example};
 
     #[test]
     fn a_session_that_ends_before_the_run_is_refused_with_both_times() {
@@ -107,6 +138,31 @@ mod tests {
             session_too_short(after(900), begun, Duration::from_mins(1)).is_some(),
             "it has ended already"
         );
+    }
+
+    #[test]
+    fn a_trial_counts_its_longest_waits_and_is_refused_in_spite_of_force() {
+        let announced = || Trial::Announced {
+            group: "web".to_owned(),
+        };
+        let of = || Trial::Of {
+            group: "web".to_owned(),
+            plan: Box::new(TrialPlan::of(&example::report()).unwrap()),
+            found: Box::default(),
+        };
+        let (once, recovery) = (Duration::from_mins(30), Duration::from_mins(20));
+        for (trial, minutes) in [(Trial::None, 30), (announced(), 110), (of(), 60)] {
+            let expected = Duration::from_mins(minutes);
+            assert_eq!(needed(&trial, once, recovery), expected, "{trial:?}");
+        }
+        let begun = Timestamp::UNIX_EPOCH;
+        let warning = || session_too_short(begun, begun, once).unwrap();
+        for trial in [announced(), of()] {
+            let refused = accepted(warning(), &trial, true).unwrap_err();
+            assert!(refused.hints[0].contains("`--force` does not change"));
+        }
+        assert!(accepted(warning(), &Trial::None, false).is_err());
+        assert_eq!(accepted(warning(), &Trial::None, true).unwrap(), warning());
     }
 
     #[test]

@@ -61,7 +61,9 @@ pub(super) async fn report(
     }
     if let Trial::Of { plan, .. } = &cx.trial {
         let put_back = trial::outcome(&state.plan.trial.changes, &destruction);
-        report.trial = Some(plan.report(report.load.as_ref(), put_back));
+        let mut tried = plan.report(report.load.as_ref(), put_back);
+        trial::tell_what_stays(cx, state, &mut tried).await;
+        report.trial = Some(tried);
     }
     let report = redacted(report);
     write(cx, state, &report);

@@ -16,11 +16,18 @@ use crate::journal::change::{GroupChange, Parameters, Setting};
 use crate::outcome::Exit;
 use crate::report::{RunReport, TrialPlan};
 use crate::scenario::{Scenario, Subject};
-use crate::settings::{MAY_CHANGE, Settings};
+use crate::settings::Settings;
 
+mod alone;
+mod not_tried;
 mod put;
+mod stays;
 
-pub(super) use put::{outcome, put, record};
+pub use not_tried::NotTried;
+
+pub(super) use alone::alone;
+pub(super) use put::{IN_SERVICE, outcome, put, record};
+pub(super) use stays::tell_what_stays;
 
 const TARGET: &str = "TargetTrackingConfiguration.TargetValue";
 const MIN: &str = "MinSize";
@@ -32,8 +39,8 @@ pub enum Trial {
     /// The run changes nothing, and no run after it does.
     #[default]
     None,
-    /// The run changes nothing. The next one will change this group, so the right to do so is proven
-    /// now.
+    /// The run changes nothing. The next one will change this group, so the right to do so is
+    /// proven now.
     Announced {
         /// The group that the user has named.
         group: String,
@@ -47,6 +54,16 @@ pub enum Trial {
         /// The settings that the first run found. The advice is about these.
         found: Box<FoundSettings>,
     },
+}
+
+impl Trial {
+    /// Returns the group that this run or the next one changes; `None` if none does.
+    fn group(&self) -> Option<&str> {
+        match self {
+            Self::None => None,
+            Self::Announced { group } | Self::Of { group, .. } => Some(group),
+        }
+    }
 }
 
 /// The settings of a group that an advice may be about, at one moment.
@@ -80,138 +97,8 @@ pub(super) struct Prepared {
     pub found: Option<FoundSettings>,
 }
 
-/// Why an advice is not tried.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum NotTried {
-    /// Generators on this machine have no guard.
-    #[error("only a Fargate fleet has the guard that puts a changed group back")]
-    LocalFleet,
-    /// Nobody watches, and the user has not said that this is meant.
-    #[error("no user watches here (`CI` is set, or there is no terminal)")]
-    Unattended,
-    /// There is no guard.
-    #[error("without the guard nothing puts a changed group back if this process is killed")]
-    NoGuard,
-    /// The scenario names no group.
-    #[error("the scenario names no group (`target.group`)")]
-    NoGroup,
-    /// The target is a service.
-    #[error("{0} is an ECS service, and only Auto Scaling groups are changed")]
-    Service(String),
-    /// The option names another group than the scenario.
-    #[error("`--try-advice` names {named}, and the scenario's group is {group}")]
-    OtherGroup {
-        /// The name in the option.
-        named: String,
-        /// The name in the scenario.
-        group: String,
-    },
-    /// There is no such group.
-    #[error("there is no Auto Scaling group {0}")]
-    NoSuchGroup(String),
-    /// The group lacks the tag of consent.
-    #[error("the group {0} does not carry the tag {MAY_CHANGE}, or its value is a refusal")]
-    NoTag(String),
-    /// An earlier run has changed the group, and has not put it back.
-    #[error("{run} has changed the group {group}, and has not put it back yet")]
-    StillChanged {
-        /// The group.
-        group: String,
-        /// The run that has changed it.
-        run: String,
-        /// The command that puts it back.
-        remedy: String,
-    },
-    /// The first run has no verdict on the group.
-    #[error("the run ended with exit code {}, and only a passed or a failed run's advice is tried", .0.code())]
-    NoVerdict(Exit),
-    /// A signal came during the first run.
-    #[error("the run was interrupted")]
-    Interrupted,
-    /// The first run did not tell which settings it found.
-    #[error("the run did not find out the group's settings")]
-    NothingFound,
-    /// The advice recommends no change.
-    #[error("the advice recommends no change")]
-    NothingRecommended,
-    /// The recommended change is of a kind that is not applied.
-    #[error(
-        "{name} is not a target value, a minimum or a maximum: apply it yourself, and run again"
-    )]
-    OtherKind {
-        /// The name of the candidate.
-        name: String,
-    },
-    /// The target value is of a policy that cannot be told.
-    #[error(
-        "the group has {policies} policies: a target is tried where one target-tracking policy is the only one"
-    )]
-    NotTheOnlyPolicy {
-        /// The number of policies.
-        policies: usize,
-    },
-    /// The group has it already.
-    #[error("the group's settings are as the advice recommends: somebody has changed them since")]
-    AlreadySo,
-    /// The advice is about another setting than the present one.
-    #[error(
-        "{field} is {now}, and was {then} when the first run began: somebody has changed it since"
-    )]
-    ChangedSince {
-        /// The name of the field.
-        field: String,
-        /// Its value when the first run began.
-        then: String,
-        /// Its value now.
-        now: String,
-    },
-    /// A lower minimum or maximum ends instances that serve; no later change brings them back.
-    #[error("{field} is {now} already: only a higher one is tried, and {advised} is not")]
-    NotHigher {
-        /// `MinSize` or `MaxSize`.
-        field: &'static str,
-        /// Its present value.
-        now: String,
-        /// The recommended value.
-        advised: u32,
-    },
-    /// AWS refuses such sizes.
-    #[error("a minimum of {min} is above the maximum of {max}")]
-    MinimumAboveMaximum {
-        /// The minimum during the trial.
-        min: u32,
-        /// The maximum during the trial.
-        max: u32,
-    },
-}
-
-impl NotTried {
-    /// Returns the refusal as the error of a plan, with what helps.
-    pub fn error(self) -> RunError {
-        let remedy = match &self {
-            Self::StillChanged { remedy, .. } => Some(remedy.clone()),
-            Self::NoTag(group) => Some(format!(
-                "if the group is yours to change: aws autoscaling create-or-update-tags --tags \
-                 ResourceId={group},ResourceType=auto-scaling-group,Key={MAY_CHANGE},Value=yes,PropagateAtLaunch=false"
-            )),
-            Self::Unattended => Some(
-                "`--unattended`, if you can put the group back by hand: where this job, container or machine ends at once, the \
-                 guard ends too, and the group stays changed"
-                    .to_owned(),
-            ),
-            _ => None,
-        };
-        let what = format!("the advice is not tried: {self}");
-        let error = RunError::could_not(Phase::Plan, what).with_source(self);
-        match remedy {
-            Some(remedy) => error.hint(remedy),
-            None => error.hint("without `--try-advice` the run changes nothing"),
-        }
-    }
-}
-
-/// Returns the change to try after a run, if its verdict and its advice give one. Any signal so far,
-/// also one during the destroy, is against it.
+/// Returns the change to try after a run, if its verdict and its advice give one. Any signal so
+/// far, also one during the destroy, is against it.
 pub fn recommended(report: &RunReport, interrupt: &Interrupt) -> Result<TrialPlan, NotTried> {
     if interrupt.stop_load().is_cancelled() {
         return Err(NotTried::Interrupted);
@@ -288,7 +175,7 @@ pub(super) async fn plan(
         return Err(NotTried::NoTag(group.to_owned()).error());
     }
     let now = FoundSettings {
-        sizes: present.sizes,
+        sizes: present.sizes.clone(),
         policies: settings.policies(group).await.map_err(unread)?,
     };
     let Some((plan, then)) = plan else {
@@ -297,7 +184,14 @@ pub(super) async fn plan(
             found: Some(now),
         });
     };
-    let changes = changes(group, &plan.candidate.change, &now, then).map_err(NotTried::error)?;
+    let advised = &plan.candidate.change;
+    let mut changes = changes(group, advised, &now, then).map_err(NotTried::error)?;
+    if changes.iter().any(|change| change.changed().contains(MIN)) {
+        stays::will_shrink(group, &present, &now.policies).map_err(NotTried::error)?;
+    }
+    for change in &mut changes {
+        change.aside = settings.aside(change).await.map_err(unread)?;
+    }
     Ok(Prepared {
         changes,
         found: None,
@@ -329,8 +223,8 @@ fn consented<'a>(
     }
 }
 
-/// Returns the earlier run of this host that has changed the group and not put it back. What is there
-/// now is not what must be put back later.
+/// Returns the earlier run of this host that has changed the group and not put it back. What is
+/// there now is not what must be put back later.
 fn still_changed(runs_dir: &Path, group: &str) -> Option<NotTried> {
     let earlier = journal::folders(runs_dir).unwrap_or_default();
     earlier.into_iter().find_map(|found| {
@@ -347,8 +241,8 @@ fn still_changed(runs_dir: &Path, group: &str) -> Option<NotTried> {
     })
 }
 
-/// Returns the whole settings before and during the run. Every field that does not change is carried
-/// over. What changes must be as the first run found it, and no size becomes lower.
+/// Returns the whole settings before and during the run. Every field that does not change is
+/// carried over. What changes must be as the first run found it, and no size becomes lower.
 fn changes(
     group: &str,
     change: &Change,
@@ -359,11 +253,8 @@ fn changes(
         name: format!("{change:?}"),
     };
     let parts = parts(change).ok_or_else(other)?;
-    let planned_of = |setting: Setting, before: &Parameters, during: Parameters| GroupChange {
-        group: group.to_owned(),
-        setting,
-        before: before.clone(),
-        during,
+    let planned_of = |setting: Setting, before: &Parameters, during: Parameters| {
+        GroupChange::new(group, setting, before.clone(), during)
     };
     let mut sizes = now.sizes.clone();
     let mut planned = Vec::new();

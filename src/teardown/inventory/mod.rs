@@ -15,7 +15,7 @@ use cloud::aws::{Aws, explain};
 use model::units::RunId;
 use provision::journal::GroupChange;
 use provision::journal::names::{ResourceKind, Thing};
-use provision::settings::Settings;
+use provision::settings::{MAY_CHANGE, Settings};
 
 mod ec2;
 mod ecr;
@@ -84,6 +84,11 @@ pub enum InventoryError {
     /// A setting is neither as before nor as the run meant it, and the run has not read it back.
     #[error("{0}")]
     Unexplained(String),
+    /// The group does not permit to be changed, and no journal says that it did.
+    #[error(
+        "the group {0} does not carry the tag {MAY_CHANGE}, so it is not written: put it back by hand, or set the tag"
+    )]
+    NoConsent(String),
     /// The run is in another region.
     #[error("{0}: to be reaped there")]
     Elsewhere(String),
@@ -109,7 +114,7 @@ impl InventoryError {
             | Self::UnknownSetting(_)
             | Self::Elsewhere(_) => Failure::Unknown,
             // No attempt helps; a few cover an answer that is behind.
-            Self::Unexplained(_) => Failure::Denied,
+            Self::Unexplained(_) | Self::NoConsent(_) => Failure::Denied,
             // A refused StopTask does not end the wait for tasks that may be stopping by
             // themselves; without credentials or a right clock nothing of it is known.
             Self::StillStopping { refused, .. } => match refused.as_ref().map(|it| it.failure()) {

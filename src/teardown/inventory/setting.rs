@@ -12,6 +12,20 @@ impl Inventory {
         known.ok_or_else(|| InventoryError::UnknownSetting(thing.clone()))
     }
 
+    /// Returns what AWS has changed with a setting that is as before, in words.
+    async fn aside(&self, change: &GroupChange) -> String {
+        // The setting itself is proven, whatever comes of this look.
+        let now = self.settings.aside(change).await.unwrap_or_default();
+        let differences = change.aside.differences(&now);
+        let said = differences.iter().map(|one| format!("; {one}"));
+        said.collect()
+    }
+
+    async fn may_change(&self, change: &GroupChange) -> Result<bool, InventoryError> {
+        let group = self.settings.group(&change.group).await?;
+        Ok(group.is_some_and(|group| group.may_change))
+    }
+
     pub(super) async fn setting(&self, thing: &Thing) -> Result<Presence, InventoryError> {
         let change = self.change(thing)?;
         let call = match change.setting {
@@ -24,10 +38,14 @@ impl Inventory {
             });
         };
         let differences = change.differences(&now).join("; ");
-        Ok(match change.standing(&now) {
-            Standing::AsBefore if differences.is_empty() => Presence::Gone {
-                evidence: format!("{call}: as it was before the run"),
-            },
+        let standing = change.standing(&now);
+        if standing == Standing::AsBefore && differences.is_empty() {
+            let aside = self.aside(change).await;
+            return Ok(Presence::Gone {
+                evidence: format!("{call}: as it was before the run{aside}"),
+            });
+        }
+        Ok(match standing {
             Standing::AsBefore => Presence::Foreign {
                 evidence: format!(
                     "{call}: what the run had changed is as before; the rest is not the run's, and was left as it is: \
@@ -56,6 +74,10 @@ impl Inventory {
             return Ok(());
         };
         match change.standing(&now) {
+            // Without a journal the run proves less: the group's own tag must still permit it.
+            Standing::AsPut if self.tagged_only && !self.may_change(change).await? => {
+                Err(InventoryError::NoConsent(change.group.clone()))
+            }
             Standing::AsPut => Ok(self.settings.put_back(change, &now).await?),
             Standing::Other if self.unsettled => Err(InventoryError::Unexplained(
                 Unexplained(&change.differences(&now).join("; ")).to_string(),

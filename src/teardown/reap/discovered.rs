@@ -15,6 +15,7 @@ use crate::{JournalFacts, Teardown};
 use cloud::aws::Cloud;
 use model::events::Events;
 use model::units::RunId;
+use provision::journal::GroupChange;
 use provision::journal::names::{ResourceNames, Thing};
 
 /// Nine Describes each.
@@ -89,15 +90,14 @@ async fn examine_run(
     }
     let proof = wanted.runs_dir.join(format!("{run}.{PROOF}"));
     // Before its bucket is deleted.
-    let changed = changed_group(&teardown).await.unwrap_or_else(|error| {
-        events.warn(format!(
-            "{run}: it is not known whether it has changed its target's group: {error}"
-        ));
-        None
-    });
-    let entry = |things| Reaped {
+    let changed = changed_group(&teardown).await;
+    let proven = changed.iter().filter(|changed| changed.is_proven);
+    let changes: Vec<GroupChange> = proven.flat_map(|known| known.changes.clone()).collect();
+    let read_back = changed.as_ref().is_none_or(|changed| changed.read_back);
+    let settings: Vec<Thing> = changes.iter().map(GroupChange::thing).collect();
+    let entry = |things: Vec<Thing>| Reaped {
         changed,
-        ..Reaped::new(run.clone(), things)
+        ..Reaped::new(run.clone(), [things, settings].concat())
     };
     Some(match wanted.dry_run {
         true => {
@@ -113,7 +113,11 @@ async fn examine_run(
             Examined::Open(Box::new(ReapTarget {
                 entry,
                 cloud,
-                source: Source::Account { proof },
+                source: Source::Account {
+                    proof,
+                    changes,
+                    read_back,
+                },
             }))
         }
     })

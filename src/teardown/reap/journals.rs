@@ -199,6 +199,7 @@ fn remove_secrets_if_dead(folder: &Path, records: &[Record]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::example;
     use cloud::aws::{Aws, Caller};
     use provision::journal::record::Run;
 
@@ -206,7 +207,7 @@ mod tests {
     fn a_run_whose_journal_is_damaged_is_named_as_one_that_may_have_left_everything() {
         let home = tempfile::tempdir().unwrap();
         let (run, folder) = ("sp-0000000001", home.path().join("sp-0000000001"));
-        let journal = begun(home.path(), run, None);
+        let journal = with_secrets(home.path(), run, None);
         assert_eq!(unfinished(home.path()), [], "it is driven");
         drop(journal);
         assert_eq!(unfinished(home.path()), [], "nothing was meant");
@@ -244,7 +245,7 @@ mod tests {
             Cloud { aws, caller }
         };
         let home = tempfile::tempdir().unwrap();
-        drop(begun(home.path(), "sp-0000000001", None));
+        drop(with_secrets(home.path(), "sp-0000000001", None));
         let records = journal::read(&home.path().join("sp-0000000001"));
         assert_eq!(same_place(&at(None), &records), Ok(()));
         let why = same_place(&at(Some("http://127.0.0.1:5000")), &records).unwrap_err();
@@ -255,24 +256,17 @@ mod tests {
         );
     }
 
-    fn begun(runs_dir: &Path, run: &str, boot: Option<String>) -> Journal {
-        let run = RunId::parse(run).unwrap();
-        let folder = runs_dir.join(run.as_str());
-        let first = Record::Run(Run {
-            run,
-            region: String::new(),
-            account: String::new(),
-            scenario_name: "x".to_owned(),
-            url: "http://x".to_owned(),
-            endpoint: None,
-            boot,
-            profile: None,
-            target: None,
-            started: jiff::Timestamp::UNIX_EPOCH,
-        });
-        let journal = Journal::create(&folder, first).unwrap();
-        std::fs::create_dir(folder.join("channel")).unwrap();
-        std::fs::write(folder.join("channel/secrets.json"), "{}").unwrap();
+    fn with_secrets(runs_dir: &Path, run: &str, boot: Option<String>) -> Journal {
+        let journal = example::begun(
+            runs_dir,
+            Run {
+                boot,
+                ..example::run(run)
+            },
+        );
+        let channel = runs_dir.join(run).join("channel");
+        std::fs::create_dir(&channel).unwrap();
+        std::fs::write(channel.join("secrets.json"), "{}").unwrap();
         journal
     }
 
@@ -280,10 +274,11 @@ mod tests {
     fn secrets_of_a_run_that_is_dead_are_removed_and_only_those() {
         let home = tempfile::tempdir().unwrap();
         let secrets = |run: &str| home.path().join(run).join("channel/secrets.json");
-        let alive = begun(home.path(), "sp-0000000001", locks::boot());
-        drop(begun(home.path(), "sp-0000000002", locks::boot()));
-        // Perhaps of another host, whose locks are not seen here: while its heartbeat is young, it lives.
-        drop(begun(
+        let alive = with_secrets(home.path(), "sp-0000000001", locks::boot());
+        drop(with_secrets(home.path(), "sp-0000000002", locks::boot()));
+        // Perhaps of another host, whose locks are not seen here: while its heartbeat is young, it
+        // lives.
+        drop(with_secrets(
             home.path(),
             "sp-0000000003",
             Some("another".to_owned()),

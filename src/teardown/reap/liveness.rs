@@ -212,20 +212,13 @@ impl Liveness {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::example;
     use provision::journal::record::Run;
 
     fn head(boot: Option<String>) -> Record {
         Record::Run(Run {
-            run: RunId::parse("sp-0000000001").unwrap(),
-            region: String::new(),
-            account: String::new(),
-            scenario_name: "x".to_owned(),
-            url: "http://x".to_owned(),
-            endpoint: None,
-            started: Timestamp::UNIX_EPOCH,
             boot,
-            profile: None,
-            target: None,
+            ..example::run("sp-0000000001")
         })
     }
 

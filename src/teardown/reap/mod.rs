@@ -18,7 +18,7 @@ use model::units::RunId;
 use provision::journal::names::Thing;
 use provision::terraform;
 
-mod changed;
+pub(super) mod changed;
 pub(super) mod clouds;
 mod discovered;
 pub(super) mod fence;
@@ -51,7 +51,7 @@ pub struct Reaped {
     pub left: Vec<String>,
     /// Why it was not touched, if it was not.
     pub skipped: Option<Skipped>,
-    /// The group that it may have left changed, where only its own machine can put that back.
+    /// The group that it may have left changed, unless that is proven to be put back.
     pub changed: Option<ChangedGroup>,
 }
 
@@ -87,7 +87,10 @@ impl Reaped {
 
     pub(super) fn became(mut self, result: Result<Destruction, Skipped>) -> Self {
         match result {
-            Ok(destruction) => (self.gone, self.left) = (destruction.gone(), destruction.left()),
+            Ok(destruction) => {
+                (self.gone, self.left) = (destruction.gone(), destruction.left());
+                self.changed = self.changed.filter(|changed| !changed.is_settled(&destruction));
+            }
             Err(skipped) => {
                 if matches!(skipped, Skipped::Unable(_)) {
                     self.left = self.leftovers.iter().map(ToString::to_string).collect();
@@ -127,8 +130,8 @@ pub struct Reaping {
     pub terraform: Option<PathBuf>,
     /// Runs that have no folder here too, found by name in the account.
     pub discover: bool,
-    /// Only those runs found by name that were begun this long ago. A run without any heartbeat must
-    /// be older than two hours unless this says otherwise.
+    /// Only those runs found by name that were begun this long ago. A run without any heartbeat
+    /// must be older than two hours unless this says otherwise.
     pub older_than: Option<Duration>,
     /// Also runs that give signs of life elsewhere.
     pub force: bool,

@@ -18,7 +18,7 @@ use cloud::aws::Cloud;
 use model::events::Events;
 use model::outcome::Exit;
 use provision::journal::locks::{self, LockHolder};
-use provision::journal::{self, Journal, JournalError, Record, reserve};
+use provision::journal::{self, GroupChange, Journal, JournalError, Record, reserve};
 use provision::terraform::{self, Binary};
 
 /// Between two looks whether another process has let go of a lock.
@@ -42,8 +42,15 @@ pub(super) enum Source {
         /// The journal says more, and it cannot be read.
         damaged: bool,
     },
-    /// It was found by name. The proof goes to this file.
-    Account { proof: PathBuf },
+    /// It was found by name.
+    Account {
+        /// The proof goes to this file.
+        proof: PathBuf,
+        /// The settings that it has changed, by its note in its bucket.
+        changes: Vec<GroupChange>,
+        /// The note says that it had read them back.
+        read_back: bool,
+    },
 }
 
 /// A run that was looked at.
@@ -126,10 +133,11 @@ impl ReapTarget {
             Source::Folder {
                 folder, records, ..
             } => take_over(folder, records, wanted, &teardown).await?,
-            Source::Account { .. } => {
+            Source::Account { read_back, .. } => {
                 ensure_dead(wanted, &teardown).await?;
-                // A run without any heartbeat may have been killed in the middle of its apply.
-                teardown.journal.unsettled = !has_heartbeat(&teardown).await;
+                // A run without any heartbeat may have been killed in the middle of its apply, one
+                // that has not read its values back in the middle of its change.
+                teardown.journal.unsettled = !read_back || !has_heartbeat(&teardown).await;
                 Ownership::ByName
             }
         };
@@ -161,7 +169,7 @@ impl ReapTarget {
     fn teardown<'a>(&'a self, facts: JournalFacts, events: &'a Events) -> Teardown<'a> {
         let changes = match &self.source {
             Source::Folder { records, .. } => journal::changes(records),
-            Source::Account { .. } => Vec::new(),
+            Source::Account { changes, .. } => changes.clone(),
         };
         Teardown::by_name(&self.cloud, &self.entry.run, facts, events).with_changes(changes)
     }
@@ -277,7 +285,7 @@ impl StoppedTarget {
                     });
                 folder.join(PROOF)
             }
-            Source::Account { proof } => {
+            Source::Account { proof, .. } => {
                 drop(proof.parent().map(std::fs::create_dir_all));
                 proof.clone()
             }

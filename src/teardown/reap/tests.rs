@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::target::{ReapTarget, Source};
 use super::*;
+use crate::example;
 use crate::inventory::{Inventory, Presence};
 use crate::proof::PROOF;
 use cloud::aws::{Aws, Caller, Cloud};
@@ -166,16 +167,10 @@ fn driven(
     let run = RunId::new(jiff::Timestamp::now().as_second() as u64, chance);
     let folder = runs_dir.join(run.as_str());
     let head = Record::Run(Run {
-        run: run.clone(),
         region: cloud.aws.region.clone(),
         account: cloud.caller.account.clone(),
-        scenario_name: "x".to_owned(),
-        url: "http://x".to_owned(),
-        endpoint: None,
-        started: jiff::Timestamp::UNIX_EPOCH,
         boot,
-        profile: None,
-        target: None,
+        ..example::run(run.as_str())
     });
     let mut journal = Journal::create(&folder, head.clone()).unwrap();
     journal.write(Record::IntentApply).unwrap();

@@ -25,10 +25,11 @@ impl Statement {
     fn render(&self, role: Role) -> Option<Rendered> {
         let needs = self.needs.iter().filter(|need| need.who.contains(&role));
         let action: Vec<&str> = needs.map(|need| need.action).collect();
-        let condition = |(operator, key, values): (_, _, &'static [&'static str])| {
-            BTreeMap::from([(operator, BTreeMap::from([(key, Texts::of(values))]))])
-        };
-        let condition = self.when.map(condition);
+        let mut condition: Conditions = BTreeMap::new();
+        for &(operator, key, values) in self.when {
+            let keys = condition.entry(operator).or_default();
+            keys.insert(key, Texts::of(values));
+        }
         (!action.is_empty()).then(|| Rendered {
             sid: self.name,
             effect: "Allow",
@@ -38,6 +39,9 @@ impl Statement {
         })
     }
 }
+
+/// Keys with their values, by operator.
+type Conditions = BTreeMap<&'static str, BTreeMap<&'static str, Texts>>;
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -53,8 +57,8 @@ struct Rendered {
     effect: &'static str,
     action: Vec<&'static str>,
     resource: Texts,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    condition: Option<BTreeMap<&'static str, BTreeMap<&'static str, Texts>>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    condition: Conditions,
 }
 
 #[derive(Serialize)]

@@ -62,6 +62,9 @@ pub struct Need {
     pub why: &'static str,
 }
 
+/// Operator, key and values.
+pub type Condition = (&'static str, &'static str, &'static [&'static str]);
+
 /// Actions on the same resources, under the same condition.
 #[derive(Debug, Clone, Copy)]
 pub struct Statement {
@@ -69,8 +72,8 @@ pub struct Statement {
     pub name: &'static str,
     /// Resource ARNs, with `*` for what differs between accounts and runs.
     pub on: &'static [&'static str],
-    /// Operator, key, values.
-    pub when: Option<(&'static str, &'static str, &'static [&'static str])>,
+    /// All of them must be met.
+    pub when: &'static [Condition],
     /// The actions that are allowed; their roles may differ.
     pub needs: &'static [Need],
 }

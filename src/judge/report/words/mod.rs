@@ -21,7 +21,7 @@ pub use figures::measured;
 pub use hypotheses::suspect;
 pub use links::link;
 pub use reaction::{reaction, source};
-pub use trial::{put_back, trial};
+pub use trial::{put_back, stays, trial};
 pub use validity::{ended_early, reached_limit, stretch};
 pub use warnings::{late_metric, sight, waiting_for, warning, warnings};
 

@@ -5,18 +5,18 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::super::state::RunState;
-use super::super::{Context, RunError};
-use super::{MAX, MIN, NotTried};
+use super::super::{Context, RunError, beside};
+use super::{MAX, MIN, NotTried, alone};
 use crate::channel::Channel;
 use crate::events::Phase;
 use crate::journal::Record;
-use crate::journal::change::{GroupChange, Setting, Standing};
+use crate::journal::change::{ChangeNote, GroupChange, Setting, Standing};
 use crate::report::PutBack;
 use crate::settings::Settings;
 use crate::teardown::proof::Destruction;
 
 /// Time for a raised minimum to be in service before the load.
-const IN_SERVICE: Duration = Duration::from_mins(10);
+pub(in crate::run) const IN_SERVICE: Duration = Duration::from_mins(10);
 /// Between two looks at a setting or at the group.
 const LOOK: Duration = Duration::from_secs(1);
 /// Looks at a setting that was just written.
@@ -45,12 +45,13 @@ pub(in crate::run) async fn put(
     };
     let settings = Settings::new(&cloud.aws);
     is_watched(cx, state).await?;
+    is_alone(cx, state).await?;
     for change in changes {
         is_untouched(state, &settings, change).await?;
     }
-    // The run's bucket outlives this machine: with the old values, somebody elsewhere can help.
-    let known = serde_json::to_vec(changes).map_err(failed)?;
-    channel.put_changes(known).await.map_err(failed)?;
+    // The run's bucket outlives this machine: with the old values, a reap elsewhere can put them
+    // back.
+    write_note(channel, changes, false).await?;
     state.record_intent(Record::ChangeBegins)?;
     for change in changes {
         go_on(state).await?;
@@ -59,11 +60,28 @@ pub(in crate::run) async fn put(
         read_back(&settings, change).await?;
     }
     state.record(Record::Changed);
+    if let Err(error) = write_note(channel, changes, true).await {
+        // Then a reap elsewhere trusts a third value less.
+        cx.events.note(error.to_string());
+    }
     tokio::select! {
         in_service = wait_in_service(state, &settings) => in_service,
         // Others see that the run is alive, and the guard is looked at.
         never = state.keep_sending_heartbeats(&cx.events) => match never {},
     }
+}
+
+async fn write_note(
+    channel: &Channel,
+    changes: &[GroupChange],
+    read_back: bool,
+) -> Result<(), RunError> {
+    let note = ChangeNote {
+        changes: changes.to_vec(),
+        read_back,
+    };
+    let note = serde_json::to_vec(&note).map_err(failed)?;
+    channel.put_changes(note).await.map_err(failed)
 }
 
 /// Proves that the run is still ours, and that a guard would put the group back.
@@ -74,6 +92,16 @@ async fn is_watched(cx: &Context, state: &RunState) -> Result<(), RunError> {
         true => Ok(()),
         false => Err(refused(NotTried::NoGuard)),
     }
+}
+
+/// Proves once more that no other run tests or changes the group. By now the account knows this run
+/// by its tags and its heartbeat, so of two that begin together one at least sees the other.
+async fn is_alone(cx: &Context, state: &RunState) -> Result<(), RunError> {
+    let plan = &state.plan;
+    let (own, cloud) = (Some(&plan.run), plan.cloud.as_ref());
+    let target = beside::target(&plan.scenario, plan.watched_in.as_ref());
+    let others = beside::look(cx, target.as_ref(), cloud, own).await;
+    alone(&cx.trial, cloud, &others, own).await.map_err(refused)
 }
 
 /// Fails at a limit or a signal, each with its own reason.
@@ -92,8 +120,8 @@ fn refused(why: NotTried) -> RunError {
     }
 }
 
-/// Proves once more, just before the first write, that the group may be changed, and that nobody has
-/// changed the setting since the plan.
+/// Proves once more, just before the first write, that the group may be changed, and that nobody
+/// has changed the setting since the plan.
 async fn is_untouched(
     state: &RunState,
     settings: &Settings,
@@ -208,12 +236,7 @@ mod tests {
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .into()
         };
-        GroupChange {
-            group: "web".to_owned(),
-            setting: Setting::Sizes,
-            before: of(before),
-            during: of(during),
-        }
+        GroupChange::new("web", Setting::Sizes, of(before), of(during))
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::journal::names::Thing;
 use crate::report::PutBack;
 use crate::run::interrupt::Urgency;
 use crate::teardown::proof::Destruction;
+use crate::units::RunId;
 
 fn parameters(pairs: &[(&str, &str)]) -> Parameters {
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
@@ -173,6 +174,40 @@ fn the_group_is_named_twice_and_is_no_service() {
     );
     let hints = NotTried::NoTag("web".to_owned()).error().hints;
     assert!(hints[0].contains("Key=spikeproof:may-change"), "{hints:?}");
+}
+
+#[test]
+fn a_trial_is_refused_beside_a_run_that_is_alive_or_may_be() {
+    use super::alone::refusal;
+    use crate::run::beside::OtherRuns;
+    let announced = Trial::Announced {
+        group: "web".to_owned(),
+    };
+    let plan = TrialPlan::of(&crate::report::example::report()).unwrap();
+    let first = RunId::parse(&plan.first).unwrap();
+    let second = Trial::Of {
+        group: "web".to_owned(),
+        plan: Box::new(plan),
+        found: Box::default(),
+    };
+    let others = |runs: &[&RunId], unknown: Option<&str>| OtherRuns {
+        runs: runs.iter().map(|run| (*run).clone()).collect(),
+        unknown: unknown.map(str::to_owned),
+    };
+    let other = RunId::parse("sp-0000000009").unwrap();
+    for trial in [&announced, &second] {
+        let refused = |others| refusal(trial, "web", &others);
+        assert_eq!(refused(others(&[], None)), Ok(()));
+        let why = refused(others(&[&other], None)).unwrap_err();
+        assert!(matches!(&why, NotTried::AnotherRun { run, .. } if run == "sp-0000000009"));
+        assert_eq!(why.error().kind.exit(), Exit::CouldNotRun);
+        let why = refused(others(&[], Some("denied"))).unwrap_err();
+        assert!(matches!(why, NotTried::OthersUnknown { .. }), "{why}");
+    }
+    // The first of the two runs may still be in the lists.
+    let with_first = || others(&[&first], None);
+    assert_eq!(refusal(&second, "web", &with_first()), Ok(()));
+    assert!(refusal(&announced, "web", &with_first()).is_err());
 }
 
 #[test]
