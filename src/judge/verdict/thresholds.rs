@@ -6,9 +6,11 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Expectation, Finding, Measured, MetricValue, Reason, Scope as FoundIn, ThresholdReason,
-};
+mod doubt; // missed limits whose cause need not be the target
+
+pub(super) use doubt::{Cause, Doubt};
+
+use super::{Expectation, Finding, Measured, MetricValue, Scope as FoundIn, ThresholdReason};
 use evidence::load::samples_needed;
 use model::measure::{Merged, Results, Select, Tally};
 use model::outcome::Verdict;
@@ -24,87 +26,44 @@ pub(super) const MOST_ERRORS: f64 = 0.01;
 const MOST_ERRORS_IN_SPIKE: f64 = 0.05;
 
 /// Judges every threshold in each of its scopes, and the default for errors in each judged phase
-/// that has load and no threshold on errors.
-pub(super) fn judge(scenario: &Scenario, results: &Results, schedule: &Schedule) -> Vec<Finding> {
-    let doubt = Doubt::of(results);
+/// that has load and no threshold on errors. `changed` are the seconds that the load of others may
+/// have changed.
+pub(super) fn judge(
+    scenario: &Scenario,
+    results: &Results,
+    schedule: &Schedule,
+    changed: BTreeSet<u32>,
+) -> Vec<Finding> {
+    let doubts = [
+        Doubt::of(Cause::Generator, results.doubtful_seconds(), results),
+        Doubt::of(Cause::Others, changed, results),
+    ];
+    let judge = |threshold: &Threshold, phase| {
+        let finding = judge_one(scenario, results, schedule, threshold, phase);
+        let (from, to) = span(scenario, schedule, phase);
+        let seconds = from.as_secs() as u32..to.as_secs_f64().ceil() as u32;
+        let doubted = doubts.iter().flatten().find_map(|doubt| {
+            doubt.weigh(threshold.metric, seconds.clone(), &finding, |rest| {
+                judge_one(scenario, rest, schedule, threshold, phase).verdict
+            })
+        });
+        doubted.unwrap_or(finding)
+    };
     let mut findings = Vec::new();
     for threshold in &scenario.thresholds {
         for phase in scopes(scenario, threshold) {
-            let finding = judge_one(scenario, results, schedule, threshold, phase);
-            findings.push(match &doubt {
-                Some(doubt) => doubt.weigh(scenario, schedule, threshold, phase, finding),
-                None => finding,
-            });
+            findings.push(judge(threshold, phase));
         }
     }
-    findings.extend(errors_by_default(scenario, results, schedule));
+    findings.extend(errors_by_default(scenario, judge));
     findings
 }
 
-/// The seconds in which a generator was at its own limit, and the results without them.
-struct Doubt {
-    seconds: BTreeSet<u32>,
-    rest: Results,
-}
-
-impl Doubt {
-    /// Returns `None` if no generator was ever at its own limit.
-    fn of(results: &Results) -> Option<Self> {
-        let seconds = results.doubtful_seconds();
-        (!seconds.is_empty()).then(|| Self {
-            rest: results.without(&seconds),
-            seconds,
-        })
-    }
-
-    /// Returns the finding on a threshold that was missed, as inconclusive if the generators may be
-    /// the cause: without the seconds in which they were at their own limit it holds, or too few
-    /// seconds remain. A generator makes no errors of the target, so errors are not doubted.
-    fn weigh(
-        &self,
-        scenario: &Scenario,
-        schedule: &Schedule,
-        threshold: &Threshold,
-        phase: Option<usize>,
-        finding: Finding,
-    ) -> Finding {
-        let is_about_errors = matches!(
-            threshold.metric,
-            ThresholdMetric::Errors | ThresholdMetric::Checks
-        );
-        let (from, to) = span(scenario, schedule, phase);
-        let (from, to) = (from.as_secs() as u32, to.as_secs_f64().ceil() as u32);
-        let doubtful = self.seconds.range(from..to.max(from)).count() as u64;
-        if is_about_errors || finding.verdict != Verdict::Failed || doubtful == 0 {
-            return finding;
-        }
-        let of_s = u64::from(to - from);
-        // A rate counts the requests that were not sent in those seconds too.
-        let rest_suffices = threshold.metric != ThresholdMetric::Rate && doubtful * 2 <= of_s;
-        if rest_suffices {
-            let rest = judge_one(scenario, &self.rest, schedule, threshold, phase);
-            if rest.verdict == Verdict::Failed {
-                return finding;
-            }
-        }
-        let Reason::Threshold(reason) = finding.reason else {
-            return finding;
-        };
-        let reason = ThresholdReason::GeneratorSaturated {
-            reason: Box::new(reason),
-            saturated_s: doubtful,
-            of_s,
-        };
-        Finding {
-            verdict: Verdict::Inconclusive,
-            reason: reason.into(),
-            ..finding
-        }
-    }
-}
-
 /// Judges errors in the phases for which the scenario sets no limit on them.
-fn errors_by_default(scenario: &Scenario, results: &Results, schedule: &Schedule) -> Vec<Finding> {
+fn errors_by_default(
+    scenario: &Scenario,
+    judge: impl Fn(&Threshold, Option<usize>) -> Finding,
+) -> Vec<Finding> {
     let phases = scenario.phases.iter().enumerate();
     phases
         .filter(|(index, phase)| {
@@ -120,7 +79,7 @@ fn errors_by_default(scenario: &Scenario, results: &Results, schedule: &Schedule
             let threshold = default_limit(limit_share);
             Finding {
                 expectation: Expectation::ErrorsByDefault { limit_share },
-                ..judge_one(scenario, results, schedule, &threshold, Some(index))
+                ..judge(&threshold, Some(index))
             }
         })
         .collect()
@@ -533,12 +492,17 @@ mod tests {
         results: &Results,
         is_wanted: impl Fn(&str) -> bool,
     ) -> Vec<(String, Verdict, String)> {
-        judge(scenario, results, &Schedule::new(scenario))
+        judge(scenario, results, &Schedule::new(scenario), BTreeSet::new())
             .into_iter()
             .map(words::judgement)
             .filter(|judgement| is_wanted(&judgement.asked))
             .map(|judgement| (judgement.scope, judgement.verdict, judgement.measured))
             .collect()
+    }
+
+    /// Judges the first threshold of a scenario whose load nobody else adds to.
+    fn judge_first(scenario: &Scenario, results: &Results) -> Finding {
+        judge(scenario, results, &Schedule::new(scenario), BTreeSet::new()).remove(0)
     }
 
     #[test]
@@ -707,7 +671,7 @@ mod tests {
                 ThresholdScope::Phase("spike".to_owned()),
             );
             scenario.thresholds = vec![Threshold { within, ..errors }];
-            let judged = super::judge(&scenario, &results, &Schedule::new(&scenario)).remove(0);
+            let judged = judge_first(&scenario, &results);
             (judged.verdict, words::because(&judged.reason))
         };
         assert_eq!(judge(0.5, None).0, Verdict::Passed);
@@ -743,8 +707,7 @@ mod tests {
             within: Some(5),
             ..errors
         }];
-        let judged =
-            super::judge(&scenario, &by_second(&requests), &Schedule::new(&scenario)).remove(0);
+        let judged = judge_first(&scenario, &by_second(&requests));
         assert_eq!(
             (judged.verdict, words::measured(&judged.measured).as_str()),
             (Verdict::Failed, "errors = 100.00% (1 of 1)")
@@ -780,7 +743,7 @@ mod tests {
                 500_000.0,
                 ThresholdScope::Phase("spike".to_owned()),
             )];
-            super::judge(&scenario, &results, &Schedule::new(&scenario)).remove(0)
+            judge_first(&scenario, &results)
         };
         assert_eq!(judge(&[24, 25], &[]).verdict, Verdict::Failed);
         let doubted = judge(&[24, 25], &[24]);
@@ -800,6 +763,102 @@ mod tests {
             "too few seconds are left"
         );
         assert_eq!(judge(&[], &[24]).verdict, Verdict::Passed);
+    }
+
+    /// Judges the spike, from 20 to 30 s, with 20 requests in each second. `bad` are the seconds in
+    /// which they are late or fail; others may have changed the seconds in `changed`.
+    fn beside_others(metric: ThresholdMetric, bad: &[u32], changed: &[u32]) -> Vec<Finding> {
+        let requests: Vec<_> = (20..30)
+            .flat_map(|second| {
+                let request = match (bad.contains(&second), metric) {
+                    (false, _) => (second, 2, 20, Ending::Ok),
+                    (true, ThresholdMetric::Percentile(_)) => (second, 2, 900, Ending::Ok),
+                    (true, _) => (second, 2, 20, Ending::Status5xx),
+                };
+                [request; 20]
+            })
+            .collect();
+        let (comparison, limit) = match metric {
+            ThresholdMetric::Percentile(_) => (ThresholdOperator::Less, 500_000.0),
+            ThresholdMetric::Checks => (ThresholdOperator::Greater, 0.95),
+            ThresholdMetric::Rate => (ThresholdOperator::Greater, 20.0),
+            _ => (ThresholdOperator::Less, 0.05),
+        };
+        let mut scenario = scenario();
+        let spike = ThresholdScope::Phase("spike".to_owned());
+        scenario.thresholds = vec![threshold(metric, comparison, limit, spike)];
+        let changed = changed.iter().copied().collect();
+        let schedule = Schedule::new(&scenario);
+        judge(&scenario, &by_second(&requests), &schedule, changed)
+    }
+
+    #[test]
+    fn a_limit_that_is_missed_under_the_load_of_others_alone_is_inconclusive() {
+        const P95: ThresholdMetric = ThresholdMetric::Percentile(95.0);
+        const MOST: [u32; 6] = [20, 21, 22, 23, 24, 25];
+        use ThresholdMetric::{Checks, Errors, Rate};
+        use Verdict::{Failed, Inconclusive, Passed};
+        for (metric, bad, changed, expected) in [
+            (P95, &[24, 25][..], &[][..], Failed),
+            (P95, &[24, 25], &[24, 25], Inconclusive),
+            // The rest misses the limit as well.
+            (P95, &[24, 25], &[24], Failed),
+            (P95, &[22, 24, 25, 27], &[24, 25], Failed),
+            // Over half of the seconds are doubtful.
+            (P95, &[22, 27], &MOST, Inconclusive),
+            (
+                P95,
+                &[20, 21, 22, 23, 24, 25, 26, 27, 28, 29],
+                &MOST,
+                Inconclusive,
+            ),
+            // Seconds of another phase say nothing of this one.
+            (P95, &[24, 25], &[10, 11, 35], Failed),
+            (P95, &[], &[24], Passed),
+            (Errors, &[24, 25], &[24, 25], Inconclusive),
+            (Errors, &[24, 25], &[25], Failed),
+            (Checks, &[24, 25], &[24, 25], Inconclusive),
+            (Checks, &[24, 25], &[25], Failed),
+            // A rate lacks what was not answered in those seconds, however the rest was.
+            (Rate, &[24, 25], &[24], Inconclusive),
+            (Rate, &[24, 25], &[], Failed),
+        ] {
+            let found = beside_others(metric, bad, changed).remove(0);
+            assert_eq!(found.verdict, expected, "{metric:?} {bad:?} {changed:?}");
+        }
+    }
+
+    #[test]
+    fn the_load_of_others_is_a_reason_with_its_seconds_and_holds_for_the_default_on_errors() {
+        let missed = ThresholdReason::LimitMissed {
+            metric: ThresholdMetric::Percentile(95.0),
+            comparison: ThresholdOperator::Less,
+            limit: 500_000.0,
+        };
+        let found = beside_others(ThresholdMetric::Percentile(95.0), &[24, 25], &[23, 24, 25]);
+        let expected = ThresholdReason::LoadOfOthers {
+            reason: Box::new(missed),
+            changed_s: 3,
+            of_s: 10,
+        };
+        assert_eq!(found[0].reason, expected.into());
+        assert_eq!(
+            words::because(&found[0].reason),
+            "the limit is < 500ms, but load of others may be the cause in 3 of 10 seconds"
+        );
+        // The threshold on checks leaves the default on errors in place.
+        for (changed, expected) in [
+            (&[24, 25][..], Verdict::Inconclusive),
+            (&[], Verdict::Failed),
+        ] {
+            let found = beside_others(ThresholdMetric::Checks, &[24, 25], changed);
+            let of_spike = |one: &&Finding| {
+                matches!(one.expectation, Expectation::ErrorsByDefault { .. })
+                    && one.scope == FoundIn::Phase("spike".to_owned())
+            };
+            let verdict = found.iter().find(of_spike).map(|one| one.verdict);
+            assert_eq!(verdict, Some(expected), "{changed:?}");
+        }
     }
 
     #[test]
@@ -828,7 +887,7 @@ mod tests {
             9.0,
             ThresholdScope::Run,
         )];
-        let judged = super::judge(&scenario, &results, &Schedule::new(&scenario)).remove(0);
+        let judged = judge_first(&scenario, &results);
         assert_eq!(
             (judged.verdict, words::measured(&judged.measured).as_str()),
             (Verdict::Passed, "rate = 10.0/s")
