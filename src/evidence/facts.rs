@@ -2,6 +2,7 @@
 //!
 //! Judgements and advice read these facts; neither computes one again.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,7 +15,7 @@ use super::overload::Overload;
 use super::reaction::{self, Reaction, Times};
 use super::timeline::{Activity, Alarm, Policy, Timeline};
 use super::{alarms, instances};
-use model::measure::{Merged, Results};
+use model::measure::{Merged, Results, Select};
 use model::plan::Schedule;
 use model::scenario::{Limit, Scenario};
 
@@ -192,6 +193,20 @@ impl<'a> Facts<'a> {
         });
         let explained = explained.count();
         explained > 0 && explained * 2 >= missed.count()
+    }
+
+    /// Returns the seconds whose answers the load of others may have changed; none where it does not
+    /// matter, or is not known.
+    pub fn changed_by_others(&self) -> BTreeSet<u32> {
+        let Ok(others) = &self.others else {
+            return BTreeSet::new();
+        };
+        let merged = self.results.by_second(Select::default());
+        let longest: Vec<Duration> = merged
+            .iter()
+            .map(|one| one.latency.max().unwrap_or_default())
+            .collect();
+        others.changed_seconds(&self.load, &longest)
     }
 
     /// Returns the time of the last look at the group, or the start if there was none.

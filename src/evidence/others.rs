@@ -8,8 +8,9 @@
 //!
 //! It leaves out how much other load is too much for a verdict: `judge` decides that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -373,6 +374,29 @@ impl OtherLoad {
             second.demand += second.others;
         }
     }
+
+    /// Returns the seconds whose answers others may have changed: those in which they sent over
+    /// [`TOO_MANY`] of the load, [`EDGE`] around them, and each later second in which a request
+    /// ended that had begun in one of them. There are none if others do not matter at all.
+    /// `longest` is the longest time that a request took which ended in a second.
+    pub fn changed_seconds(&self, load: &[Second], longest: &[Duration]) -> BTreeSet<u32> {
+        if self.share() != OtherShare::TooMany {
+            return BTreeSet::new();
+        }
+        let is_theirs = |second: &Second| second.others > second.demand * TOO_MANY;
+        let theirs = (0..load.len()).filter(|index| is_theirs(&load[*index]));
+        let around = |index: usize| index.saturating_sub(EDGE)..=index + EDGE;
+        let near: BTreeSet<usize> = theirs.flat_map(around).collect();
+        let may_be = |index: &usize| {
+            let took = longest.get(*index).map_or(0, Duration::as_secs) as usize;
+            let began = index.saturating_sub(took + 1);
+            near.contains(index) || took > 0 && near.range(began..*index).next().is_some()
+        };
+        (0..load.len())
+            .filter(may_be)
+            .map(|index| index as u32)
+            .collect()
+    }
 }
 
 /// Returns our requests within [`EDGE`] of an edge between a compared period and a part of the load
@@ -556,6 +580,45 @@ mod tests {
         assert_eq!(lasting.share(), OtherShare::TooMany);
         assert_eq!(lasting.per_second(59), 3.0);
         assert!(around(6_000.0, 6.0).is_err());
+    }
+
+    #[test]
+    fn others_change_the_seconds_of_their_load_and_those_that_waited_for_it() {
+        // Three minutes from a full minute on; others send in the second one only.
+        let sent = [10; 180];
+        let observations = |others| {
+            let minutes = [(0, 600.0), (60, 600.0 + others), (120, 600.0)];
+            vec![group(0, 1, &["i-1"]), counted(600, &minutes)]
+        };
+        let changed = |others: f64, slow: &[(usize, u64)]| {
+            let observations = observations(others);
+            let found = compare(&sent, &Timeline { observations }, at(0)).unwrap();
+            let second = Second {
+                demand: 10.0,
+                others: 0.0,
+                ok: 10,
+                errors: 0,
+                constant: 0,
+                pooled: false,
+                p95: None,
+            };
+            let mut load = [second; 180];
+            found.add_to(&mut load);
+            let mut longest = [Duration::from_millis(20); 180];
+            for (index, seconds) in slow {
+                longest[*index] = Duration::from_secs(*seconds);
+            }
+            found.changed_seconds(&load, &longest)
+        };
+        let spans = |from, until| (from..until).collect::<BTreeSet<u32>>();
+        for (others, slow, expected) in [
+            (60.0, &[][..], spans(0, 0)),
+            (600.0, &[], spans(57, 123)),
+            (600.0, &[(123, 1), (124, 2), (126, 2)], spans(57, 125)),
+            (600.0, &[(20, 9)], spans(57, 123)),
+        ] {
+            assert_eq!(changed(others, slow), expected, "{others} {slow:?}");
+        }
     }
 
     #[test]

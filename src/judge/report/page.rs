@@ -1,4 +1,5 @@
-//! The run as one self-contained page: verdict, load over capacity, latency, judgements, evidence.
+//! The run as one self-contained page: verdict, load over capacity, latency, judgements, reasons,
+//! evidence, and the trial of an advice.
 //!
 //! The charts are SVG with presentation attributes. So the page is complete without any script, and
 //! under a content security policy that forbids inline style, as Jenkins sets for artifacts.
@@ -9,6 +10,11 @@ use super::{Judgement, RunReport, latency, terminal, words};
 use model::units;
 
 mod chart;
+mod hypotheses;
+mod trial;
+
+use hypotheses::HypothesisRow;
+use trial::TrialTable;
 
 #[derive(Template)]
 #[template(path = "page.html", config = "report/page/askama.toml")]
@@ -20,7 +26,9 @@ struct Page<'a> {
     load_chart: String,
     latency_chart: String,
     judgements: Vec<JudgementRow<'a>>,
+    hypotheses: Vec<HypothesisRow>,
     moments: Vec<MomentRow>,
+    trial: Option<TrialTable<'a>>,
     rows: Vec<LoadRow>,
     /// Name of the row; its DNS lookup, connect, TLS, first byte and body times.
     parts: Vec<(String, [String; 5])>,
@@ -85,7 +93,9 @@ pub fn html(report: &RunReport) -> Result<String, askama::Error> {
         load_chart: chart::load(report),
         latency_chart: chart::latency(report),
         judgements,
+        hypotheses: hypotheses::rows(judged),
         moments: moments(report),
+        trial: report.trial.as_ref().map(TrialTable::of),
         rows: load_rows(report),
         parts: parts(report),
         tasks: tasks(report),
@@ -210,9 +220,36 @@ mod tests {
     fn the_page_is_whole_and_escapes_what_users_wrote() {
         let mut report = report();
         report.scenario = "<script>alert(1)</script>".to_owned();
+        report.judged.as_mut().unwrap().hypotheses = hypotheses::example();
+        report.trial = Some(trial::example());
         let page = html(&report).unwrap();
         insta::assert_snapshot!(page);
         assert!(!page.contains("<script>"));
+        assert!(
+            !page.contains("<b>"),
+            "nor what instances and changes are called"
+        );
+    }
+
+    #[test]
+    fn each_head_of_a_table_says_what_it_is_the_head_of() {
+        let mut report = report();
+        report.judged.as_mut().unwrap().hypotheses = hypotheses::example();
+        report.trial = Some(trial::example());
+        let page = html(&report).unwrap();
+        let heads = page.matches("<th ").count();
+        assert_eq!(page.matches("<th scope=").count(), heads);
+        assert!(!page.contains("<th>"));
+        assert!(heads > 50, "{heads} heads: every table is there");
+    }
+
+    #[test]
+    fn a_run_that_missed_no_limit_and_tried_nothing_has_neither_section() {
+        let report = report();
+        assert!(report.judged.as_ref().unwrap().hypotheses.is_empty() && report.trial.is_none());
+        let page = html(&report).unwrap();
+        assert!(!page.contains("What explains the seconds"));
+        assert!(!page.contains("The trial of the advice"));
     }
 
     #[test]

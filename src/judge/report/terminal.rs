@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use super::{Destroyed, Judged, Judgement, Load, ReportedAdvice, Row, RunReport, latency, words};
-use evidence::Standing;
 use model::outcome::Verdict;
 use model::plan::Schedule;
 use model::scenario::{Model, Scenario};
@@ -247,11 +246,7 @@ fn write_hypotheses(out: &mut String, judged: &Judged) -> std::fmt::Result {
     }
     writeln!(out, "\nwhat explains the seconds that missed a limit")?;
     for one in &judged.hypotheses {
-        let word = match one.standing {
-            Standing::Holds => "yes",
-            Standing::Open => "cannot tell",
-            Standing::Excluded => "no",
-        };
+        let word = words::standing(one.standing);
         let name = words::suspect(one.suspect);
         let count = match one.count() {
             0 => String::new(),

@@ -3,6 +3,8 @@
 //! Three answers, never two: passed, failed, or inconclusive with the reason. No data is never
 //! "passed", and a generator at its own limit is never the target's fault.
 
+use std::collections::BTreeSet;
+
 use evidence::{Hypothesis, OtherLoad, Reaction, Timeline};
 use model::measure::Results;
 use model::plan::Schedule;
@@ -97,11 +99,11 @@ pub fn judge(
 ) -> Findings {
     let schedule = Schedule::new(scenario);
     let mut validity = validity::judge(scenario, results, timeline, circumstances);
-    let thresholds = thresholds::judge(scenario, results, &schedule);
+    let thresholds = |changed| thresholds::judge(scenario, results, &schedule, changed);
     let Some(timeline) = timeline else {
         return Findings {
             validity,
-            thresholds,
+            thresholds: thresholds(BTreeSet::new()),
             not_watched: circumstances.not_watched.clone(),
             ..Findings::default()
         };
@@ -113,7 +115,7 @@ pub fn judge(
     }
     Findings {
         validity,
-        thresholds,
+        thresholds: thresholds(group.changed_by_others),
         scaling: group.judged,
         not_judged: group.not_judged,
         hypotheses: group.hypotheses,
@@ -142,8 +144,9 @@ pub fn judge_watched(expected: &Scenario, timeline: &Timeline) -> Findings {
 mod tests {
     use super::*;
     use crate::report::words;
-    use evidence::testing::scenario;
+    use evidence::testing::{at, counted, group, results, scenario};
     use model::outcome::Verdict;
+    use model::scenario::{Threshold, ThresholdScope};
 
     #[test]
     fn a_run_without_results_is_inconclusive_whatever_was_asked() {
@@ -154,5 +157,35 @@ mod tests {
             &Circumstances::default(),
         );
         assert_eq!(words::judged(found).verdict, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn a_limit_missed_beside_others_is_inconclusive_where_their_load_is_known() {
+        let mut scenario = scenario();
+        scenario.thresholds = vec![Threshold {
+            scope: ThresholdScope::Run,
+            ..thresholds::default_limit(0.01)
+        }];
+        let results = results(&scenario, |_, level| vec![("", level as u64, 1, 20)]);
+        let verdict = |others, missing| {
+            let counts = [(0, others), (180, others), (240, others)];
+            let observations = vec![group(0, 1, &["i-1"]), counted(400, &counts)];
+            let circumstances = Circumstances {
+                started: Some(at(90)),
+                missing,
+                ..Circumstances::default()
+            };
+            let timeline = Timeline { observations };
+            let found = judge(&scenario, &results, Some(&timeline), &circumstances);
+            found.thresholds[0].verdict
+        };
+        let missing = vec![MissingPart::End { task: 0, why: None }];
+        assert_eq!(verdict(0.0, Vec::new()), Verdict::Failed);
+        assert_eq!(verdict(300.0, Vec::new()), Verdict::Inconclusive);
+        assert_eq!(
+            verdict(300.0, missing),
+            Verdict::Failed,
+            "what was not reported counts as that of others"
+        );
     }
 }

@@ -111,6 +111,16 @@ pub enum ThresholdReason {
         #[serde(default)]
         of_s: u64,
     },
+    /// The reason says nothing of the target under this load, because others sent too much load of
+    /// their own.
+    LoadOfOthers {
+        /// The reason as it would be without the load of others.
+        reason: Box<ThresholdReason>,
+        /// Seconds of the phase, or of the run, that the load of others may have changed.
+        changed_s: u64,
+        /// All seconds of the phase or run.
+        of_s: u64,
+    },
 }
 
 /// The reason for the judgement on the target while the group scaled, or on flapping.

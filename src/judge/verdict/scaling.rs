@@ -1,6 +1,7 @@
 //! Judges scaling: whether the group reacted, the time of each link of the chain, and whether it
 //! scaled back in.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{
@@ -30,6 +31,8 @@ pub(super) struct Scaling {
     pub reaction: Reaction,
     /// The load of others; `None` where the load never started.
     pub others: Option<Result<OtherLoad, NotCounted>>,
+    /// Seconds whose answers the load of others may have changed.
+    pub changed_by_others: BTreeSet<u32>,
 }
 
 pub(super) fn judge(
@@ -53,9 +56,15 @@ pub(super) fn judge(
     };
     let ran = stopped(results, circumstances);
     let facts = &Facts::of(scenario, schedule, results, timeline, started, ran);
+    // Requests that were sent and not reported would count as those of others.
+    let changed_by_others = if circumstances.missing.is_empty() {
+        facts.changed_by_others()
+    } else {
+        BTreeSet::new()
+    };
     let mut findings = vec![scaled_out(facts)];
     findings.extend(survival::judge(facts));
-    findings.extend(spike_errors::judge(facts));
+    findings.extend(spike_errors::judge(facts, &changed_by_others));
     findings.extend(conditions::judge(facts));
     let out = facts.reaction.scaled_out();
     if out {
@@ -92,6 +101,7 @@ pub(super) fn judge(
         hypotheses: facts.hypotheses.clone(),
         reaction: facts.reaction.clone(),
         others: Some(facts.others.clone()),
+        changed_by_others,
     }
 }
 

@@ -4,23 +4,27 @@
 //! Until then a group may need time to grow, and the looser limit over the whole spike covers that.
 //! A group whose new instances serve has no such excuse.
 
-use super::thresholds::{MOST_ERRORS, default_limit, has_error_limit, weigh};
+use std::collections::BTreeSet;
+
+use super::thresholds::{Cause, Doubt, MOST_ERRORS, default_limit, has_error_limit, weigh};
 use super::{Expectation, Finding, Scope, ThresholdReason};
 use evidence::Facts;
 use evidence::instances::{self, Launched, between};
 use evidence::reaction::Span;
-use model::measure::Select;
+use model::measure::{Results, Select};
 
 /// Returns a finding for each spike in which new instances served, and none for the others.
-pub(super) fn judge(facts: &Facts<'_>) -> Vec<Finding> {
+/// `changed` are the seconds that the load of others may have changed.
+pub(super) fn judge(facts: &Facts<'_>, changed: &BTreeSet<u32>) -> Vec<Finding> {
+    let doubt = Doubt::of(Cause::Others, changed.clone(), facts.results);
     let spikes = facts.times.spikes.iter();
     spikes
         .filter(|spike| !has_error_limit(facts.scenario, &spike.name))
-        .filter_map(|spike| judge_spike(facts, spike))
+        .filter_map(|spike| judge_spike(facts, doubt.as_ref(), spike))
         .collect()
 }
 
-fn judge_spike(facts: &Facts<'_>, spike: &Span) -> Option<Finding> {
+fn judge_spike(facts: &Facts<'_>, doubt: Option<&Doubt>, spike: &Span) -> Option<Finding> {
     let rose = spike.rose?;
     let end = spike.fell.unwrap_or(facts.times.ended);
     let grown = facts.reaction.launched.iter();
@@ -35,13 +39,17 @@ fn judge_spike(facts: &Facts<'_>, spike: &Span) -> Option<Finding> {
     if from >= until {
         return None;
     }
-    let merged = facts.results.merged(Select {
-        seconds: Some((from, until)),
-        ..Select::default()
-    });
-    let (verdict, measured, reason) =
-        weigh(&default_limit(MOST_ERRORS), &merged, between(served, end));
-    Some(Finding {
+    let threshold = default_limit(MOST_ERRORS);
+    let weigh_in = |results: &Results| {
+        let seconds = Some((from, until));
+        let select = Select {
+            seconds,
+            ..Select::default()
+        };
+        weigh(&threshold, &results.merged(select), between(served, end))
+    };
+    let (verdict, measured, reason) = weigh_in(facts.results);
+    let finding = Finding {
         expectation: Expectation::ErrorsOnceServed {
             limit_share: MOST_ERRORS,
         },
@@ -54,7 +62,13 @@ fn judge_spike(facts: &Facts<'_>, spike: &Span) -> Option<Finding> {
             reason: Box::new(reason),
         }
         .into(),
-    })
+    };
+    let doubted = doubt.and_then(|doubt| {
+        doubt.weigh(threshold.metric, from..until, &finding, |rest| {
+            weigh_in(rest).0
+        })
+    });
+    Some(doubted.unwrap_or(finding))
 }
 
 #[cfg(test)]
@@ -76,6 +90,11 @@ mod tests {
         ]
     }
 
+    /// Judges a load that nobody else adds to.
+    fn judge_ours(facts: &Facts<'_>) -> Vec<Finding> {
+        judge(facts, &BTreeSet::new())
+    }
+
     /// Judges the spike with this share of errors, in per cent, in each second.
     fn judged(story: Vec<Observation>, errors: impl Fn(u32) -> u64) -> Vec<Finding> {
         let scenario = phases(&[(1.0, false), (9.0, true), (1.0, false)]);
@@ -83,7 +102,7 @@ mod tests {
             let bad = errors(second);
             vec![("", 100 - bad, bad, 50)]
         });
-        with_load(&scenario, story, &answered, judge)
+        with_load(&scenario, story, &answered, judge_ours)
     }
 
     #[test]
@@ -115,6 +134,29 @@ mod tests {
     }
 
     #[test]
+    fn errors_under_the_load_of_others_alone_are_inconclusive() {
+        let scenario = phases(&[(1.0, false), (9.0, true), (1.0, false)]);
+        let answered = results(&scenario, |second, _| {
+            let bad = if second == 16 { 30 } else { 0 };
+            vec![("", 100 - bad, bad, 50)]
+        });
+        for (changed, expected) in [
+            (&[][..], Verdict::Failed),
+            (&[16], Verdict::Inconclusive),
+            (&[17], Verdict::Failed),
+            // Most seconds of 15 to 20 are doubtful.
+            (&[15, 17, 18], Verdict::Inconclusive),
+            (&[12, 13, 20], Verdict::Failed),
+        ] {
+            let changed = changed.iter().copied().collect();
+            let found = with_load(&scenario, story(), &answered, |facts| {
+                judge(facts, &changed)
+            });
+            assert_eq!(found[0].verdict, expected, "{changed:?}");
+        }
+    }
+
+    #[test]
     fn a_limit_of_the_scenario_replaces_the_default() {
         let judged = |phase: &str| {
             let mut scenario = phases(&[(1.0, false), (9.0, true), (1.0, false)]);
@@ -124,7 +166,7 @@ mod tests {
                 ..evidence::testing::p95(ThresholdScope::Phase(phase.to_owned()), 1)
             });
             let answered = results(&scenario, |_, _| vec![("", 90, 10, 50)]);
-            with_load(&scenario, story(), &answered, judge).len()
+            with_load(&scenario, story(), &answered, judge_ours).len()
         };
         assert_eq!((judged("p1"), judged("p0")), (0, 1));
     }

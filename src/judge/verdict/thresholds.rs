@@ -6,9 +6,11 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Expectation, Finding, Measured, MetricValue, Reason, Scope as FoundIn, ThresholdReason,
-};
+mod doubt; // missed limits whose cause need not be the target
+
+pub(super) use doubt::{Cause, Doubt};
+
+use super::{Expectation, Finding, Measured, MetricValue, Scope as FoundIn, ThresholdReason};
 use evidence::load::samples_needed;
 use model::measure::{Merged, Results, Select, Tally};
 use model::outcome::Verdict;
@@ -24,87 +26,44 @@ pub(super) const MOST_ERRORS: f64 = 0.01;
 const MOST_ERRORS_IN_SPIKE: f64 = 0.05;
 
 /// Judges every threshold in each of its scopes, and the default for errors in each judged phase
-/// that has load and no threshold on errors.
-pub(super) fn judge(scenario: &Scenario, results: &Results, schedule: &Schedule) -> Vec<Finding> {
-    let doubt = Doubt::of(results);
+/// that has load and no threshold on errors. `changed` are the seconds that the load of others may
+/// have changed.
+pub(super) fn judge(
+    scenario: &Scenario,
+    results: &Results,
+    schedule: &Schedule,
+    changed: BTreeSet<u32>,
+) -> Vec<Finding> {
+    let doubts = [
+        Doubt::of(Cause::Generator, results.doubtful_seconds(), results),
+        Doubt::of(Cause::Others, changed, results),
+    ];
+    let judge = |threshold: &Threshold, phase| {
+        let finding = judge_one(scenario, results, schedule, threshold, phase);
+        let (from, to) = span(scenario, schedule, phase);
+        let seconds = from.as_secs() as u32..to.as_secs_f64().ceil() as u32;
+        let doubted = doubts.iter().flatten().find_map(|doubt| {
+            doubt.weigh(threshold.metric, seconds.clone(), &finding, |rest| {
+                judge_one(scenario, rest, schedule, threshold, phase).verdict
+            })
+        });
+        doubted.unwrap_or(finding)
+    };
     let mut findings = Vec::new();
     for threshold in &scenario.thresholds {
         for phase in scopes(scenario, threshold) {
-            let finding = judge_one(scenario, results, schedule, threshold, phase);
-            findings.push(match &doubt {
-                Some(doubt) => doubt.weigh(scenario, schedule, threshold, phase, finding),
-                None => finding,
-            });
+            findings.push(judge(threshold, phase));
         }
     }
-    findings.extend(errors_by_default(scenario, results, schedule));
+    findings.extend(errors_by_default(scenario, judge));
     findings
 }
 
-/// The seconds in which a generator was at its own limit, and the results without them.
-struct Doubt {
-    seconds: BTreeSet<u32>,
-    rest: Results,
-}
-
-impl Doubt {
-    /// Returns `None` if no generator was ever at its own limit.
-    fn of(results: &Results) -> Option<Self> {
-        let seconds = results.doubtful_seconds();
-        (!seconds.is_empty()).then(|| Self {
-            rest: results.without(&seconds),
-            seconds,
-        })
-    }
-
-    /// Returns the finding on a threshold that was missed, as inconclusive if the generators may be
-    /// the cause: without the seconds in which they were at their own limit it holds, or too few
-    /// seconds remain. A generator makes no errors of the target, so errors are not doubted.
-    fn weigh(
-        &self,
-        scenario: &Scenario,
-        schedule: &Schedule,
-        threshold: &Threshold,
-        phase: Option<usize>,
-        finding: Finding,
-    ) -> Finding {
-        let is_about_errors = matches!(
-            threshold.metric,
-            ThresholdMetric::Errors | ThresholdMetric::Checks
-        );
-        let (from, to) = span(scenario, schedule, phase);
-        let (from, to) = (from.as_secs() as u32, to.as_secs_f64().ceil() as u32);
-        let doubtful = self.seconds.range(from..to.max(from)).count() as u64;
-        if is_about_errors || finding.verdict != Verdict::Failed || doubtful == 0 {
-            return finding;
-        }
-        let of_s = u64::from(to - from);
-        // A rate counts the requests that were not sent in those seconds too.
-        let rest_suffices = threshold.metric != ThresholdMetric::Rate && doubtful * 2 <= of_s;
-        if rest_suffices {
-            let rest = judge_one(scenario, &self.rest, schedule, threshold, phase);
-            if rest.verdict == Verdict::Failed {
-                return finding;
-            }
-        }
-        let Reason::Threshold(reason) = finding.reason else {
-            return finding;
-        };
-        let reason = ThresholdReason::GeneratorSaturated {
-            reason: Box::new(reason),
-            saturated_s: doubtful,
-            of_s,
-        };
-        Finding {
-            verdict: Verdict::Inconclusive,
-            reason: reason.into(),
-            ..finding
-        }
-    }
-}
-
 /// Judges errors in the phases for which the scenario sets no limit on them.
-fn errors_by_default(scenario: &Scenario, results: &Results, schedule: &Schedule) -> Vec<Finding> {
+fn errors_by_default(
+    scenario: &Scenario,
+    judge: impl Fn(&Threshold, Option<usize>) -> Finding,
+) -> Vec<Finding> {
     let phases = scenario.phases.iter().enumerate();
     phases
         .filter(|(index, phase)| {
@@ -120,7 +79,7 @@ fn errors_by_default(scenario: &Scenario, results: &Results, schedule: &Schedule
             let threshold = default_limit(limit_share);
             Finding {
                 expectation: Expectation::ErrorsByDefault { limit_share },
-                ..judge_one(scenario, results, schedule, &threshold, Some(index))
+                ..judge(&threshold, Some(index))
             }
         })
         .collect()
@@ -452,416 +411,4 @@ fn measure(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::EndedEarly;
-    use super::*;
-    use crate::report::words;
-    use evidence::testing::scenario;
-    use model::measure::{Cell, Ending, Interval, Key, LatencyHistogram};
-    use model::scenario::ThresholdOperator;
-
-    /// Makes results of `(phase, requests, ending)`: the requests end in the phase's first second,
-    /// each with a check.
-    fn results(requests: &[(u16, u64, Ending)]) -> Results {
-        let seconds: Vec<_> = requests
-            .iter()
-            .map(|(phase, millis, ending)| (u32::from(*phase) * 10, *phase, *millis, *ending))
-            .collect();
-        by_second(&seconds)
-    }
-
-    fn by_second(requests: &[(u32, u16, u64, Ending)]) -> Results {
-        let mut results = Results::default();
-        for (second, phase, millis, ending) in requests {
-            let (mut tally, mut latency) = (Tally::default(), LatencyHistogram::default());
-            tally.add(*ending);
-            let answered = !matches!(ending, Ending::Timeout);
-            tally.checks_passed = u64::from(answered && *ending == Ending::Ok);
-            tally.checks_failed = u64::from(answered && *ending != Ending::Ok);
-            latency.record(Duration::from_millis(*millis));
-            let key = Key {
-                phase: *phase,
-                flow: 0,
-                step: 0,
-            };
-            let cell = Cell {
-                second: *second,
-                key,
-                tally,
-                latency: latency.pack(),
-            };
-            results.add(
-                0,
-                &Interval {
-                    cells: vec![cell],
-                    ..Interval::default()
-                },
-            );
-        }
-        results
-    }
-
-    fn threshold(
-        metric: ThresholdMetric,
-        comparison: ThresholdOperator,
-        limit: f64,
-        scope: ThresholdScope,
-    ) -> Threshold {
-        Threshold {
-            text: "asked".to_owned(),
-            metric,
-            of: None,
-            comparison,
-            limit,
-            scope,
-            within: None,
-            abort_after: None,
-        }
-    }
-
-    fn verdicts(
-        threshold: Threshold,
-        requests: &[(u16, u64, Ending)],
-    ) -> Vec<(String, Verdict, String)> {
-        let mut scenario = scenario();
-        scenario.thresholds = vec![threshold];
-        judged(&scenario, &results(requests), |asked| asked == "asked")
-    }
-
-    fn judged(
-        scenario: &Scenario,
-        results: &Results,
-        is_wanted: impl Fn(&str) -> bool,
-    ) -> Vec<(String, Verdict, String)> {
-        judge(scenario, results, &Schedule::new(scenario))
-            .into_iter()
-            .map(words::judgement)
-            .filter(|judgement| is_wanted(&judgement.asked))
-            .map(|judgement| (judgement.scope, judgement.verdict, judgement.measured))
-            .collect()
-    }
-
-    #[test]
-    fn errors_have_a_default_limit_where_the_scenario_sets_none() {
-        // 3 % of the requests of each phase fail.
-        let requests: Vec<_> = (0..400)
-            .map(|i| {
-                let ending = if i / 4 % 100 < 3 {
-                    Ending::Status5xx
-                } else {
-                    Ending::Ok
-                };
-                ((i % 4) as u16, 20, ending)
-            })
-            .collect();
-        let mut scenario = scenario();
-        scenario.thresholds = Vec::new();
-        let default = |scenario: &Scenario| {
-            let found = judged(scenario, &results(&requests), |asked| {
-                asked.ends_with("(default)")
-            });
-            let verdicts = found
-                .into_iter()
-                .map(|(scope, verdict, _)| (scope, verdict));
-            verdicts.collect::<Vec<_>>()
-        };
-        let of = |scope: &str, verdict| (scope.to_owned(), verdict);
-        assert_eq!(
-            default(&scenario),
-            [
-                of("sustained", Verdict::Failed),
-                of("spike", Verdict::Passed),
-                of("recovery", Verdict::Failed)
-            ]
-        );
-        scenario.phases[3].level = 0.0;
-        scenario.phases[3].ramp = Duration::ZERO;
-        scenario.thresholds = vec![threshold(
-            ThresholdMetric::Errors,
-            ThresholdOperator::Less,
-            0.5,
-            ThresholdScope::Phase("sustained".to_owned()),
-        )];
-        assert_eq!(
-            default(&scenario),
-            [of("spike", Verdict::Passed)],
-            "one has a limit of its own, one has no load"
-        );
-    }
-
-    #[test]
-    fn each_judged_phase_is_judged_on_its_own_and_warm_up_is_not() {
-        let slow_spike: Vec<_> = (0..100)
-            .map(|i| {
-                (
-                    (i % 4) as u16,
-                    if i % 4 == 2 { 900 } else { 20 },
-                    Ending::Ok,
-                )
-            })
-            .collect();
-        let p50 = threshold(
-            ThresholdMetric::Percentile(50.0),
-            ThresholdOperator::Less,
-            500_000.0,
-            ThresholdScope::EachPhase,
-        );
-        let seen = verdicts(p50, &slow_spike);
-        assert_eq!(
-            seen.iter()
-                .map(|(scope, verdict, _)| (scope.as_str(), *verdict))
-                .collect::<Vec<_>>(),
-            [
-                ("sustained", Verdict::Passed),
-                ("spike", Verdict::Failed),
-                ("recovery", Verdict::Passed)
-            ]
-        );
-    }
-
-    #[test]
-    fn no_data_and_too_few_samples_are_inconclusive() {
-        let p99 = threshold(
-            ThresholdMetric::Percentile(99.0),
-            ThresholdOperator::Less,
-            500_000.0,
-            ThresholdScope::Phase("spike".to_owned()),
-        );
-        assert_eq!(verdicts(p99.clone(), &[])[0].1, Verdict::Inconclusive);
-        assert_eq!(
-            verdicts(p99.clone(), &[(2, 5, Ending::Ok); 99])[0].1,
-            Verdict::Inconclusive
-        );
-        assert_eq!(
-            verdicts(p99, &[(2, 5, Ending::Ok); 100])[0].1,
-            Verdict::Passed
-        );
-    }
-
-    #[test]
-    fn errors_are_a_share_of_all_and_checks_of_the_answered() {
-        let seen = [
-            (2, 5, Ending::Ok),
-            (2, 5, Ending::Check),
-            (2, 5, Ending::Timeout),
-            (2, 5, Ending::Ok),
-        ];
-        let errors = threshold(
-            ThresholdMetric::Errors,
-            ThresholdOperator::Less,
-            0.4,
-            ThresholdScope::Run,
-        );
-        assert_eq!(
-            verdicts(errors, &seen),
-            [(
-                "run".to_owned(),
-                Verdict::Failed,
-                "errors = 50.00% (2 of 4)".to_owned()
-            )]
-        );
-        let checks = threshold(
-            ThresholdMetric::Checks,
-            ThresholdOperator::Greater,
-            0.5,
-            ThresholdScope::Run,
-        );
-        assert_eq!(
-            verdicts(checks, &seen)[0].2,
-            "checks = 66.67% (1 of 3 failed)"
-        );
-    }
-
-    #[test]
-    fn a_percentile_needs_a_sample_beyond_it() {
-        for (q, needed) in [(50.0, 2), (95.0, 20), (99.0, 100), (99.9, 1_000)] {
-            assert_eq!(samples_needed(q), needed, "p{q}");
-        }
-    }
-
-    #[test]
-    fn a_window_finds_what_a_phase_hides() {
-        // Ten seconds of the spike, the last three of them bad: 30 % over the phase, 100 % in a
-        // window of two seconds.
-        let requests: Vec<_> = (20..30)
-            .map(|second| {
-                (
-                    second,
-                    2,
-                    5,
-                    if second < 27 {
-                        Ending::Ok
-                    } else {
-                        Ending::Status5xx
-                    },
-                )
-            })
-            .collect();
-        let results = by_second(&requests);
-        let judge = |limit, within| {
-            let mut scenario = scenario();
-            let errors = threshold(
-                ThresholdMetric::Errors,
-                ThresholdOperator::Less,
-                limit,
-                ThresholdScope::Phase("spike".to_owned()),
-            );
-            scenario.thresholds = vec![Threshold { within, ..errors }];
-            let judged = super::judge(&scenario, &results, &Schedule::new(&scenario)).remove(0);
-            (judged.verdict, words::because(&judged.reason))
-        };
-        assert_eq!(judge(0.5, None).0, Verdict::Passed);
-        assert_eq!(
-            judge(0.5, Some(2)),
-            (
-                Verdict::Failed,
-                "the limit is < 50%, from 26 s to 28 s".to_owned()
-            )
-        );
-        assert_eq!(
-            judge(1.1, Some(2)),
-            (Verdict::Passed, "in each of 9 windows of 2s".to_owned())
-        );
-        assert_eq!(judge(0.5, Some(11)).0, Verdict::Inconclusive);
-    }
-
-    #[test]
-    fn the_last_window_has_what_ended_after_its_phase_and_none_has_what_another_phase_sent() {
-        let requests = [
-            (21, 2, 5, Ending::Ok),
-            (35, 2, 9_000, Ending::Timeout),
-            (22, 1, 9_000, Ending::Timeout),
-        ];
-        let errors = threshold(
-            ThresholdMetric::Errors,
-            ThresholdOperator::Less,
-            0.1,
-            ThresholdScope::Phase("spike".to_owned()),
-        );
-        let mut scenario = scenario();
-        scenario.thresholds = vec![Threshold {
-            within: Some(5),
-            ..errors
-        }];
-        let judged =
-            super::judge(&scenario, &by_second(&requests), &Schedule::new(&scenario)).remove(0);
-        assert_eq!(
-            (judged.verdict, words::measured(&judged.measured).as_str()),
-            (Verdict::Failed, "errors = 100.00% (1 of 1)")
-        );
-    }
-
-    #[test]
-    fn a_limit_that_is_missed_by_the_generators_doing_alone_is_inconclusive() {
-        // 20 requests in each second of the spike, which lasts from 20 to 30 s.
-        let judge = |slow: &[u32], strained: &[u32]| {
-            let requests: Vec<_> = (20..30)
-                .flat_map(|second| {
-                    let millis = if slow.contains(&second) { 900 } else { 20 };
-                    [(second, 2, millis, Ending::Ok); 20]
-                })
-                .collect();
-            let mut results = by_second(&requests);
-            let saturation = strained.iter().map(|second| model::measure::Saturation {
-                second: *second,
-                starts: 20,
-                late: 20,
-                ..Default::default()
-            });
-            let interval = Interval {
-                saturation: saturation.collect(),
-                ..Interval::default()
-            };
-            results.add(0, &interval);
-            let mut scenario = scenario();
-            scenario.thresholds = vec![threshold(
-                ThresholdMetric::Percentile(95.0),
-                ThresholdOperator::Less,
-                500_000.0,
-                ThresholdScope::Phase("spike".to_owned()),
-            )];
-            super::judge(&scenario, &results, &Schedule::new(&scenario)).remove(0)
-        };
-        assert_eq!(judge(&[24, 25], &[]).verdict, Verdict::Failed);
-        let doubted = judge(&[24, 25], &[24]);
-        assert_eq!(doubted.verdict, Verdict::Inconclusive);
-        assert_eq!(
-            words::because(&doubted.reason),
-            "the limit is < 500ms, but the generator was at its own limit in 2 of 10 seconds"
-        );
-        assert_eq!(
-            judge(&[22, 24, 25, 27], &[24]).verdict,
-            Verdict::Failed,
-            "the target is slow without those seconds too"
-        );
-        assert_eq!(
-            judge(&[22, 24, 25, 27], &[20, 22, 24, 26]).verdict,
-            Verdict::Inconclusive,
-            "too few seconds are left"
-        );
-        assert_eq!(judge(&[], &[24]).verdict, Verdict::Passed);
-    }
-
-    #[test]
-    fn a_run_that_was_stopped_has_its_rate_over_the_time_it_had() {
-        let requests: Vec<_> = (0..5)
-            .flat_map(|second| [(second, 0, 5, Ending::Ok); 10])
-            .collect();
-        let mut results = by_second(&requests);
-        let saturation = (0..5)
-            .map(|second| model::measure::Saturation {
-                second,
-                ..Default::default()
-            })
-            .collect();
-        results.add(
-            0,
-            &Interval {
-                saturation,
-                ..Interval::default()
-            },
-        );
-        let mut scenario = scenario();
-        scenario.thresholds = vec![threshold(
-            ThresholdMetric::Rate,
-            ThresholdOperator::Greater,
-            9.0,
-            ThresholdScope::Run,
-        )];
-        let judged = super::judge(&scenario, &results, &Schedule::new(&scenario)).remove(0);
-        assert_eq!(
-            (judged.verdict, words::measured(&judged.measured).as_str()),
-            (Verdict::Passed, "rate = 10.0/s")
-        );
-    }
-
-    #[test]
-    fn a_run_is_aborted_only_when_a_threshold_says_so_and_not_too_early() {
-        let requests: Vec<_> = (10..15)
-            .map(|second| (second, 1, 5, Ending::Status5xx))
-            .collect();
-        let results = by_second(&requests);
-        let abort = |after: Option<u64>, settled| {
-            let mut scenario = scenario();
-            let errors = threshold(
-                ThresholdMetric::Errors,
-                ThresholdOperator::Less,
-                0.05,
-                ThresholdScope::EachPhase,
-            );
-            scenario.thresholds = vec![Threshold {
-                abort_after: after.map(Duration::from_secs),
-                ..errors
-            }];
-            must_abort(&scenario, &results, &Schedule::new(&scenario), settled)
-        };
-        assert_eq!(abort(None, 15), None);
-        assert_eq!(abort(Some(4), 13), None);
-        assert_eq!(
-            words::ended_early(&EndedEarly::ThresholdFailed(abort(Some(4), 14).unwrap())),
-            "`asked` failed: errors = 100.00% (5 of 5)"
-        );
-        // Before its phase has begun, a threshold cannot fail.
-        assert_eq!(abort(Some(0), 10), None);
-    }
-}
+mod tests;

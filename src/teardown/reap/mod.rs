@@ -89,7 +89,9 @@ impl Reaped {
         match result {
             Ok(destruction) => {
                 (self.gone, self.left) = (destruction.gone(), destruction.left());
-                self.changed = self.changed.filter(|changed| !changed.is_settled(&destruction));
+                self.changed = self
+                    .changed
+                    .filter(|changed| !changed.is_settled(&destruction));
             }
             Err(skipped) => {
                 if matches!(skipped, Skipped::Unable(_)) {

@@ -53,6 +53,15 @@ pub(super) fn missed_for(suspects: &[Suspect]) -> String {
     }
 }
 
+/// Says whether a suspect explains the seconds that missed a limit.
+pub fn standing(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Holds => "yes",
+        Standing::Open => "cannot tell",
+        Standing::Excluded => "no",
+    }
+}
+
 /// Returns the remedy for a suspect that is not the group's size.
 pub(super) fn remedy(suspect: Suspect) -> &'static str {
     match suspect {
@@ -101,15 +110,9 @@ pub(super) fn remedy(suspect: Suspect) -> &'static str {
 
 /// Returns the clues for and against, and the run that would tell.
 fn because(found: &Hypothesis) -> String {
-    let join = |clues: &[Clue]| clues.iter().map(clue).collect::<Vec<_>>().join("; ");
-    let (pro, against) = (join(&found.pro), join(&found.against));
+    let (pro, against) = (clues(&found.pro), clues(&found.against));
     let mut text = match (found.standing, pro.is_empty(), against.is_empty()) {
-        (_, true, true) => match found.standing {
-            Standing::Excluded => {
-                "other reasons explain every second that missed a limit".to_owned()
-            }
-            _ => "nothing in this run speaks for or against it".to_owned(),
-        },
+        (_, true, true) => clueless(found.standing).to_owned(),
         (_, false, true) => pro,
         (_, true, false) => against,
         (Standing::Excluded, false, false) => format!("{pro}; but {against}"),
@@ -121,7 +124,21 @@ fn because(found: &Hypothesis) -> String {
     text
 }
 
-fn telling(run: TellingRun) -> &'static str {
+/// Returns the clues as one sentence; empty without any.
+pub fn clues(clues: &[Clue]) -> String {
+    clues.iter().map(clue).collect::<Vec<_>>().join("; ")
+}
+
+/// Returns the basis of a standing that rests on no clue.
+pub fn clueless(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Excluded => "other reasons explain every second that missed a limit",
+        Standing::Holds | Standing::Open => "nothing in this run speaks for or against it",
+    }
+}
+
+/// Names the run that would tell.
+pub fn telling(run: TellingRun) -> &'static str {
     match run {
         TellingRun::InstanceHeader => "a run whose answers name their instance, `instance_header`",
         TellingRun::MoreInstances => "the same load with more instances from the start",

@@ -18,7 +18,7 @@ mod warnings;
 pub use advice::{advice, agreement, answer, chosen, question, what_if};
 pub use capacity::{capacity, reason as capacity_reason};
 pub use figures::measured;
-pub use hypotheses::suspect;
+pub use hypotheses::{clueless, clues, standing, suspect, telling};
 pub use links::link;
 pub use reaction::{reaction, source};
 pub use trial::{put_back, stays, trial};

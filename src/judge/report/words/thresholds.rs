@@ -45,6 +45,16 @@ pub(super) fn threshold(reason: &ThresholdReason) -> String {
                 threshold(reason)
             );
         }
+        ThresholdReason::LoadOfOthers {
+            reason,
+            changed_s,
+            of_s,
+        } => {
+            return format!(
+                "{}, but load of others may be the cause in {changed_s} of {of_s} seconds",
+                threshold(reason)
+            );
+        }
         ThresholdReason::NoRequestEnded => "no request ended there",
         ThresholdReason::NoCheckMade => "no check was made there",
     };
