@@ -24,6 +24,7 @@ mod growth; // too few instances
 mod launches; // launches that failed
 mod lost; // instances that stop answering
 mod metric; // a metric that does not see the load
+mod pooled; // answers that are too few in each second
 mod refused; // answers that no instance gave, rate limits, names
 mod seen; // the seconds of the run, prepared for the tests
 mod sick; // one instance that differs from the others
@@ -344,6 +345,8 @@ pub enum TellingRun {
     MoreInstances,
     /// One that sends the load in steps, each of them held.
     Steps,
+    /// One that sends the same load for longer, or more of it.
+    MoreRequests,
 }
 
 impl Hypothesis {
