@@ -409,11 +409,10 @@ pub(crate) struct Observed<'a> {
 /// Tests every hypothesis. `load` has the constant errors already taken out, as `baseline` says.
 pub(crate) fn all(observed: &Observed<'_>, baseline: &Baseline) -> Vec<Hypothesis> {
     let seen = Seen::new(observed);
-    let constant = constant::hypothesis(observed.scenario, baseline);
-    if !seen.is_any_bad() && constant.is_none() && !launches::is_any_failed(observed) {
+    let mut found = constant::hypotheses(&seen, baseline);
+    if !seen.is_any_bad() && found.is_empty() && !launches::is_any_failed(observed) {
         return Vec::new();
     }
-    let mut found: Vec<Hypothesis> = constant.into_iter().collect();
     found.extend(strain::test(&seen));
     found.extend(refused::all(&seen));
     found.extend(lost::test(&seen));

@@ -638,6 +638,21 @@ fn a_sick_instance_is_found_with_few_requests_a_second() {
 }
 
 #[test]
+fn an_instance_that_fails_in_part_from_the_start_is_no_constant_error() {
+    let scenario = few(3.0);
+    let answered = in_turn(&scenario, |_, turn, instance| {
+        let fails = instance == 1 && turn % 10 < 3;
+        (u64::from(!fails), u64::from(fails), 100)
+    });
+    with_load(&scenario, three_instances(), &answered, |facts| {
+        let all = &facts.hypotheses;
+        let sick = about(all, Suspect::SickInstance).map(|(standing, _)| standing);
+        assert_eq!(sick, Some(Standing::Holds), "{all:?}");
+        assert_eq!(about(all, Suspect::ConstantErrors), None, "{all:?}");
+    });
+}
+
+#[test]
 fn too_few_answers_of_an_instance_leave_it_open_whether_it_is_sick() {
     // The second instance fails from second 74 on: six answers.
     let scenario = few(3.0);
@@ -730,4 +745,124 @@ fn a_cold_instance_is_found_with_few_requests_a_second_or_left_open() {
         let few = about(&all, Suspect::TooFewInstances).map(|(standing, _)| standing);
         assert_ne!(few, Some(Standing::Holds), "{rate} {all:?}");
     }
+}
+
+#[test]
+fn without_names_connections_that_stay_may_be_a_shared_bottleneck() {
+    // The old two keep their clients and answer 300/s, whatever the group does.
+    let of = |_: u32, asked: u64, _: u64| {
+        let ok = asked.min(300);
+        vec![("", ok, asked - ok, if asked > ok { 900 } else { 40 })]
+    };
+    let all = found(grows(), of);
+    for suspect in [Suspect::SharedBottleneck, Suspect::UnevenLoad] {
+        let one = all.iter().find(|one| one.suspect == suspect).unwrap();
+        assert_eq!(
+            (one.standing, one.tells, one.count()),
+            (Standing::Open, Some(TellingRun::InstanceHeader), 20),
+            "{all:?}"
+        );
+    }
+    assert!(!all.iter().any(Hypothesis::holds), "{all:?}");
+}
+
+#[test]
+fn without_names_old_instances_may_stay_slow_while_new_ones_answer_the_rest() {
+    // The old two answer 400/s late for as long as it is high, and the new ones the other 200/s.
+    let of = |stays: bool| {
+        move |second: u32, asked: u64, serving: u64| {
+            let ok = asked.min(if serving > 2 { 600 } else { 400 });
+            let millis = match (asked > 100, serving) {
+                (false, _) => 40,
+                // A backlog becomes shorter.
+                (true, 4) if !stays => 1_200 - 90 * u64::from(second - 15).min(12),
+                _ => 900,
+            };
+            vec![("", ok, asked - ok, millis)]
+        }
+    };
+    let all = found(grows(), of(true));
+    assert!(!all.iter().any(Hypothesis::holds), "{all:?}");
+    let uneven = all.iter().find(|one| one.suspect == Suspect::UnevenLoad);
+    assert_eq!(uneven.unwrap().tells, Some(TellingRun::InstanceHeader));
+    let all = found(grows(), of(false));
+    assert_eq!(about(&all, Suspect::UnevenLoad), None, "{all:?}");
+}
+
+#[test]
+fn without_names_weaker_new_instances_may_be_a_shared_bottleneck() {
+    // Two carry 150/s each, and the two new ones 37/s each: 300/s, then 374/s of 600/s.
+    let of = |named: bool| {
+        move |_: u32, asked: u64, serving: u64| {
+            let ok = asked.min(if serving > 2 { 374 } else { 300 });
+            let millis = if asked > ok { 900 } else { 40 };
+            match (named && asked > ok, serving) {
+                (false, _) => vec![("", ok, asked - ok, millis)],
+                (true, 2) => even(2, 300, 280, millis),
+                (true, _) => vec![
+                    ("i-1", 150, 0, millis),
+                    ("i-2", 150, 0, millis),
+                    ("i-3", 37, 30, millis),
+                    ("i-4", 37, 30, millis),
+                ],
+            }
+        }
+    };
+    let all = found(grows(), of(false));
+    let shared = all
+        .iter()
+        .find(|one| one.suspect == Suspect::SharedBottleneck);
+    let shared = shared.unwrap();
+    assert_eq!(
+        (shared.standing, shared.tells),
+        (Standing::Open, Some(TellingRun::InstanceHeader)),
+        "{all:?}"
+    );
+    // With the header, the old ones are seen to answer as much as before.
+    let all = found(grows(), of(true));
+    assert_eq!(about(&all, Suspect::SharedBottleneck), None, "{all:?}");
+}
+
+/// Fails this share of all requests, without a header, in a group of four that stays or grows to six.
+fn nameless_share(grows: bool, share: impl Fn(u32) -> f64) -> Vec<Hypothesis> {
+    let ids = ["i-1", "i-2", "i-3", "i-4", "i-5", "i-6"];
+    let mut story = vec![
+        group(0, 4, &ids[..4]),
+        alarm("high", "GreaterThanThreshold", 50.0, 3),
+    ];
+    if grows {
+        story.extend([
+            activity(11, "Launching a new EC2 instance: i-5", 4, 6),
+            group(12, 6, &ids),
+        ]);
+    }
+    let of = |second: u32, asked: u64, _: u64| {
+        let bad = (asked as f64 * share(second)) as u64;
+        vec![("", asked - bad, bad, 40)]
+    };
+    found(story, of)
+}
+
+#[test]
+fn without_names_a_share_of_one_in_all_that_always_fails_may_be_one_sick_instance() {
+    let is_open = |all: &[Hypothesis]| {
+        for suspect in [Suspect::ConstantErrors, Suspect::SickInstance] {
+            let one = all.iter().find(|one| one.suspect == suspect).unwrap();
+            assert_eq!(
+                (one.standing, one.tells),
+                (Standing::Open, Some(TellingRun::InstanceHeader)),
+                "{all:?}"
+            );
+        }
+        assert!(!all.iter().any(Hypothesis::holds), "{all:?}");
+    };
+    is_open(&nameless_share(false, |_| 0.25));
+    is_open(&nameless_share(true, |second| {
+        if second < 12 { 0.25 } else { 1.0 / 6.0 }
+    }));
+    // A tenth is not that of one in four.
+    let all = nameless_share(false, |_| 0.1);
+    let constant = about(&all, Suspect::ConstantErrors).map(|(standing, _)| standing);
+    assert_eq!(constant, Some(Standing::Holds), "{all:?}");
+    assert_eq!(about(&all, Suspect::SickInstance), None);
 }
