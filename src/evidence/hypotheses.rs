@@ -24,6 +24,7 @@ mod growth; // too few instances
 mod launches; // launches that failed
 mod lost; // instances that stop answering
 mod metric; // a metric that does not see the load
+mod pooled; // answers that are too few in each second
 mod refused; // answers that no instance gave, rate limits, names
 mod seen; // the seconds of the run, prepared for the tests
 mod sick; // one instance that differs from the others
@@ -344,6 +345,8 @@ pub enum TellingRun {
     MoreInstances,
     /// One that sends the load in steps, each of them held.
     Steps,
+    /// One that sends the same load for longer, or more of it.
+    MoreRequests,
 }
 
 impl Hypothesis {
@@ -406,11 +409,10 @@ pub(crate) struct Observed<'a> {
 /// Tests every hypothesis. `load` has the constant errors already taken out, as `baseline` says.
 pub(crate) fn all(observed: &Observed<'_>, baseline: &Baseline) -> Vec<Hypothesis> {
     let seen = Seen::new(observed);
-    let constant = constant::hypothesis(observed.scenario, baseline);
-    if !seen.is_any_bad() && constant.is_none() && !launches::is_any_failed(observed) {
+    let mut found = constant::hypotheses(&seen, baseline);
+    if !seen.is_any_bad() && found.is_empty() && !launches::is_any_failed(observed) {
         return Vec::new();
     }
-    let mut found: Vec<Hypothesis> = constant.into_iter().collect();
     found.extend(strain::test(&seen));
     found.extend(refused::all(&seen));
     found.extend(lost::test(&seen));

@@ -107,12 +107,40 @@ const LOW_LATENCY: f64 = 1.5;
 /// Fewest seconds of low load from which the rate of a user is taken.
 const LEAST_CALM: usize = 3;
 
+/// Share by which users must have asked for more than was sent, for the load to have eased off.
+const EASED_OFF: f64 = 0.1;
+/// Share of the highest load from which a second counts as one of it.
+const HIGHEST: f64 = 0.9;
+
+/// Returns the highest latency that counts as that of a low load; `None` without any.
+fn low_latency(p95: impl Iterator<Item = Option<u64>>) -> Option<f64> {
+    let mut known: Vec<u64> = p95.flatten().collect();
+    known.sort_unstable();
+    let quartile = *known.get(known.len() / 4)?;
+    Some(quartile as f64 * LOW_LATENCY)
+}
+
+/// Returns the bounds of a load by users who waited for slow answers: the requests that they sent in
+/// a second, and those that as many users send to a fast target. These are means over the slow
+/// seconds of the highest load. `None` if the load did not ease off in them.
+pub fn eased_off(seconds: &[Second]) -> Option<(f64, f64)> {
+    let low = low_latency(seconds.iter().map(|second| second.p95))?;
+    let is_slow = |second: &&Second| second.p95.is_some_and(|p95| p95 as f64 > low);
+    let slow: Vec<&Second> = seconds.iter().filter(is_slow).collect();
+    let highest = slow.iter().map(|second| second.demand).fold(0.0, f64::max);
+    let (mut sent, mut offered, mut count) = (0.0, 0.0, 0.0);
+    for second in slow.iter().filter(|one| one.demand >= highest * HIGHEST) {
+        sent += second.others + (second.ok + second.errors + second.constant) as f64;
+        offered += second.demand;
+        count += 1.0;
+    }
+    (sent < offered * (1.0 - EASED_OFF)).then(|| (sent / count, offered / count))
+}
+
 /// Returns the requests that one user sends in a second while the target is fast: one for each think
 /// time and latency at low load. `None` if too few seconds show it.
 fn each_user(asked: &[f64], sent: &[u64], p95: &[Option<u64>]) -> Option<f64> {
-    let mut known: Vec<u64> = p95.iter().copied().flatten().collect();
-    known.sort_unstable();
-    let low = *known.get(known.len() / 4)? as f64 * LOW_LATENCY;
+    let low = low_latency(p95.iter().copied())?;
     let calm: Vec<(f64, u64)> = asked
         .iter()
         .zip(sent)
@@ -430,6 +458,32 @@ mod tests {
         assert_eq!((mixed[5], mixed[15]), (10.0, 50.0));
         let open = demand(LoadModel::Open, &asked, &sent, &p95);
         assert!(open[15] > 50.0, "{open:?}");
+    }
+
+    /// Ten seconds of few users, four in which a hundred wait for slow answers, and six in which they
+    /// do not; in the first of these all that had waited is answered at once.
+    #[test]
+    fn a_load_of_users_is_bracketed_in_its_slow_seconds_whatever_came_after_them() {
+        let second = |sent: u64, users: f64, millis: u64| Second {
+            demand: f64::max(sent as f64, users),
+            ok: sent,
+            errors: 0,
+            constant: 0,
+            others: 0.0,
+            p95: Some(millis * 1_000),
+            pooled: false,
+        };
+        let calm = vec![second(10, 10.0, 20); 10];
+        let slow = vec![second(50, 100.0, 1_000); 4];
+        let fast = [
+            vec![second(140, 100.0, 20)],
+            vec![second(100, 100.0, 20); 5],
+        ]
+        .concat();
+        let all = [calm.clone(), slow, fast.clone()].concat();
+        assert_eq!(eased_off(&all), Some((50.0, 100.0)));
+        assert_eq!(eased_off(&[calm, fast].concat()), None);
+        assert_eq!(eased_off(&[]), None);
     }
 
     #[test]

@@ -17,6 +17,8 @@ const NO_GAIN: f64 = 0.3;
 const HARDLY: f64 = 1.1;
 /// Smallest gain that the growth should bring for the throughput to tell.
 const TELLING: f64 = 1.15;
+/// Share of the load that a group answers which misses no throughput.
+const ANSWERED: f64 = 0.9;
 /// Share of the first latency above which it stayed as long.
 const AS_SLOW: f64 = 0.7;
 /// Fewest seconds with each size.
@@ -26,15 +28,24 @@ const LATE: usize = 4;
 const LONG: usize = 8;
 /// Share of an even part that new instances must have answered.
 const SERVED: f64 = 0.5;
+/// Share of the serving instances that must be seen to answer.
+const NEARLY_ALL: f64 = 0.9;
 
 /// Tests each spike; the first in which the group grew without gain counts. `taken` are the seconds
-/// that another hypothesis explains.
-pub(super) fn test(seen: &Seen<'_>, taken: &BTreeSet<u32>) -> Option<Hypothesis> {
+/// that another hypothesis explains. Without names of instances, those that are new may get no
+/// requests as well.
+pub(super) fn test(seen: &Seen<'_>, taken: &BTreeSet<u32>) -> Vec<Hypothesis> {
     let spikes = seen.spikes.clone();
-    spikes
+    let found = spikes
         .into_iter()
         .filter_map(|spike| in_spike(seen, &spike, taken))
-        .max_by_key(|found| (found.holds(), found.count()))
+        .max_by_key(|found| (found.holds(), found.count()));
+    let needs_names = |found: &&Hypothesis| found.tells == Some(TellingRun::InstanceHeader);
+    let uneven = found.as_ref().filter(needs_names).map(|found| Hypothesis {
+        suspect: Suspect::UnevenLoad,
+        ..found.clone()
+    });
+    found.into_iter().chain(uneven).collect()
 }
 
 fn in_spike(seen: &Seen<'_>, spike: &Range<usize>, taken: &BTreeSet<u32>) -> Option<Hypothesis> {
@@ -91,18 +102,56 @@ fn in_spike(seen: &Seen<'_>, spike: &Range<usize>, taken: &BTreeSet<u32>) -> Opt
                 Hypothesis::new(Suspect::UnevenLoad, Standing::Holds, vec![clue]).explains(&all),
             );
         }
+        if old_kept(seen, &early, &telling) {
+            return None;
+        }
         found.pro.push(clue);
     }
     // Waiting for something else may count as work.
     found = found.against(at_ceiling(seen, &late));
-    found = match found.standing {
+    if !is_spread(seen, &late, to) {
+        // New instances may have had nothing to do, or answered less by themselves.
+        found.standing = Standing::Open;
+        let found = found.told_by(TellingRun::InstanceHeader);
+        return Some(found.explains(&explained));
+    }
+    Some(match standing {
         Standing::Holds => found.explains(&explained),
-        Standing::Open => found
+        _ => found
             .explains(&late.iter().map(|second| *second as u32).collect())
             .told_by(TellingRun::MoreInstances),
-        Standing::Excluded => found,
+    })
+}
+
+/// Returns true if names show that the answers come from as many instances as serve.
+fn is_spread(seen: &Seen<'_>, seconds: &[usize], to: u32) -> bool {
+    let all = mean(seconds.iter().map(|at| seen.requests(*at) as f64));
+    let even = all / f64::from(to.max(1));
+    let of = |id: &&str| {
+        let own = |at: &usize| seen.own(id, *at).tally.requests() as f64;
+        mean(seconds.iter().map(own)) >= even * SERVED
     };
-    Some(found)
+    let answering = seen.of.results.instances().filter(of).count();
+    seen.names_members() || answering as f64 >= f64::from(to) * NEARLY_ALL
+}
+
+/// Returns true if the old instances answer as much as before the growth: then what the new ones
+/// answer comes on top of it, and nothing that all share is full.
+fn old_kept(seen: &Seen<'_>, early: &[usize], late: &[usize]) -> bool {
+    let is_new = |id: &str| seen.of.reaction.launched.iter().any(|one| one.id == id);
+    let old = |seconds: &[usize]| {
+        mean(
+            seconds
+                .iter()
+                .map(|at| seen.others(*at, is_new).tally.ok as f64),
+        )
+    };
+    let new = mean(
+        late.iter()
+            .map(|at| seen.others(*at, |id| !is_new(id)).tally.ok as f64),
+    );
+    let before = old(early);
+    old(late) * NEARLY >= before && new >= before * (HARDLY - 1.0)
 }
 
 /// Returns these seconds, with those right before and after the spike that missed a limit as well:
@@ -149,22 +198,15 @@ fn gain(
             true => Standing::Open,
             false => Standing::Holds,
         };
-        return is_flat.then_some((vec![clue], standing));
+        if is_flat {
+            return Some((vec![clue], standing));
+        }
+        // Old instances that keep their clients may stay slow, while new ones answer the rest.
+        let may_be_kept = !seen.names_members() && later >= asked * ANSWERED && stays(seen, late);
+        let clues = slow_despite_growth(seen, (from, to), early, late).filter(|_| may_be_kept)?;
+        return Some((clues, Standing::Open));
     }
-    let usual = |seconds: &[usize]| {
-        median(seconds.iter().filter_map(|at| seen.of.load[*at].p95)).unwrap_or(0)
-    };
-    let (before_us, later_us) = (usual(early), usual(late));
-    let is_slow = later_us > seen.limit_us() && later_us as f64 >= before_us as f64 * AS_SLOW;
-    if !is_slow || late.len() < LONG {
-        return None;
-    }
-    let mut clues = vec![Clue::SlowDespiteGrowth {
-        from,
-        to,
-        before_us,
-        later_us,
-    }];
+    let mut clues = slow_despite_growth(seen, (from, to), early, late)?;
     let last = *late.last()?;
     let (each, held) = (seen.each(last)?, seen.held_before(early[0])?);
     if each <= held * NEARLY {
@@ -176,6 +218,38 @@ fn gain(
         return Some((clues, Standing::Holds));
     }
     Some((clues, Standing::Open))
+}
+
+/// Returns the clue that p95 stayed as long as before the growth.
+fn slow_despite_growth(
+    seen: &Seen<'_>,
+    (from, to): (u32, u32),
+    early: &[usize],
+    late: &[usize],
+) -> Option<Vec<Clue>> {
+    let (before_us, later_us) = (usual(seen, early), usual(seen, late));
+    let is_slow = later_us > seen.limit_us() && later_us as f64 >= before_us as f64 * AS_SLOW;
+    (is_slow && late.len() >= LONG).then(|| {
+        vec![Clue::SlowDespiteGrowth {
+            from,
+            to,
+            before_us,
+            later_us,
+        }]
+    })
+}
+
+/// Returns true if the last of these seconds are as slow as the first: a backlog would become
+/// shorter.
+fn stays(seen: &Seen<'_>, seconds: &[usize]) -> bool {
+    let third = seconds.len() / 3;
+    let (early, late) = (&seconds[..third], &seconds[seconds.len() - third..]);
+    usual(seen, late) as f64 >= usual(seen, early) as f64 * AS_SLOW
+}
+
+/// Returns the median of the seconds' p95 in microseconds; zero without any.
+fn usual(seen: &Seen<'_>, seconds: &[usize]) -> u64 {
+    median(seconds.iter().filter_map(|at| seen.of.load[*at].p95)).unwrap_or(0)
 }
 
 /// Returns true if the second's p95 is over the limit.

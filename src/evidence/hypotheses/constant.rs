@@ -2,19 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use super::{Clue, Hypothesis, Standing, Suspect};
+use super::pooled::chance;
+use super::seen::{Seen, mean};
+use super::sick::is_about;
+use super::{Clue, Hypothesis, Standing, Suspect, TellingRun};
 use crate::load::{ERRORS, LEAST_REQUESTS};
 use crate::reaction::Times;
-use model::measure::{Results, Select};
-use model::scenario::Scenario;
+use model::measure::{Key, Results, Select, Tally};
 
 /// Fewest errors before the load rose that are more than chance.
 const LEAST_ERRORS: u64 = 3;
 /// Share of the errors before the rise that one instance may have. More are that instance's own.
 const ONE_INSTANCE: f64 = 0.8;
-
-/// Share of its answers that such an instance fails.
+/// Share of its answers that such an instance fails, or the probability of so many errors by chance.
 const FAILS: f64 = 0.5;
+const CHANCE: f64 = 0.001;
 
 /// The share of each step's requests that always fails.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -144,28 +146,42 @@ fn share(results: &Results, flow: u16, step: u16, seconds: (u32, u32)) -> Option
     (requests >= LEAST_REQUESTS).then(|| (tally.errors() as f64 / requests as f64, tally.errors()))
 }
 
-/// Returns true if one of several instances has nearly all errors before the rise.
+/// Returns true if one of several instances has nearly all errors before the rise, and that is no
+/// chance.
 fn is_of_one_instance(results: &Results, rose: u32) -> bool {
-    let errors = |id| {
-        let tally = results.of_instance(id, Some((0, rose))).tally;
-        (tally.requests() > 0).then(|| tally.errors())
+    let tally = |id, until| results.of_instance(id, Some((0, until))).tally;
+    let tallies = |until| results.instances().map(move |id| tally(id, until));
+    let before = || tallies(rose).filter(|tally| tally.requests() > 0);
+    let errors = |id| tally(id, rose).errors();
+    let Some(most) = results.instances().max_by_key(|id| errors(*id)) else {
+        return false;
     };
-    let each: Vec<u64> = results.instances().filter_map(errors).collect();
-    let fails = |id| {
-        let tally = results.of_instance(id, Some((0, rose))).tally;
-        tally.errors() as f64 >= tally.requests().max(1) as f64 * FAILS
+    let fails = |tally: Tally| tally.errors() as f64 >= tally.requests().max(1) as f64 * FAILS;
+    // Few errors before the rise are told from chance by those after it.
+    let is_no_chance = |until| {
+        let (own, mut all) = (tally(most, until), Tally::default());
+        tallies(until).for_each(|one| all.merge(&one));
+        let share = own.requests() as f64 / all.requests().max(1) as f64;
+        let ids = results.instances().count() as f64;
+        is_nearly_all(own.errors(), all.errors())
+            && chance(own.errors(), all.errors(), share) * ids <= CHANCE
     };
-    let is_any_failing = results.instances().any(fails);
-    let all: u64 = each.iter().sum();
-    let most = each.iter().copied().max().unwrap_or(0);
-    is_any_failing && each.len() > 1 && all > 0 && most as f64 >= all as f64 * ONE_INSTANCE
+    let all = before().map(|tally| tally.errors()).sum();
+    is_nearly_all(errors(most), all)
+        && before().count() > 1
+        && (before().any(fails) || is_no_chance(rose) || is_no_chance(u32::MAX))
 }
 
-/// Returns the hypothesis, if a step always fails.
-pub(super) fn hypothesis(scenario: &Scenario, baseline: &Baseline) -> Option<Hypothesis> {
+fn is_nearly_all(own: u64, all: u64) -> bool {
+    all > 0 && own as f64 >= all as f64 * ONE_INSTANCE
+}
+
+/// Returns the hypotheses, if a step always fails. Without a header, one instance may be the one that
+/// always fails.
+pub(super) fn hypotheses(seen: &Seen<'_>, baseline: &Baseline) -> Vec<Hypothesis> {
+    let flows = &seen.of.scenario.flows;
     let clue = |always: &Always| Clue::AlwaysFails {
-        step: scenario
-            .flows
+        step: flows
             .get(always.flow as usize)
             .and_then(|flow| flow.steps.get(always.step as usize))
             .map_or_else(String::new, |step| step.name.clone()),
@@ -174,5 +190,46 @@ pub(super) fn hypothesis(scenario: &Scenario, baseline: &Baseline) -> Option<Hyp
     };
     let shown = baseline.steps.iter().filter(|one| one.share >= ERRORS);
     let clues: Vec<Clue> = shown.map(clue).collect();
-    (!clues.is_empty()).then(|| Hypothesis::new(Suspect::ConstantErrors, Standing::Holds, clues))
+    if clues.is_empty() {
+        return Vec::new();
+    }
+    let Some(one) = one_in_all(seen, baseline) else {
+        return vec![Hypothesis::new(
+            Suspect::ConstantErrors,
+            Standing::Holds,
+            clues,
+        )];
+    };
+    [
+        (Suspect::ConstantErrors, clues),
+        (Suspect::SickInstance, vec![one]),
+    ]
+    .map(|(suspect, clues)| Hypothesis::new(suspect, Standing::Open, clues))
+    .map(|open| open.told_by(TellingRun::InstanceHeader))
+    .into()
+}
+
+/// Returns the clue that one instance may have made the constant errors: every step fails the share
+/// of one in all instances, before the load rose and in the spike, and no error names its instance.
+fn one_in_all(seen: &Seen<'_>, baseline: &Baseline) -> Option<Clue> {
+    let spike = seen.spikes.first()?;
+    let before = seen.serving(spike.start.checked_sub(1)?);
+    let during = mean(spike.clone().map(|second| f64::from(seen.serving(second))));
+    let is_of_one =
+        |one: &Always| is_about(one.before, f64::from(before)) && is_about(one.during, during);
+    let rose = spike.start as u32;
+    let results = seen.of.results;
+    let has_errors = |key: &Key| {
+        let is_it = |one: &&Always| (one.flow, one.step) == (key.flow, key.step);
+        // A step with few requests may have had none of its errors yet.
+        baseline.steps.iter().any(|one| is_it(&one))
+            || share(results, key.flow, key.step, (0, rose)).is_none()
+    };
+    let is_one = !seen.errors_are_named()
+        && baseline.steps.iter().all(is_of_one)
+        && results.keys().iter().all(has_errors);
+    is_one.then(|| Clue::OneInN {
+        share: mean(baseline.steps.iter().map(|one| one.before)),
+        instances: before,
+    })
 }

@@ -20,14 +20,17 @@ pub(crate) struct Seen<'a> {
     pub(super) merged: Vec<Merged>,
     /// The spikes, in seconds of the load.
     pub(super) spikes: Vec<Range<usize>>,
+    /// The seconds that are judged together, since each has too few requests.
+    pools: Vec<Range<usize>>,
 }
 
 impl<'a> Seen<'a> {
     pub(crate) fn new(of: &'a Observed<'a>) -> Self {
         let merged = of.results.by_second(Select::default());
-        let pools = of.load.chunk_by(|_, next| next.pooled);
+        let pools = pools(of.load);
         let bad = pools
-            .flat_map(|pool| vec![misses(pool, of.limit); pool.len()])
+            .iter()
+            .flat_map(|pool| vec![misses(&of.load[pool.clone()], of.limit); pool.len()])
             .collect();
         let last = of.load.len();
         let second = |at| {
@@ -50,6 +53,7 @@ impl<'a> Seen<'a> {
             bad,
             merged,
             spikes,
+            pools,
         }
     }
 
@@ -136,6 +140,40 @@ impl<'a> Seen<'a> {
         merged
     }
 
+    /// Returns the bad seconds around these that hold the limits without the answers that are left
+    /// out, and the number of all bad ones. Seconds of one pool hold together, or not at all.
+    pub(super) fn held_without(
+        &self,
+        seconds: &BTreeSet<usize>,
+        is_left_out: impl Fn(&str, usize) -> bool,
+    ) -> (BTreeSet<u32>, u32) {
+        let (mut held, mut of) = (BTreeSet::new(), 0);
+        let touched = |pool: &&Range<usize>| seconds.range((**pool).clone()).next().is_some();
+        let pools = self.pools.iter().filter(touched);
+        for pool in pools.filter(|pool| self.bad[pool.start]) {
+            let mut rest = Merged::default();
+            for second in pool.clone() {
+                rest.merge(&self.others(second, |id| is_left_out(id, second)));
+            }
+            of += pool.len() as u32;
+            if rest.tally.requests() > 0 && self.holds(&rest) {
+                held.extend(pool.clone().map(|second| second as u32));
+            }
+        }
+        (held, of)
+    }
+
+    /// Returns the seconds that are judged together with this one.
+    pub(super) fn pool_of(&self, second: usize) -> Option<Range<usize>> {
+        let at = self.pools.partition_point(|pool| pool.end <= second);
+        self.pools.get(at).cloned()
+    }
+
+    /// Returns true if a second has too few requests to be judged by itself.
+    pub(super) fn is_pooled(&self, second: usize) -> bool {
+        self.pool_of(second).is_some_and(|pool| pool.len() > 1)
+    }
+
     /// Returns true if these answers hold the limits.
     pub(super) fn holds(&self, merged: &Merged) -> bool {
         let requests = merged.tally.requests();
@@ -153,6 +191,13 @@ impl<'a> Seen<'a> {
             .map(|instance| instance.id.as_str())
             .collect();
         self.of.results.instances().any(|id| members.contains(id))
+    }
+
+    /// Returns true if the header that names instances comes with failed answers, too.
+    pub(super) fn errors_are_named(&self) -> bool {
+        let results = self.of.results;
+        let errors = |id| results.of_instance(id, None).tally.errors();
+        results.names_instances() && results.instances().any(|id| errors(id) > 0)
     }
 
     pub(super) fn limit_us(&self) -> u64 {
@@ -193,6 +238,17 @@ const FILLS: usize = 3;
 const FAR_BELOW: f64 = 0.9;
 /// Factor up to which two loads count as the same.
 pub(super) const NEARLY: f64 = 1.1;
+
+/// Returns the pools of the load's seconds.
+fn pools(load: &[Second]) -> Vec<Range<usize>> {
+    let mut from = 0;
+    let range = |pool: &[Second]| {
+        let range = from..from + pool.len();
+        from = range.end;
+        range
+    };
+    load.chunk_by(|_, next| next.pooled).map(range).collect()
+}
 
 /// Returns true if a pool of seconds missed the latency limit, or failed more requests than usual.
 fn misses(pool: &[Second], limit: Duration) -> bool {

@@ -2,14 +2,17 @@
 //! than the others.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
+use super::pooled::{self, Beside};
 use super::seen::{Seen, median, p95};
 use super::{Clue, Hypothesis, Standing, Suspect, TellingRun, second_of};
 use crate::load::ERRORS;
 use model::measure::Merged;
 
-/// Share of an instance's answers that fail while it is sick.
+/// Share of an instance's answers that fail while it is sick: in a second, and in a pool of seconds.
 const FAILS: f64 = 0.5;
+const FAILS_IN_PART: f64 = 0.1;
 /// Divisor of its error share that the others' may have at most.
 const OTHERS: f64 = 5.0;
 /// Factor by which a sick instance is slower than the others.
@@ -23,6 +26,10 @@ const STEADY: f64 = 0.7;
 /// latency that the last must have.
 const LONG: usize = 10;
 const AS_SLOW: f64 = 0.8;
+/// Bad answers to expect at the end of an instance's life, from which their absence is no chance.
+const EXPECTED: f64 = 5.0;
+/// Divisor of all instances: up to that part of them may differ from the others in pools.
+const MINORITY: usize = 3;
 /// Most instances that are compared with all others.
 const MOST_INSTANCES: usize = 64;
 /// Factor over an even share from which the load counts as uneven.
@@ -38,31 +45,37 @@ pub(super) fn all(seen: &Seen<'_>) -> Vec<Hypothesis> {
     if seen.of.results.names_instances() {
         ids.extend(seen.of.results.instances().take(MOST_INSTANCES));
     }
-    let found: Vec<Hypothesis> = ids.iter().filter_map(|id| by_header(seen, id)).collect();
-    let errors_named = ids
-        .iter()
-        .any(|id| seen.of.results.of_instance(id, None).tally.errors() > 0);
+    let one = |id: &&str| by_header(seen, id, ids.len());
+    let mut found: Vec<(Look, Hypothesis)> = ids.iter().filter_map(one).collect();
+    // Many that fail in part are weaker than the others, and not sick.
+    let pooled = found.iter().filter(|(look, _)| *look == Look::Pooled);
+    if pooled.count() > usize::max(ids.len() / MINORITY, 1) {
+        found.retain(|(look, _)| *look == Look::Alone);
+    }
+    let found: Vec<Hypothesis> = found.into_iter().map(|(_, one)| one).collect();
     // A header that errors never carry names no instance that fails.
-    match found.is_empty() && !errors_named {
+    match found.is_empty() && !seen.errors_are_named() {
         true => one_in_n(seen).into_iter().collect(),
         false => found,
     }
 }
 
-/// The symptoms of an instance in one second.
+/// The symptoms of an instance in one second or pool.
 #[derive(Clone, Copy, PartialEq)]
 enum Symptom {
     Fails,
     Slow,
 }
 
-fn symptom(seen: &Seen<'_>, own: &Merged, others: &Merged) -> Option<Symptom> {
+/// Returns the symptom of an instance that fails at least this share of its answers, or is slow.
+fn symptom(seen: &Seen<'_>, both: &Beside, fails: f64) -> Option<Symptom> {
+    let (own, others) = (&both.own, &both.others);
     let share =
         |merged: &Merged| merged.tally.errors() as f64 / merged.tally.requests().max(1) as f64;
     if own.tally.requests() == 0 || others.tally.requests() == 0 {
         return None;
     }
-    if share(own) >= FAILS && share(others) <= share(own) / OTHERS {
+    if share(own) >= fails && share(others) <= share(own) / OTHERS {
         return Some(Symptom::Fails);
     }
     let (own, others) = (p95(&own.latency)?, p95(&others.latency)?);
@@ -70,80 +83,205 @@ fn symptom(seen: &Seen<'_>, own: &Merged, others: &Merged) -> Option<Symptom> {
     (own > limit && others <= limit && own >= others * SLOWER).then_some(Symptom::Slow)
 }
 
-/// Tests one instance against the others, second by second.
-fn by_header(seen: &Seen<'_>, id: &str) -> Option<Hypothesis> {
+/// The way in which the seconds of an instance's life are looked at.
+#[derive(Clone, Copy, PartialEq)]
+enum Look {
+    /// Each by itself.
+    Alone,
+    /// In pools with enough answers.
+    Pooled,
+}
+
+/// A stretch of seconds in which an instance is sick.
+struct Stretch {
+    /// Its place among all stretches of the instance's life.
+    index: usize,
+    seconds: Range<usize>,
+    symptom: Symptom,
+    both: Beside,
+}
+
+/// The sick stretches of one instance.
+struct Sick<'a> {
+    id: &'a str,
+    stretches: Vec<Stretch>,
+    all: Beside,
+    look: Look,
+}
+
+impl Sick<'_> {
+    fn seconds(&self) -> usize {
+        self.stretches.iter().map(|one| one.seconds.len()).sum()
+    }
+
+    fn is_failing(&self) -> bool {
+        let fails = |one: &&Stretch| one.symptom == Symptom::Fails;
+        self.stretches.iter().filter(fails).count() * 2 >= self.stretches.len()
+    }
+
+    /// Returns true if the instance stays slow for long: a backlog would become shorter.
+    fn stays(&self) -> bool {
+        let third = self.stretches.len() / 3;
+        let usual = |part: &[Stretch]| {
+            median(part.iter().filter_map(|one| p95(&one.both.own.latency))).unwrap_or(0)
+        };
+        let (early, late) = (
+            usual(&self.stretches[..third]),
+            usual(&self.stretches[self.stretches.len() - third..]),
+        );
+        self.seconds() >= LONG && late as f64 >= early as f64 * AS_SLOW
+    }
+
+    /// Returns the standing: what shows second by second holds, and what is pooled has to be no
+    /// chance. `of` is the number of instances, each of which might be the one by chance.
+    fn standing(&self, seen: &Seen<'_>, of: usize) -> Option<(Standing, Option<TellingRun>)> {
+        if self.look == Look::Alone {
+            return Some((Standing::Holds, None));
+        }
+        let chance = self.all.chance(seen, self.is_failing()) * of as f64;
+        let is_enough = self.stretches.iter().all(|one| one.both.is_enough());
+        pooled::standing(chance, is_enough)
+    }
+
+    fn clue(&self) -> Clue {
+        let (own, others) = (&self.all.own.tally, &self.all.others.tally);
+        match self.is_failing() {
+            true => Clue::OneFailed {
+                instance: self.id.to_owned(),
+                share: own.errors() as f64 / own.requests() as f64,
+                others: others.errors() as f64 / others.requests().max(1) as f64,
+            },
+            false => Clue::OneSlow {
+                instance: self.id.to_owned(),
+                p95_us: p95(&self.all.own.latency).unwrap_or(0),
+                others_us: p95(&self.all.others.latency).unwrap_or(0),
+            },
+        }
+    }
+}
+
+/// Tests one instance of this many against the others: second by second, or else in pools of
+/// seconds, which also show an instance that fails in part.
+fn by_header(seen: &Seen<'_>, id: &str, of: usize) -> Option<(Look, Hypothesis)> {
     let (from, until) = life(seen, id)?;
-    let mut sick: Vec<(usize, Symptom)> = Vec::new();
-    let (mut own, mut others) = (Merged::default(), Merged::default());
-    let mut answered = 0;
-    for second in from..until {
-        let one = seen.own(id, second);
-        answered += usize::from(!sick.is_empty() && one.tally.requests() > 0);
-        if !is_suspect(seen, &one) {
-            continue;
-        }
-        let rest = seen.others(second, |other| other == id);
-        if let Some(symptom) = symptom(seen, &one, &rest) {
-            sick.push((second, symptom));
-            own.merge(&one);
-            others.merge(&rest);
-        }
+    let each: Vec<Range<usize>> = (from..until).map(|second| second..second + 1).collect();
+    if let Some(found) = in_stretches(seen, id, &each, Look::Alone, of) {
+        return Some((Look::Alone, found));
     }
-    let (first, last) = (sick.first()?.0, sick.last()?.0);
-    let between = (first..=last)
-        .filter(|second| seen.own(id, *second).tally.requests() > 0)
-        .count();
-    let is_steady = sick.len() as f64 >= between as f64 * STEADY;
-    if sick.len() < LEAST_SECONDS || own.tally.requests() < LEAST_ANSWERS || !is_steady {
+    let pools = pooled::pools(seen, id, from..until);
+    let found = in_stretches(seen, id, &pools, Look::Pooled, of)?;
+    Some((Look::Pooled, found))
+}
+
+fn in_stretches(
+    seen: &Seen<'_>,
+    id: &str,
+    life: &[Range<usize>],
+    look: Look,
+    of: usize,
+) -> Option<Hypothesis> {
+    let sick = sick(seen, id, life, look)?;
+    let (first, last) = (sick.stretches.first()?, sick.stretches.last()?);
+    let is_failing = sick.is_failing();
+    let is_plain = is_failing && look == Look::Alone;
+    let may_be_a_queue = is_failing || !sick.stays();
+    if !is_plain && may_be_a_queue && were_others_bad(seen, life, (id, first), look) {
         return None;
     }
-    // The others were slow as well just before: the instance is the last to answer its queue.
-    let was_bad = (first.saturating_sub(LEAST_SECONDS)..first).any(|second| seen.bad[second]);
-    let fails = sick.iter().filter(|(_, is)| *is == Symptom::Fails).count();
-    let is_failing = fails * 2 >= sick.len();
-    if was_bad && !is_failing && !stays(seen, id, &sick) {
-        return None;
-    }
-    // A new instance that is sick at first, and well later, is cold.
-    let is_new = seen.of.reaction.launched.iter().any(|one| one.id == id);
-    if is_new && first <= from + 1 && answered > between + LEAST_SECONDS {
-        return None;
-    }
-    let explained = explained(seen, id, first, last);
+    let (standing, tells) = sick.standing(seen, of)?;
+    let span: BTreeSet<usize> = (first.seconds.start..last.seconds.end).collect();
+    let (explained, of) = seen.held_without(&span, |other, _| other == id);
     if !is_failing && explained.is_empty() {
         // Slow, but no limit was missed for it.
         return None;
     }
-    let rest_bad = seen.bad_in(first..last + 1).count();
-    let even = uneven(seen, id, &sick);
-    if !is_failing && even > UNEVEN {
-        let clue = Clue::MoreThanEven {
-            instance: id.to_owned(),
-            times: even,
-        };
-        let slow = slow(id, &own, &others);
-        return Some(
-            Hypothesis::new(Suspect::UnevenLoad, Standing::Holds, vec![clue, slow])
-                .explains(&explained),
-        );
-    }
-    let clue = if is_failing {
-        Clue::OneFailed {
-            instance: id.to_owned(),
-            share: own.tally.errors() as f64 / own.tally.requests() as f64,
-            others: others.tally.errors() as f64 / others.tally.requests().max(1) as f64,
+    let own = &sick.all.own.tally;
+    let fails_in_part = (own.errors() as f64) < own.requests() as f64 * FAILS;
+    let times = uneven(seen, &sick);
+    let mut found = match fails_in_part && times > UNEVEN {
+        true => {
+            let instance = id.to_owned();
+            let more = Clue::MoreThanEven { instance, times };
+            Hypothesis::new(Suspect::UnevenLoad, standing, vec![more, sick.clue()])
         }
-    } else {
-        slow(id, &own, &others)
+        false => {
+            let seconds = explained.len() as u32;
+            let without = Clue::HeldWithout { seconds, of };
+            Hypothesis::new(Suspect::SickInstance, standing, vec![sick.clue(), without])
+        }
     };
-    let without = Clue::HeldWithout {
-        seconds: explained.len() as u32,
-        of: rest_bad as u32,
+    found.tells = tells;
+    Some(found.explains(&explained))
+}
+
+/// Returns the sick stretches of an instance's life, if they are steady and no cold start.
+fn sick<'a>(seen: &Seen<'_>, id: &'a str, life: &[Range<usize>], look: Look) -> Option<Sick<'a>> {
+    let fails = match look {
+        Look::Alone => FAILS,
+        Look::Pooled => FAILS_IN_PART,
     };
-    Some(
-        Hypothesis::new(Suspect::SickInstance, Standing::Holds, vec![clue, without])
-            .explains(&explained),
-    )
+    let mut found = Sick {
+        id,
+        stretches: Vec::new(),
+        all: Beside::default(),
+        look,
+    };
+    // Stretches with answers, from the first sick one on and up to the last.
+    let (mut answered, mut between) = (0, 0);
+    for (index, seconds) in life.iter().enumerate() {
+        let mut both = Beside::default();
+        seconds
+            .clone()
+            .for_each(|second| both.own.merge(&seen.own(id, second)));
+        let is_there = both.own.tally.requests() > 0;
+        answered += usize::from(is_there && !found.stretches.is_empty());
+        if !is_suspect(seen, &both.own) {
+            continue;
+        }
+        for second in seconds.clone() {
+            both.others.merge(&seen.others(second, |other| other == id));
+        }
+        if let Some(symptom) = symptom(seen, &both, fails) {
+            answered = answered.max(1);
+            between = answered;
+            found.all.merge(&both);
+            found.stretches.push(Stretch {
+                index,
+                seconds: seconds.clone(),
+                symptom,
+                both,
+            });
+        }
+    }
+    let first = found.stretches.first()?.index;
+    let is_steady = found.stretches.len() as f64 >= between as f64 * STEADY;
+    if found.seconds() < LEAST_SECONDS
+        || found.all.own.tally.requests() < LEAST_ANSWERS
+        || !is_steady
+    {
+        return None;
+    }
+    // A new instance that is sick at first, and well later, is cold.
+    let is_new = seen.of.reaction.launched.iter().any(|one| one.id == id);
+    let is_cold = match look {
+        Look::Alone => first <= 1 && answered > between + LEAST_SECONDS,
+        Look::Pooled => first == 0 && is_well_later(seen, id, life),
+    };
+    (!(is_new && is_cold)).then_some(found)
+}
+
+/// Returns true if an instance's last answers are well, and by the share of the earlier ones some of
+/// them would have been bad.
+fn is_well_later(seen: &Seen<'_>, id: &str, life: &[Range<usize>]) -> bool {
+    let seconds = life.iter().cloned().flatten();
+    let own: Vec<Merged> = seconds.map(|second| seen.own(id, second)).collect();
+    let requests = |part: &[Merged]| part.iter().map(|one| one.tally.requests()).sum::<u64>();
+    let is_bad = |one: &&Merged| is_suspect(seen, one);
+    let last = own.iter().rposition(|one| is_suspect(seen, one));
+    let (early, late) = own.split_at(last.map_or(0, |last| last + 1));
+    let bad: Vec<Merged> = early.iter().filter(is_bad).cloned().collect();
+    let share = requests(&bad) as f64 / requests(early).max(1) as f64;
+    requests(late) as f64 * share >= EXPECTED
 }
 
 /// Returns true if an instance's answers alone miss the limits.
@@ -151,26 +289,26 @@ fn is_suspect(seen: &Seen<'_>, one: &Merged) -> bool {
     one.tally.errors() > 0 || p95(&one.latency).is_some_and(|p95| p95 > seen.limit_us())
 }
 
-/// Returns true if an instance stays slow for long: a backlog would become shorter.
-fn stays(seen: &Seen<'_>, id: &str, sick: &[(usize, Symptom)]) -> bool {
-    let third = sick.len() / 3;
-    let usual = |part: &[(usize, Symptom)]| {
-        median(
-            part.iter()
-                .filter_map(|(at, _)| p95(&seen.own(id, *at).latency)),
-        )
-        .unwrap_or(0)
-    };
-    let (early, late) = (usual(&sick[..third]), usual(&sick[sick.len() - third..]));
-    sick.len() >= LONG && late as f64 >= early as f64 * AS_SLOW
-}
-
-fn slow(id: &str, own: &Merged, others: &Merged) -> Clue {
-    Clue::OneSlow {
-        instance: id.to_owned(),
-        p95_us: p95(&own.latency).unwrap_or(0),
-        others_us: p95(&others.latency).unwrap_or(0),
+/// Returns true if the others missed the limits just before: then the instance is the last to answer
+/// its queue.
+fn were_others_bad(
+    seen: &Seen<'_>,
+    life: &[Range<usize>],
+    (id, first): (&str, &Stretch),
+    look: Look,
+) -> bool {
+    if look == Look::Alone {
+        let from = first.seconds.start;
+        return (from.saturating_sub(LEAST_SECONDS)..from).any(|second| seen.bad[second]);
     }
+    let Some(before) = first.index.checked_sub(1).and_then(|at| life.get(at)) else {
+        return false;
+    };
+    let until = first.seconds.start;
+    let from = before.start.min(until.saturating_sub(LEAST_SECONDS));
+    let mut others = Merged::default();
+    (from..until).for_each(|second| others.merge(&seen.others(second, |other| other == id)));
+    !seen.holds(&others)
 }
 
 /// Returns the seconds from an instance's first answer until it leaves, or until the load ends.
@@ -187,41 +325,40 @@ fn life(seen: &Seen<'_>, id: &str) -> Option<(usize, usize)> {
     Some((from, until.min(end)))
 }
 
-/// Returns the seconds that hold the limits without the instance's answers.
-fn explained(seen: &Seen<'_>, id: &str, first: usize, last: usize) -> BTreeSet<u32> {
-    seen.bad_in(first..last + 1)
-        .filter(|second| {
-            let others = seen.others(*second, |other| other == id);
-            others.tally.requests() > 0 && seen.holds(&others)
-        })
-        .map(|second| second as u32)
-        .collect()
-}
-
-/// Returns the instance's requests in its sick seconds, divided by an even share of all.
-fn uneven(seen: &Seen<'_>, id: &str, sick: &[(usize, Symptom)]) -> f64 {
+/// Returns the instance's requests in its sick stretches, divided by an even share of all.
+fn uneven(seen: &Seen<'_>, sick: &Sick<'_>) -> f64 {
     let (mut own, mut even) = (0.0, 0.0);
-    for (second, _) in sick {
-        let answering = seen.of.results.instances();
-        let each: Vec<u64> = answering
-            .map(|other| seen.own(other, *second).tally.requests())
+    for stretch in &sick.stretches {
+        let requests = |id: &str| -> u64 {
+            let seconds = stretch.seconds.clone();
+            seconds.map(|at| seen.own(id, at).tally.requests()).sum()
+        };
+        let each: Vec<u64> = seen
+            .of
+            .results
+            .instances()
+            .map(requests)
             .filter(|requests| *requests > 0)
             .collect();
-        own += seen.own(id, *second).tally.requests() as f64;
+        own += stretch.both.own.tally.requests() as f64;
         even += each.iter().sum::<u64>() as f64 / each.len().max(1) as f64;
     }
     own / f64::max(even, 1.0)
 }
 
-/// Infers a sick instance without a header: errors without latency, at a load that had held before,
-/// whose share is that of one instance in all.
+/// Infers a sick instance without a header: errors without latency, whose share is that of one
+/// instance in all. They come at a load that had held before, or from the start on, before the load
+/// rises.
 fn one_in_n(seen: &Seen<'_>) -> Option<Hypothesis> {
     let contradicted = seen.contradicted();
+    let rose = seen.spikes.first().map_or(0, |spike| spike.start);
     let mut row: Vec<usize> = Vec::new();
     let mut rows: Vec<Vec<usize>> = Vec::new();
     for second in 0..seen.bad.len() {
-        let fits = contradicted.contains(&second) && is_one_in_n(seen, second);
-        if fits {
+        let is_from_the_start = *row.first().unwrap_or(&second) < rose;
+        let was_never_held = || is_from_the_start && seen.held_before(second).is_none();
+        let is_suspect = || contradicted.contains(&second) || was_never_held();
+        if is_one_in_n(seen, second) && is_suspect() {
             row.push(second);
         } else if !row.is_empty() {
             rows.push(std::mem::take(&mut row));
@@ -248,16 +385,19 @@ fn one_in_n(seen: &Seen<'_>) -> Option<Hypothesis> {
 }
 
 fn is_one_in_n(seen: &Seen<'_>, second: usize) -> bool {
-    let Some(load) = seen.of.load.get(second) else {
+    let Some(pool) = seen.pool_of(second) else {
         return false;
     };
-    let serving = seen.serving(second);
-    let requests = load.ok + load.errors;
-    let share = load.errors as f64 / requests.max(1) as f64;
-    let expected = 1.0 / f64::from(serving.max(1));
-    let is_quick = load.p95.is_none_or(|p95| p95 <= seen.limit_us());
-    serving > 1
-        && is_quick
-        && share > ERRORS
-        && (expected * ABOUT.0..=expected * ABOUT.1).contains(&share)
+    let loads = || seen.of.load[pool.clone()].iter();
+    let errors: u64 = loads().map(|load| load.errors).sum();
+    let requests = errors + loads().map(|load| load.ok).sum::<u64>();
+    let share = errors as f64 / requests.max(1) as f64;
+    let is_quick = loads().all(|load| load.p95.is_none_or(|p95| p95 <= seen.limit_us()));
+    is_quick && share > ERRORS && is_about(share, f64::from(seen.serving(second)))
+}
+
+/// Returns true if a share of errors is about that of one of several instances.
+pub(super) fn is_about(share: f64, instances: f64) -> bool {
+    let expected = 1.0 / instances.max(1.0);
+    instances > 1.0 && (expected * ABOUT.0..=expected * ABOUT.1).contains(&share)
 }

@@ -564,3 +564,305 @@ fn instances_that_stop_answering_are_lost_and_no_want_of_instances() {
         assert_eq!(holds, 1, "{:?}", facts.hypotheses);
     });
 }
+
+/// So many requests in each of 80 s; those from 10 s to 70 s are called a spike.
+fn few(rate: f64) -> Scenario {
+    let mut levels = vec![(rate, true); 8];
+    (levels[0].1, levels[7].1) = (false, false);
+    phases(&levels)
+}
+
+/// One request to each of three instances in turn; `of` gets the second, the number of the request
+/// and the number of its instance, and returns its good answers, its failed ones and its time.
+fn in_turn(scenario: &Scenario, of: impl Fn(u32, u64, usize) -> (u64, u64, u64)) -> Results {
+    let number = std::cell::Cell::new(0);
+    results(scenario, |second, level| {
+        let mut all = Vec::new();
+        for _ in 0..level as u64 {
+            let at = number.get();
+            number.set(at + 1);
+            let instance = (at % 3) as usize;
+            let (ok, bad, millis) = of(second, at / 3, instance);
+            all.push((["i-1", "i-2", "i-3"][instance], ok, bad, millis));
+        }
+        all
+    })
+}
+
+fn three_instances() -> Vec<Observation> {
+    vec![
+        group(0, 3, &["i-1", "i-2", "i-3"]),
+        alarm("high", "GreaterThanThreshold", 50.0, 3),
+        group(80, 3, &["i-1", "i-2", "i-3"]),
+    ]
+}
+
+/// Returns the standing of a suspect, and the seconds that it explains.
+fn about(all: &[Hypothesis], suspect: Suspect) -> Option<(Standing, u32)> {
+    let found = all.iter().find(|one| one.suspect == suspect);
+    found.map(|one| (one.standing, one.count()))
+}
+
+#[test]
+fn a_sick_instance_is_found_with_few_requests_a_second() {
+    let judged = |rate: f64, of: &dyn Fn(u32, u64, usize) -> (u64, u64, u64)| {
+        let scenario = few(rate);
+        let answered = in_turn(&scenario, of);
+        with_load(&scenario, three_instances(), &answered, |facts| {
+            facts.hypotheses.clone()
+        })
+    };
+    // From second 20 on, the second instance is slow. At 1/s no second has an answer of two.
+    for rate in [1.0, 2.0, 3.0] {
+        let all = judged(rate, &|second, _, instance| {
+            let is_sick = second >= 20 && instance == 1;
+            (1, 0, if is_sick { 900 } else { 100 })
+        });
+        let (standing, seconds) = about(&all, Suspect::SickInstance).unwrap();
+        assert_eq!(standing, Standing::Holds, "{rate} {all:?}");
+        assert!(seconds >= 50, "{rate} {all:?}");
+        let holds = all.iter().filter(|one| one.holds()).count();
+        assert_eq!(holds, 1, "{rate} {all:?}");
+    }
+    // Or it fails three of ten.
+    for rate in [2.0, 3.0] {
+        let all = judged(rate, &|second, turn, instance| {
+            let fails = second >= 20 && instance == 1 && turn % 10 < 3;
+            (u64::from(!fails), u64::from(fails), 100)
+        });
+        let sick = about(&all, Suspect::SickInstance).map(|(standing, _)| standing);
+        assert_eq!(sick, Some(Standing::Holds), "{rate} {all:?}");
+        let holds = all.iter().filter(|one| one.holds()).count();
+        assert_eq!(holds, 1, "{rate} {all:?}");
+    }
+}
+
+#[test]
+fn an_instance_that_fails_in_part_from_the_start_is_no_constant_error() {
+    let scenario = few(3.0);
+    let answered = in_turn(&scenario, |_, turn, instance| {
+        let fails = instance == 1 && turn % 10 < 3;
+        (u64::from(!fails), u64::from(fails), 100)
+    });
+    with_load(&scenario, three_instances(), &answered, |facts| {
+        let all = &facts.hypotheses;
+        let sick = about(all, Suspect::SickInstance).map(|(standing, _)| standing);
+        assert_eq!(sick, Some(Standing::Holds), "{all:?}");
+        assert_eq!(about(all, Suspect::ConstantErrors), None, "{all:?}");
+    });
+}
+
+#[test]
+fn too_few_answers_of_an_instance_leave_it_open_whether_it_is_sick() {
+    // The second instance fails from second 74 on: six answers.
+    let scenario = few(3.0);
+    let answered = in_turn(&scenario, |second, _, instance| {
+        let is_sick = second >= 74 && instance == 1;
+        let fails = u64::from(is_sick);
+        (1 - fails, fails, 100)
+    });
+    with_load(&scenario, three_instances(), &answered, |facts| {
+        let all = &facts.hypotheses;
+        let sick = about(all, Suspect::SickInstance).map(|(standing, _)| standing);
+        assert_eq!(sick, Some(Standing::Open), "{all:?}");
+        let wrong = all
+            .iter()
+            .find(|one| one.holds() && one.suspect != Suspect::SickInstance);
+        assert_eq!(wrong, None, "{all:?}");
+    });
+}
+
+#[test]
+fn errors_that_chance_spreads_unevenly_are_not_those_of_one_instance() {
+    // Every tenth request fails, whoever answers it.
+    let scenario = few(6.0);
+    let number = std::cell::Cell::new(0);
+    let answered = in_turn(&scenario, |second, _, _| {
+        number.set(number.get() + 1);
+        let fails = u64::from(second >= 12 && number.get() % 10 == 0);
+        (1 - fails, fails, 100)
+    });
+    with_load(&scenario, three_instances(), &answered, |facts| {
+        let all = &facts.hypotheses;
+        assert_eq!(about(all, Suspect::SickInstance), None, "{all:?}");
+    });
+}
+
+/// A third instance serves from 20 s on.
+fn grows_to_three() -> Vec<Observation> {
+    vec![
+        group(0, 2, &["i-1", "i-2"]),
+        alarm("high", "GreaterThanThreshold", 50.0, 3),
+        activity(16, "Launching a new EC2 instance: i-3", 2, 3),
+        group(17, 3, &["i-1", "i-2"]),
+        group(20, 3, &["i-1", "i-2", "i-3"]),
+        group(80, 3, &["i-1", "i-2", "i-3"]),
+    ]
+}
+
+/// One in three requests goes to `i-3` from 20 s on, which answers late for a time.
+fn with_a_new_one(scenario: &Scenario, slow: &std::ops::Range<u32>) -> Results {
+    let turn = std::cell::Cell::new(0_usize);
+    results(scenario, |second, level| {
+        let serving = if second < 20 { 2 } else { 3 };
+        let one = |_| {
+            let instance = turn.get() % serving;
+            turn.set(turn.get() + 1);
+            let is_cold = instance == 2 && slow.contains(&second);
+            let millis = if is_cold { 900 } else { 100 };
+            (["i-1", "i-2", "i-3"][instance], 1, 0, millis)
+        };
+        (0..level as u64).map(one).collect()
+    })
+}
+
+#[test]
+fn a_cold_instance_is_found_with_few_requests_a_second_or_left_open() {
+    let judged = |rate: f64, slow: std::ops::Range<u32>| {
+        let scenario = few(rate);
+        let answered = with_a_new_one(&scenario, &slow);
+        with_load(&scenario, grows_to_three(), &answered, |facts| {
+            facts.hypotheses.clone()
+        })
+    };
+    for rate in [1.0, 2.0, 3.0] {
+        let all = judged(rate, 20..45);
+        let (standing, seconds) = about(&all, Suspect::ColdInstances).unwrap();
+        assert_eq!(standing, Standing::Holds, "{rate} {all:?}");
+        assert!(seconds >= 20, "{rate} {all:?}");
+        assert_eq!(about(&all, Suspect::SickInstance), None, "{rate} {all:?}");
+    }
+    // Never well: cold or sick, but not too few.
+    for rate in [1.0, 2.0, 3.0] {
+        let all = judged(rate, 20..80);
+        let is_other = |suspect| {
+            about(&all, suspect).is_some_and(|(standing, _)| standing != Standing::Excluded)
+        };
+        assert!(
+            is_other(Suspect::ColdInstances) || is_other(Suspect::SickInstance),
+            "{all:?}"
+        );
+        let few = about(&all, Suspect::TooFewInstances).map(|(standing, _)| standing);
+        assert_ne!(few, Some(Standing::Holds), "{rate} {all:?}");
+    }
+}
+
+#[test]
+fn without_names_connections_that_stay_may_be_a_shared_bottleneck() {
+    // The old two keep their clients and answer 300/s, whatever the group does.
+    let of = |_: u32, asked: u64, _: u64| {
+        let ok = asked.min(300);
+        vec![("", ok, asked - ok, if asked > ok { 900 } else { 40 })]
+    };
+    let all = found(grows(), of);
+    for suspect in [Suspect::SharedBottleneck, Suspect::UnevenLoad] {
+        let one = all.iter().find(|one| one.suspect == suspect).unwrap();
+        assert_eq!(
+            (one.standing, one.tells, one.count()),
+            (Standing::Open, Some(TellingRun::InstanceHeader), 20),
+            "{all:?}"
+        );
+    }
+    assert!(!all.iter().any(Hypothesis::holds), "{all:?}");
+}
+
+#[test]
+fn without_names_old_instances_may_stay_slow_while_new_ones_answer_the_rest() {
+    // The old two answer 400/s late for as long as it is high, and the new ones the other 200/s.
+    let of = |stays: bool| {
+        move |second: u32, asked: u64, serving: u64| {
+            let ok = asked.min(if serving > 2 { 600 } else { 400 });
+            let millis = match (asked > 100, serving) {
+                (false, _) => 40,
+                // A backlog becomes shorter.
+                (true, 4) if !stays => 1_200 - 90 * u64::from(second - 15).min(12),
+                _ => 900,
+            };
+            vec![("", ok, asked - ok, millis)]
+        }
+    };
+    let all = found(grows(), of(true));
+    assert!(!all.iter().any(Hypothesis::holds), "{all:?}");
+    let uneven = all.iter().find(|one| one.suspect == Suspect::UnevenLoad);
+    assert_eq!(uneven.unwrap().tells, Some(TellingRun::InstanceHeader));
+    let all = found(grows(), of(false));
+    assert_eq!(about(&all, Suspect::UnevenLoad), None, "{all:?}");
+}
+
+#[test]
+fn without_names_weaker_new_instances_may_be_a_shared_bottleneck() {
+    // Two carry 150/s each, and the two new ones 37/s each: 300/s, then 374/s of 600/s.
+    let of = |named: bool| {
+        move |_: u32, asked: u64, serving: u64| {
+            let ok = asked.min(if serving > 2 { 374 } else { 300 });
+            let millis = if asked > ok { 900 } else { 40 };
+            match (named && asked > ok, serving) {
+                (false, _) => vec![("", ok, asked - ok, millis)],
+                (true, 2) => even(2, 300, 280, millis),
+                (true, _) => vec![
+                    ("i-1", 150, 0, millis),
+                    ("i-2", 150, 0, millis),
+                    ("i-3", 37, 30, millis),
+                    ("i-4", 37, 30, millis),
+                ],
+            }
+        }
+    };
+    let all = found(grows(), of(false));
+    let shared = all
+        .iter()
+        .find(|one| one.suspect == Suspect::SharedBottleneck);
+    let shared = shared.unwrap();
+    assert_eq!(
+        (shared.standing, shared.tells),
+        (Standing::Open, Some(TellingRun::InstanceHeader)),
+        "{all:?}"
+    );
+    // With the header, the old ones are seen to answer as much as before.
+    let all = found(grows(), of(true));
+    assert_eq!(about(&all, Suspect::SharedBottleneck), None, "{all:?}");
+}
+
+/// Fails this share of all requests, without a header, in a group of four that stays or grows to six.
+fn nameless_share(grows: bool, share: impl Fn(u32) -> f64) -> Vec<Hypothesis> {
+    let ids = ["i-1", "i-2", "i-3", "i-4", "i-5", "i-6"];
+    let mut story = vec![
+        group(0, 4, &ids[..4]),
+        alarm("high", "GreaterThanThreshold", 50.0, 3),
+    ];
+    if grows {
+        story.extend([
+            activity(11, "Launching a new EC2 instance: i-5", 4, 6),
+            group(12, 6, &ids),
+        ]);
+    }
+    let of = |second: u32, asked: u64, _: u64| {
+        let bad = (asked as f64 * share(second)) as u64;
+        vec![("", asked - bad, bad, 40)]
+    };
+    found(story, of)
+}
+
+#[test]
+fn without_names_a_share_of_one_in_all_that_always_fails_may_be_one_sick_instance() {
+    let is_open = |all: &[Hypothesis]| {
+        for suspect in [Suspect::ConstantErrors, Suspect::SickInstance] {
+            let one = all.iter().find(|one| one.suspect == suspect).unwrap();
+            assert_eq!(
+                (one.standing, one.tells),
+                (Standing::Open, Some(TellingRun::InstanceHeader)),
+                "{all:?}"
+            );
+        }
+        assert!(!all.iter().any(Hypothesis::holds), "{all:?}");
+    };
+    is_open(&nameless_share(false, |_| 0.25));
+    is_open(&nameless_share(true, |second| {
+        if second < 12 { 0.25 } else { 1.0 / 6.0 }
+    }));
+    // A tenth is not that of one in four.
+    let all = nameless_share(false, |_| 0.1);
+    let constant = about(&all, Suspect::ConstantErrors).map(|(standing, _)| standing);
+    assert_eq!(constant, Some(Standing::Holds), "{all:?}");
+    assert_eq!(about(&all, Suspect::SickInstance), None);
+}

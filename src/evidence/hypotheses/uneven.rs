@@ -58,7 +58,8 @@ fn in_spike(seen: &Seen<'_>, spike: &Range<usize>) -> Option<Hypothesis> {
 /// the others far less.
 fn in_second<'a>(seen: &Seen<'a>, second: usize) -> Option<Most<'a>> {
     let serving = f64::from(seen.serving(second));
-    if serving < 2.0 || !seen.is_settled(second) {
+    // A second with few requests has them of few instances, however they are spread.
+    if serving < 2.0 || !seen.is_settled(second) || seen.is_pooled(second) {
         return None;
     }
     let (mut slow, mut quick) = (Vec::new(), Vec::new());

@@ -92,21 +92,13 @@ fn own_p95(second: &ReportedSecond) -> Option<u64> {
 /// come a little before its end.
 const WHOLE: f64 = 0.9;
 
-/// Share by which users must have asked for more than was sent, for the load to have eased off.
-const EASED_OFF: f64 = 0.1;
-
 /// Returns the bracket of a load by users, if slow answers made them send less.
 fn eased_off(load: &Load, seconds: &[Second]) -> Option<Weakness> {
-    if load.is_open() {
-        return None;
-    }
-    let sent = |second: &Second| (second.ok + second.errors) as f64;
-    let highest = seconds
-        .iter()
-        .max_by(|a, b| a.demand.total_cmp(&b.demand))?;
-    (sent(highest) < highest.demand * (1.0 - EASED_OFF)).then(|| Weakness::EasedOff {
-        sent_per_second: sent(highest),
-        offered_per_second: highest.demand,
+    let by_users = (!load.is_open()).then_some(seconds)?;
+    let (sent_per_second, offered_per_second) = evidence::load::eased_off(by_users)?;
+    Some(Weakness::EasedOff {
+        sent_per_second,
+        offered_per_second,
     })
 }
 

@@ -1,17 +1,14 @@
-//! Judges a group that scaled: whether instances left too early, limits held while it scaled, and
-//! its size swung.
+//! Judges a group that scaled: whether instances left too early, and limits held while it scaled.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::scaling::met_if;
 use super::{Answered, Expectation, Finding, LeavingReason, Measured, ScalingReason};
 use evidence::Facts;
-use evidence::instances::{self, Why, between};
+use evidence::instances::{self, Why};
 use evidence::load::{ERRORS, p95};
 use evidence::moment::MomentKind;
-use evidence::reaction::Resized;
 use model::measure::{Merged, Results, Select};
 use model::outcome::Verdict;
 use model::scenario::Limit;
@@ -309,253 +306,14 @@ fn scaling_out(facts: &Facts<'_>, last: u32) -> Vec<u32> {
     seconds
 }
 
-/// Judges flapping: the group must not grow and shrink by turns under a load that stays.
-pub(super) fn flapping(facts: &Facts<'_>) -> Option<Finding> {
-    if !facts.scenario.scaling.no_flapping {
-        return None;
-    }
-    let window = window(facts);
-    let changes = changes(facts);
-    let turns = turns(&changes, window).filter(|[first, second]| {
-        let (before, after) = (answered_load(facts, first), answered_load(facts, second));
-        let same = (after - before).abs() <= before.max(after) * SAME_LEVEL;
-        // A turn that the load asked for does not count.
-        let asked = if second.by > 0 {
-            after > before
-        } else {
-            after < before
-        };
-        same || !asked
-    });
-    let turns = turns.count() as u64;
-    let (within_s, load_is_ours) = (window.into(), true);
-    let reason = if turns == 0 {
-        ScalingReason::NoTurns {
-            within_s,
-            load_is_ours,
-        }
-    } else {
-        ScalingReason::Turned {
-            within_s,
-            load_is_ours,
-        }
-    };
-    Some(no_flapping(met_if(turns == 0), turns, &changes, reason))
-}
-
-/// Returns the load that a change answered, between the first breaching datapoint and the decision:
-/// the highest for a growth, the lowest for a shrink. At the decision itself the load may have turned
-/// again.
-fn answered_load(facts: &Facts<'_>, change: &SizeChange) -> f64 {
-    let level = |at: Duration| facts.schedule.level_at(at);
-    let since = |at| between(facts.times.started, at);
-    let (from, at) = (since(change.since.min(change.at)), since(change.at));
-    let seconds = (at - from).as_secs();
-    if seconds == 0 {
-        return level(at);
-    }
-    let levels = (0..seconds).map(|second| level(from + Duration::from_secs(second)));
-    if change.by > 0 {
-        levels.fold(0.0, f64::max)
-    } else {
-        levels.fold(f64::INFINITY, f64::min)
-    }
-}
-
-/// Judges flapping under load that Spikeproof does not send. The load may have asked for one turn,
-/// but hardly for several within the window.
-pub(super) fn flapping_of_a_watch(facts: &Facts<'_>) -> Finding {
-    let window = window(facts);
-    let changes = changes(facts);
-    let turns = turns(&changes, window).count() as u64;
-    let (within_s, load_is_ours) = (window.into(), false);
-    let (verdict, reason) = match turns {
-        0 => {
-            let reason = ScalingReason::NoTurns {
-                within_s,
-                load_is_ours,
-            };
-            (Verdict::Passed, reason)
-        }
-        1 => (
-            Verdict::Inconclusive,
-            ScalingReason::LoadMayHaveTurned { within_s },
-        ),
-        _ => {
-            let reason = ScalingReason::Turned {
-                within_s,
-                load_is_ours,
-            };
-            (Verdict::Failed, reason)
-        }
-    };
-    no_flapping(verdict, turns, &changes, reason)
-}
-
-fn no_flapping(
-    verdict: Verdict,
-    turns: u64,
-    changes: &[SizeChange],
-    reason: ScalingReason,
-) -> Finding {
-    let measured = Measured::Turns {
-        turns,
-        changes: changes.len() as u64,
-    };
-    Finding::of_group(Expectation::NoFlapping, verdict, measured, reason)
-}
-
-/// A change of the desired capacity.
-#[derive(Debug, Clone, Copy)]
-struct SizeChange {
-    at: Timestamp,
-    /// Instances added; negative if removed.
-    by: i64,
-    /// The first breaching datapoint of the alarm behind it, or `at` where that is not known.
-    since: Timestamp,
-}
-
-/// Returns the changes of the desired capacity. Activities also tell changes between two polls;
-/// where they tell fewer changes, the polls count.
-fn changes(facts: &Facts<'_>) -> Vec<SizeChange> {
-    let by = |one: &Resized| SizeChange {
-        at: one.at,
-        by: i64::from(one.to) - i64::from(one.from),
-        since: one.breach.unwrap_or(one.at),
-    };
-    let decided: Vec<SizeChange> = facts.reaction.resized.iter().map(by).collect();
-    let polled = polled(facts);
-    if decided.len() < polled.len() {
-        polled
-    } else {
-        decided
-    }
-}
-
-fn polled(facts: &Facts<'_>) -> Vec<SizeChange> {
-    let mut changes: Vec<SizeChange> = Vec::new();
-    let mut last = None;
-    for (at, group) in facts.timeline.groups() {
-        let by = i64::from(group.desired) - i64::from(*last.get_or_insert(group.desired));
-        if by != 0 && at >= facts.times.started {
-            changes.push(SizeChange { at, by, since: at });
-        }
-        last = Some(group.desired);
-    }
-    changes
-}
-
-/// Returns pairs of opposite changes, one right after the other within `window`.
-fn turns(changes: &[SizeChange], window: Duration) -> impl Iterator<Item = [SizeChange; 2]> + '_ {
-    let pairs = changes
-        .windows(2)
-        .filter_map(|pair| <[SizeChange; 2]>::try_from(pair).ok());
-    pairs.filter(move |[first, second]| {
-        first.by.signum() != second.by.signum() && between(first.at, second.at) <= window
-    })
-}
-
-/// Returns the time within which two opposite changes are a turn. It is the longest of the
-/// policies' warm-ups, cooldowns and low alarms (five minutes without any), and of the high alarm
-/// plus the boot that was seen. A group that turns faster did not wait for its own effect.
-fn window(facts: &Facts<'_>) -> Duration {
-    let policies = &facts.policies;
-    let own = policies
-        .iter()
-        .filter_map(|policy| policy.warm_up.max(policy.cooldown));
-    let low = facts
-        .alarms
-        .iter()
-        .copied()
-        .filter(|alarm| !alarm.is_high())
-        .map(evidence::timeline::Alarm::window);
-    let high = facts
-        .alarms
-        .iter()
-        .copied()
-        .filter(|alarm| alarm.is_high())
-        .map(evidence::timeline::Alarm::window)
-        .max();
-    let boot = facts
-        .reaction
-        .launched
-        .iter()
-        .filter_map(instances::Launched::boot)
-        .max();
-    let around = high.unwrap_or_default() + boot.unwrap_or_default();
-    own.chain(low)
-        .max()
-        .unwrap_or(Duration::from_mins(5))
-        .max(around)
-}
-
 #[cfg(test)]
 mod tests {
 
     use super::*;
     use crate::report::{Judgement, words};
     use evidence::testing::{
-        activity, alarm, change, group, levels, phases, results, two_spikes, with_facts, with_load,
+        activity, alarm, group, levels, phases, results, two_spikes, with_load,
     };
-
-    /// The scenario jumps at 20 s and falls at 30 s.
-    #[test]
-    fn growing_and_shrinking_by_turns_under_one_load_is_flapping_and_following_the_load_is_not() {
-        let judged = |desired: &[(u32, u32)]| {
-            let looks = desired
-                .iter()
-                .map(|(second, desired)| group(*second, *desired, &[]))
-                .collect();
-            with_facts(looks, |facts| flapping(facts).unwrap().verdict)
-        };
-        assert_eq!(judged(&[(0, 1), (22, 3), (32, 1)]), Verdict::Passed);
-        assert_eq!(
-            judged(&[(0, 1), (22, 3), (24, 2), (26, 3)]),
-            Verdict::Failed
-        );
-        assert_eq!(
-            judged(&[(0, 2), (12, 1), (22, 3)]),
-            Verdict::Passed,
-            "the load rose between"
-        );
-        assert_eq!(judged(&[(0, 2)]), Verdict::Passed);
-    }
-
-    /// Spikes from 10 s to 20 s and from 30 s to 40 s; each decision comes just after the load has
-    /// turned, and answers the load before.
-    #[test]
-    fn a_group_that_follows_a_sawtooth_late_does_not_flap() {
-        let story = |grew: u32, low: (u32, u32)| {
-            vec![
-                group(0, 1, &["i-1"]),
-                alarm("high", "GreaterThanThreshold", 50.0, 3),
-                alarm("low", "LessThanThreshold", 45.0, 15),
-                change(grew, "high", &[(12, 90.0)]),
-                activity(grew, "Launching a new EC2 instance: i-2", 1, 2),
-                group(grew + 1, 2, &["i-1"]),
-                change(low.1, "low", &[(low.0, 5.0)]),
-                activity(low.1, "Terminating EC2 instance: i-2", 2, 1),
-                group(low.1 + 1, 1, &["i-1"]),
-                group(60, 1, &["i-1"]),
-            ]
-        };
-        let judged = |grew, low| {
-            let none = Results::default();
-            with_load(&levels(), story(grew, low), &none, |facts| {
-                flapping(facts).unwrap().verdict
-            })
-        };
-        assert_eq!(
-            judged(21, (21, 31)),
-            Verdict::Passed,
-            "the valley asked for it, although the load is the same again"
-        );
-        assert_eq!(
-            judged(14, (13, 20)),
-            Verdict::Failed,
-            "the spike did not, although the load has fallen since"
-        );
-    }
 
     /// The load rises at 20 s and falls at 30 s, and is slow while it is high.
     fn left_at(second: u32, again: u32) -> Judgement {

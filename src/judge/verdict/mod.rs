@@ -17,6 +17,7 @@ mod draining;
 mod efficiency;
 mod expectations;
 mod finding;
+mod flapping;
 mod fresh;
 mod maximum;
 pub mod preflight;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::{
     Circumstances, CountedFrom, Expectation, Finding, Measured, MetricPeak, ScaleInReason,
-    ScaleOutReason, Unavoidable, conditions, draining, efficiency, expectations, fresh, maximum,
-    spike_errors, survival,
+    ScaleOutReason, Unavoidable, conditions, draining, efficiency, expectations, flapping, fresh,
+    maximum, spike_errors, survival,
 };
 use evidence::instances::{Why, between};
 use evidence::moment::MomentKind;
@@ -90,7 +90,7 @@ pub(super) fn judge(
     findings.extend(maximum::judge(facts));
     let mut not_judged = Vec::new();
     if out {
-        findings.extend(expectations::flapping(facts));
+        findings.extend(flapping::judge(facts));
         let efficiency = efficiency::judge(facts);
         findings.extend(efficiency.judged);
         not_judged.extend(efficiency.not_judged);

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::scaling::{back_in_time, met_if, out_in_time, scaled_out};
 use super::{
-    Expectation, Finding, LeavingReason, Measured, SizeReason, conditions, draining, expectations,
+    Expectation, Finding, LeavingReason, Measured, SizeReason, conditions, draining, flapping,
     fresh, maximum,
 };
 use evidence::Facts;
@@ -52,7 +52,7 @@ pub(super) fn judge(expected: &Scenario, timeline: &Timeline) -> Watched {
         None => rest.insert(0, Expectation::NothingDropped),
     }
     scaling.push(maximum::of_a_watch(facts));
-    scaling.push(expectations::flapping_of_a_watch(facts));
+    scaling.push(flapping::of_a_watch(facts));
     let unclear = |expectation| {
         Finding::of_group(
             expectation,

@@ -143,6 +143,9 @@ pub fn telling(run: TellingRun) -> &'static str {
         TellingRun::InstanceHeader => "a run whose answers name their instance, `instance_header`",
         TellingRun::MoreInstances => "the same load with more instances from the start",
         TellingRun::Steps => "the load in steps, each held until the group has settled",
+        TellingRun::MoreRequests => {
+            "the same load for longer or more of it, so that each instance answers enough"
+        }
     }
 }
 
