@@ -355,7 +355,8 @@ fn one_in_n(seen: &Seen<'_>) -> Option<Hypothesis> {
     let mut row: Vec<usize> = Vec::new();
     let mut rows: Vec<Vec<usize>> = Vec::new();
     for second in 0..seen.bad.len() {
-        let is_from_the_start = *row.first().unwrap_or(&second) < rose;
+        let is_early = |row: &Vec<usize>| row.len() >= LEAST_IN_A_ROW && row[0] < rose;
+        let is_from_the_start = *row.first().unwrap_or(&second) < rose || rows.iter().any(is_early);
         let was_never_held = || is_from_the_start && seen.held_before(second).is_none();
         let is_suspect = || contradicted.contains(&second) || was_never_held();
         if is_one_in_n(seen, second) && is_suspect() {

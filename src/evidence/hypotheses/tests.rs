@@ -866,3 +866,29 @@ fn without_names_a_share_of_one_in_all_that_always_fails_may_be_one_sick_instanc
     assert_eq!(constant, Some(Standing::Holds), "{all:?}");
     assert_eq!(about(&all, Suspect::SickInstance), None);
 }
+
+#[test]
+fn without_names_one_of_two_that_fails_from_the_start_is_no_want_of_instances() {
+    // Half of all fails with two instances, and a fifth with five: no share that is always there.
+    let ids = ["i-1", "i-2", "i-3", "i-4", "i-5"];
+    let story = vec![
+        group(0, 2, &ids[..2]),
+        alarm("high", "GreaterThanThreshold", 50.0, 3),
+        activity(11, "Launching a new EC2 instance: i-3", 2, 5),
+        group(12, 5, &ids),
+    ];
+    let of = |second: u32, asked: u64, _: u64| {
+        let bad = asked / if second < 12 { 2 } else { 5 };
+        vec![("", asked - bad, bad, 40)]
+    };
+    let all = found(story, of);
+    let sick = all.iter().find(|one| one.suspect == Suspect::SickInstance);
+    assert_eq!(
+        sick.map(|one| (one.standing, one.tells)),
+        Some((Standing::Open, Some(TellingRun::InstanceHeader))),
+        "{all:?}"
+    );
+    // The look that sees the new ones is a second late.
+    assert!(sick.unwrap().count() >= 38, "{all:?}");
+    assert!(!all.iter().any(Hypothesis::holds), "{all:?}");
+}

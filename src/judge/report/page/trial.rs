@@ -11,6 +11,8 @@ pub(super) struct TrialTable<'a> {
     pub put_back: &'static str,
     /// Class of the sentence on the changed setting.
     pub colour: &'static str,
+    /// Sentences on what AWS has changed with the setting.
+    pub stays: Vec<String>,
 }
 
 impl<'a> TrialTable<'a> {
@@ -34,6 +36,7 @@ impl<'a> TrialTable<'a> {
                 ("requests lost", row(|figures| figures.errors)),
             ],
             put_back: words::put_back(trial.put_back),
+            stays: words::stays(trial),
             colour: match trial.put_back {
                 PutBack::AsBefore => "passed",
                 PutBack::ChangedByOthers => "inconclusive",
@@ -50,6 +53,7 @@ pub(super) use tests::example;
 mod tests {
     use super::*;
     use crate::advice::Change;
+    use crate::report::DesiredCapacity;
 
     /// A trial whose change has the name of an element.
     pub(in crate::report::page) fn example() -> ReportedTrial {
@@ -70,6 +74,11 @@ mod tests {
                 errors: 1,
             }),
             put_back: PutBack::AsBefore,
+            desired: Some(DesiredCapacity {
+                before: 2,
+                after: 5,
+            }),
+            alarms: None,
         }
     }
 

@@ -4,7 +4,6 @@ use super::capacity;
 use super::figures::rate;
 use crate::verdict::{ScalingReason, SizeReason, SurvivalReason};
 use evidence::load::LEAST_REQUESTS;
-use model::units;
 use model::units::Seconds;
 
 pub(super) fn scaling(reason: &ScalingReason) -> String {
