@@ -20,7 +20,9 @@ pub(crate) fn decode(coding: &[u8], body: Vec<u8>) -> Result<Vec<u8>, NotPlain> 
     // Applied in the order listed, so undone from the last.
     for coding in codings.rsplit(',').map(str::trim) {
         body = match coding {
-            "gzip" | "x-gzip" => bounded(flate2::read::MultiGzDecoder::new(body.as_slice()))?,
+            // Browsers ignore what follows the last member.
+            "gzip" | "x-gzip" => bounded(flate2::read::MultiGzDecoder::new(body.as_slice()))
+                .or_else(|_| bounded(flate2::read::GzDecoder::new(body.as_slice())))?,
             // The format of zlib by the standard; many servers leave out its frame.
             "deflate" => bounded(flate2::read::ZlibDecoder::new(body.as_slice()))
                 .or_else(|_| bounded(flate2::read::DeflateDecoder::new(body.as_slice())))?,
@@ -134,7 +136,14 @@ mod tests {
         assert_eq!(decode(b"deflate", zlib.clone()), Ok(b"hello".to_vec()));
         let bare = zlib[2..zlib.len() - 4].to_vec();
         assert_eq!(decode(b"deflate", bare), Ok(b"hello".to_vec()));
-        assert_eq!(decode(b"gzip, identity", gzip), Ok(b"hello".to_vec()));
+        assert_eq!(
+            decode(b"gzip, identity", gzip.clone()),
+            Ok(b"hello".to_vec())
+        );
+        let followed = [gzip.as_slice(), b"\0\0 and more"].concat();
+        assert_eq!(decode(b"gzip", followed), Ok(b"hello".to_vec()));
+        let cut = gzip[..gzip.len() - 1].to_vec();
+        assert_eq!(decode(b"gzip", cut), Err(NotPlain::Damaged));
     }
 
     #[test]

@@ -226,7 +226,8 @@ async fn the_latency_of_a_request_that_was_sent_again_counts_from_its_first_inte
 #[tokio::test]
 async fn nothing_else_is_sent_again() {
     // A new connection, a second attempt, and an answer that had begun.
-    let cases: [(fn(&Seen) -> Act, Broken, u64, usize); 3] = [
+    type Case = (fn(&Seen) -> Act, Broken, u64, usize);
+    let cases: [Case; 3] = [
         (|_| Act::Close, Broken::ClosedBeforeAnswer, 0, 1),
         (
             |seen| match (seen.connection, seen.number) {

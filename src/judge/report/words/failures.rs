@@ -27,7 +27,7 @@ fn or_others(text: &str) -> &str {
 
 fn broken(reason: Broken) -> &'static str {
     match reason {
-        Broken::NotHttp => "the answer is not HTTP",
+        Broken::NotHttp => "the answer is not HTTP: is it https, or another protocol?",
         Broken::UnreadableHead => "a header line of the answer cannot be read",
         Broken::HeadTooLong => "the head of the answer is longer than 256 KiB",
         Broken::TooManyHeaders => "the answer has more than 5,000 header lines",
