@@ -425,7 +425,7 @@ impl Sending<'_> {
     }
 }
 
-/// What becomes of a request that brought no whole answer.
+/// The fate of a request that brought no whole answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AfterCut {
     SendAgain,
@@ -435,8 +435,8 @@ enum AfterCut {
 }
 
 /// Decides on a request that was cut. A server may close a kept connection just as a request comes
-/// (RFC 9112, 9.3.1.1): an idempotent one is sent again, any other counts apart. What the server
-/// said not to have begun with is sent again whatever its method (RFC 9113, 8.7).
+/// (RFC 9112, 9.3.1.1): an idempotent one is sent again, any other counts apart. A request that the
+/// server said not to have begun with is sent again whatever its method (RFC 9113, 8.7).
 fn after_cut(taken: Taken, reused: bool, method: Method) -> AfterCut {
     match (taken, reused) {
         (Taken::No, _) => AfterCut::SendAgain,

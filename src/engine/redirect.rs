@@ -11,7 +11,7 @@ use model::redact;
 /// The longest part of a `Location` that a report shows.
 const LONGEST_SHOWN: usize = 200;
 
-/// What follows a redirect.
+/// The way on from a redirect.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Onward {
     /// The same endpoint or another one of the target's host.

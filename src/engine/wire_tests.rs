@@ -30,7 +30,7 @@ impl Seen {
     }
 }
 
-/// What a server does with a request.
+/// The reaction of a server to a request.
 enum Act {
     /// It reads the body, sends this, and waits for the next request.
     Send(String),

@@ -132,7 +132,7 @@ pub enum TlsFailure {
     },
     /// The server refused the client's certificate, or asked for one.
     ClientCertificate,
-    /// What the server sent is no TLS.
+    /// The server sent something that is no TLS.
     NotTls,
     /// Server and generator have no TLS version, cipher or application protocol in common.
     NothingInCommon,
