@@ -96,8 +96,8 @@ impl<'t> Coming<'t> {
         }
     }
 
-    /// Returns the answer that has come. Its connection is not used again if a part of the request was
-    /// not sent.
+    /// Returns the answer that has come. Its connection is not used again if a part of the request
+    /// was not sent.
     pub(crate) fn answer(self) -> HttpAnswer {
         let mut answer = self.reader.answer();
         answer.reusable &= self.sent;

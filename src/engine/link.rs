@@ -209,7 +209,7 @@ impl Link {
         }
     }
 
-    /// Returns the cookies that go with a request, unless the step has a `cookie` header of its own.
+    /// Returns the cookies that go with a request, unless the step has its own `cookie` header.
     fn cookies(&self, context: &WorkerContext, sending: &Sending<'_>) -> Option<String> {
         let own = sending.origin.of_cookies();
         let (_, jar) = self.jars.iter().find(|(of, _)| *of == own)?;

@@ -283,8 +283,8 @@ impl Session {
     }
 }
 
-/// Unpacks a body that will be read. Where that fails, the answer is marked as one whose body cannot
-/// be looked at.
+/// Unpacks a body that will be read. Where that fails, the answer is marked as one whose body
+/// cannot be looked at.
 fn unpack(answer: &mut HttpAnswer) -> Result<(), Failure> {
     // An answer without a body (to a HEAD, a 304) is no body in any coding.
     if answer.body.is_empty() {

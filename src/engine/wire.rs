@@ -327,8 +327,8 @@ impl AnswerReader {
     }
 }
 
-/// Returns a parser that takes what browsers and curl take: blanks before a colon, folded lines, and
-/// lines that are no header, which it leaves out.
+/// Returns a parser that takes what browsers and curl take: blanks before a colon, folded lines,
+/// and lines that are no header, which it leaves out.
 fn lenient() -> ParserConfig {
     let mut config = ParserConfig::default();
     config
@@ -363,8 +363,8 @@ fn read_length(value: &[u8]) -> Option<u64> {
     all.all(|one| one == Some(first)).then_some(first)
 }
 
-/// Returns a header's value on one line: RFC 9112, 5.2 has a user agent put a blank in place of each
-/// fold.
+/// Returns a header's value on one line: RFC 9112, 5.2 has a user agent put a blank in place of
+/// each fold.
 fn unfolded(value: &[u8]) -> Cow<'_, [u8]> {
     if !value.contains(&b'\n') {
         return Cow::Borrowed(value);

@@ -296,8 +296,8 @@ impl Results {
         reasons
     }
 
-    /// Returns the complete answers of the selected requests, and those that failed, by status. They
-    /// are kept for whole intervals, so a selection by second has no effect.
+    /// Returns the complete answers of the selected requests, and those that failed, by status.
+    /// They are kept for whole intervals, so a selection by second has no effect.
     pub fn statuses(&self, select: Select) -> BTreeMap<u16, (u64, u64)> {
         let mut counts: BTreeMap<u16, (u64, u64)> = BTreeMap::new();
         for ((key, status), (answers, failed)) in &self.statuses {
