@@ -266,8 +266,8 @@ impl ReadyRequest {
         Some(request)
     }
 
-    /// Returns the request without credentials and without headers that hold a secret. `None` if its
-    /// path or body holds one.
+    /// Returns the request without credentials and without headers that hold a secret. `None` if
+    /// its path or body holds one.
     pub fn without_secrets(mut self) -> Option<Self> {
         let is_secret = redact::holds_secret(&self.path)
             || redact::holds_secret(&String::from_utf8_lossy(&self.body));

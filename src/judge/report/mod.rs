@@ -172,8 +172,9 @@ pub struct Load {
     /// most frequent is first.
     #[serde(default)]
     pub reasons: Vec<(String, u64)>,
-    /// Why requests of each step failed, where their class alone does not say it: broken connections,
-    /// refused redirects, bodies that no check could read, TLS. The most frequent is first.
+    /// Why requests of each step failed, where their class alone does not say it. These are broken
+    /// connections, refused redirects, bodies that no check could read, and TLS. The most frequent
+    /// is first.
     #[serde(default)]
     pub failures: Vec<FailureRow>,
     /// The health and the connections of the generators.
