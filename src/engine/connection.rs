@@ -1,6 +1,7 @@
 //! One connection to the target: HTTP/1.1 straight on the socket, HTTP/2 by hyper.
 
 use std::cell::{Cell, RefCell};
+use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
@@ -15,7 +16,7 @@ use hyper::Request;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::HandshakeKind;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 use tokio::time::Instant;
@@ -23,8 +24,10 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::wire::{AnswerReader, HttpAnswer, Keep};
-use model::measure::Ending;
+use super::coming::{Coming, Cut};
+use super::tls;
+use super::wire::{HttpAnswer, Keep, LONGEST_HEAD};
+use model::measure::{Broken, Ending, TlsFailure};
 
 /// One read of a busy socket. One buffer serves all connections of a worker: an idle one costs no
 /// memory for reading.
@@ -38,6 +41,29 @@ pub struct Endpoint {
     pub https: bool,
     pub port: u16,
 }
+
+impl Endpoint {
+    /// True if a request may take credentials and secrets from here to there: to the same endpoint,
+    /// or from http to https on the default ports.
+    pub fn shares_secrets_with(self, to: Self) -> bool {
+        self == to || (self == HTTP && to == HTTPS)
+    }
+
+    /// Returns the endpoint whose cookies it has: those of http and https on the default ports are
+    /// one.
+    pub fn of_cookies(self) -> Self {
+        if self == HTTP { HTTPS } else { self }
+    }
+}
+
+const HTTP: Endpoint = Endpoint {
+    https: false,
+    port: 80,
+};
+const HTTPS: Endpoint = Endpoint {
+    https: true,
+    port: 443,
+};
 
 /// Dropping it closes the socket.
 pub struct Connection {
@@ -82,13 +108,7 @@ pub(crate) struct Opening {
 /// Why there is no connection.
 pub struct NotOpened {
     pub ending: Ending,
-    pub why: String,
-}
-
-/// An answer, and when its first byte was here.
-pub struct ReceivedAnswer {
-    pub answer: HttpAnswer,
-    pub first_byte: Instant,
+    pub tls: Option<TlsFailure>,
 }
 
 impl Connection {
@@ -109,7 +129,7 @@ impl Connection {
             Some((connector, name)) => {
                 let refused = |error: io::Error| NotOpened {
                     ending: Ending::Tls,
-                    why: error.to_string(),
+                    tls: Some(tls::failure(&error)),
                 };
                 let stream = connector.connect(name, stream).await.map_err(refused)?;
                 let (_, session) = stream.get_ref();
@@ -182,51 +202,53 @@ impl Connection {
         }
     }
 
-    /// Puts a whole HTTP/1.1 request on the wire.
-    pub async fn send(&mut self, request: &[u8]) -> Result<(), Ending> {
+    /// Puts a whole HTTP/1.1 request on the wire. While the wire takes no more, an early answer is
+    /// read: after it, or if nothing more can be written, the rest of the request is not sent.
+    pub async fn send(&mut self, request: &[u8], coming: &mut Coming<'_>, buffer: &Buffer) {
         let Wire::One(io) = &mut self.wire else {
-            return Err(Ending::Broken);
+            return;
         };
-        io.write_all(request).await.map_err(|_| Ending::Broken)?;
-        if matches!(io, Io::Tls(_)) {
-            io.flush().await.map_err(|_| Ending::Broken)?;
-        }
-        Ok(())
-    }
-
-    /// Reads the answer to it.
-    pub async fn receive(&mut self, keep: Keep, buffer: &Buffer) -> Result<ReceivedAnswer, Ending> {
-        let Wire::One(io) = &mut self.wire else {
-            return Err(Ending::Broken);
-        };
-        let mut reader = AnswerReader::new(keep);
-        let mut first_byte = None;
+        let mut sent = 0;
         poll_fn(|cx| {
-            let mut buffer = buffer.borrow_mut();
             loop {
-                let mut room = ReadBuf::new(&mut buffer);
-                match Pin::new(&mut *io).poll_read(cx, &mut room) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Err(_)) => return Poll::Ready(Err(Ending::Broken)),
-                    Poll::Ready(Ok(())) => {}
-                }
-                let came = room.filled();
-                if came.is_empty() {
-                    return Poll::Ready(reader.end().map_err(|_| Ending::Broken));
-                }
-                first_byte.get_or_insert_with(Instant::now);
-                match reader.feed(came) {
-                    Ok(true) => return Poll::Ready(Ok(())),
-                    Ok(false) => {}
-                    Err(_) => return Poll::Ready(Err(Ending::Broken)),
+                let written = match request.get(sent..) {
+                    Some(rest) if !rest.is_empty() => Pin::new(&mut *io).poll_write(cx, rest),
+                    _ => Pin::new(&mut *io).poll_flush(cx).map_ok(|()| 0),
+                };
+                match written {
+                    Poll::Ready(Ok(0)) => {
+                        coming.sent = sent == request.len();
+                        return Poll::Ready(());
+                    }
+                    Poll::Ready(Ok(count)) => sent += count,
+                    Poll::Ready(Err(_)) => return Poll::Ready(()),
+                    Poll::Pending => {
+                        let Poll::Ready(ended) = coming.poll(io, cx, buffer) else {
+                            return Poll::Pending;
+                        };
+                        coming.ended = Some(ended);
+                        return Poll::Ready(());
+                    }
                 }
             }
         })
-        .await?;
-        Ok(ReceivedAnswer {
-            answer: reader.answer(),
-            first_byte: first_byte.unwrap_or_else(Instant::now),
-        })
+        .await;
+    }
+
+    /// Reads the answer to it.
+    pub async fn receive(
+        &mut self,
+        mut coming: Coming<'_>,
+        buffer: &Buffer,
+    ) -> Result<HttpAnswer, Cut> {
+        let Wire::One(io) = &mut self.wire else {
+            return Err(Cut::broken(Broken::NotSendable));
+        };
+        match coming.ended.take() {
+            Some(ended) => ended?,
+            None => poll_fn(|cx| coming.poll(io, cx, buffer)).await?,
+        }
+        Ok(coming.answer())
     }
 
     /// Sends a request over HTTP/2 and reads its answer.
@@ -234,15 +256,21 @@ impl Connection {
         &mut self,
         request: Request<Full<Bytes>>,
         keep: Keep,
-    ) -> Result<ReceivedAnswer, Ending> {
+        first_byte: &mut Option<Instant>,
+    ) -> Result<HttpAnswer, Cut> {
         let Wire::Two { sender, .. } = &mut self.wire else {
-            return Err(Ending::Broken);
+            return Err(Cut::broken(Broken::NotSendable));
         };
         let response = sender
-            .send_request(request)
+            .try_send_request(request)
             .await
-            .map_err(|_| Ending::Broken)?;
-        let first_byte = Instant::now();
+            .map_err(|mut error| {
+                if error.take_message().is_some() {
+                    return Cut::broken(Broken::GoneAway);
+                }
+                Cut::broken(unanswered(error.error()))
+            })?;
+        *first_byte = Some(Instant::now());
         let (head, mut body) = response.into_parts();
         let wanted = |name: &str| {
             keep.headers || ["set-cookie", "location", "content-encoding"].contains(&name)
@@ -260,19 +288,48 @@ impl Connection {
             ..HttpAnswer::default()
         };
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|_| Ending::Broken)?;
+            let frame = frame.map_err(|error| Cut::broken(in_answer(&error)))?;
             let Some(data) = frame.data_ref() else {
                 continue;
             };
             answer.bytes += data.len() as u64;
             if keep.body {
                 if answer.body.len() + data.len() > super::wire::LONGEST_BODY {
-                    return Err(Ending::Broken);
+                    return Err(Cut::broken(Broken::BodyTooLong));
                 }
                 answer.body.extend_from_slice(data);
             }
         }
-        Ok(ReceivedAnswer { answer, first_byte })
+        Ok(answer)
+    }
+}
+
+/// Returns the reason of a request over HTTP/2 to which no answer began.
+fn unanswered(error: &hyper::Error) -> Broken {
+    match error
+        .source()
+        .and_then(<dyn Error>::downcast_ref::<h2::Error>)
+    {
+        // The library ends only the streams above the last one of a GOAWAY with it.
+        Some(error) if error.is_go_away() && error.is_remote() => Broken::GoneAway,
+        Some(error) if error.is_reset() && error.is_remote() => match error.reason() {
+            Some(h2::Reason::REFUSED_STREAM) => Broken::StreamRefused,
+            _ => Broken::StreamReset,
+        },
+        Some(error) if !error.is_io() => Broken::ProtocolError,
+        _ => Broken::ClosedBeforeAnswer,
+    }
+}
+
+/// Returns the reason of an answer over HTTP/2 that did not become whole.
+fn in_answer(error: &hyper::Error) -> Broken {
+    match error
+        .source()
+        .and_then(<dyn Error>::downcast_ref::<h2::Error>)
+    {
+        Some(error) if error.is_reset() && error.is_remote() => Broken::StreamReset,
+        Some(error) if !error.is_io() => Broken::ProtocolError,
+        _ => Broken::ClosedBeforeLength,
     }
 }
 
@@ -290,14 +347,15 @@ impl Drop for Connection {
 }
 
 async fn two(io: Io) -> Result<Wire, NotOpened> {
-    let refused = |error: hyper::Error| NotOpened {
-        ending: Ending::Broken,
-        why: error.to_string(),
+    let refused = |_| NotOpened {
+        ending: Ending::Broken(Broken::ProtocolError),
+        tls: None,
     };
     let (sender, driver) = http2::Builder::new(Local)
         .timer(TokioTimer::new())
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(1 << 21)
+        .max_header_list_size(LONGEST_HEAD as u32)
         .handshake(TokioIo::new(io))
         .await
         .map_err(refused)?;

@@ -242,14 +242,6 @@ impl WorkerContext {
         Url::parse(&format!("{scheme}://{}{path}", self.authority(origin))).ok()
     }
 
-    /// True if the host is the one that the user named: load goes to no other.
-    pub fn is_target(&self, url: &Url) -> bool {
-        let same = url
-            .host_str()
-            .is_some_and(|host| host.eq_ignore_ascii_case(&self.scenario.target.url.host));
-        same && matches!(url.scheme(), "http" | "https")
-    }
-
     /// Returns when a new connection is to be renewed, and after how many requests.
     pub fn lifetime(&self) -> (Instant, u64) {
         let number = self.opened.get();

@@ -119,6 +119,14 @@ impl Judge {
         self.checks.is_empty() && self.captures.is_empty()
     }
 
+    /// True if a check of the step, not a soft one, asks for this status.
+    pub fn expects(&self, status: u16) -> bool {
+        self.checks.iter().any(|check| match &check.of.what {
+            What::Status(codes) => !check.of.soft && codes.binary_search(&status).is_ok(),
+            _ => false,
+        })
+    }
+
     /// Judges a status by the rule for steps without checks: 2xx and 3xx are right.
     pub(crate) fn plain(status: u16) -> Ending {
         match status {
@@ -224,13 +232,16 @@ impl ParsedAnswer<'_> {
     fn json(&self) -> Option<&serde_json::Value> {
         let body = &self.answer.body;
         self.json
-            .get_or_init(|| serde_json::from_slice(body).ok())
+            .get_or_init(|| serde_json::from_slice(without_mark(body)).ok())
             .as_ref()
     }
 }
 
 impl Compiled<Check> {
     fn holds(&self, seen: &mut ParsedAnswer<'_>, values: &mut Values<'_>) -> bool {
+        if seen.answer.unreadable && self.of.needs_body() {
+            return false;
+        }
         match (&self.of.what, &self.engine) {
             (What::Status(codes), _) => codes.binary_search(&seen.answer.status).is_ok(),
             (What::Under(limit), _) => seen.took < *limit,
@@ -296,6 +307,7 @@ impl Compiled<Capture> {
         };
         let pick = self.of.pick;
         let found = match (&self.of.from, &self.engine) {
+            _ if seen.answer.unreadable && self.of.needs_body() => None,
             (From::Header(name), _) => {
                 let all: Vec<&[u8]> = seen
                     .answer
@@ -366,6 +378,11 @@ fn as_text(value: &serde_json::Value) -> CapturedValue {
     }
 }
 
+/// Leaves out the mark of UTF-8 in front, which RFC 8259, 8.1 lets a parser ignore.
+fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
+}
+
 fn contains(body: &[u8], text: &[u8]) -> bool {
     text.is_empty() || memchr::memmem::find(body, text).is_some()
 }
@@ -386,6 +403,7 @@ mod tests {
             body: body.as_bytes().to_vec(),
             bytes: body.len() as u64,
             reusable: true,
+            unreadable: false,
         }
     }
 
@@ -529,6 +547,51 @@ mod tests {
             let (ending, counts, _) = judge(&step, &answer(200, body), 1);
             assert_eq!(counts, [(0, held)], "{what:?}");
             assert_eq!(ending == Ending::Ok, held, "{what:?}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_cannot_be_looked_at_fails_what_reads_it_by_name_and_nothing_else() {
+        let step = Step {
+            checks: vec![
+                check(What::Status(vec![200]), false),
+                check(What::Contains(Template::text("")), false),
+                check(What::Size(ThresholdOperator::Less, 1_000), true),
+                check(What::Header("x-kind".to_owned(), None), false),
+            ],
+            captures: vec![Capture {
+                name: "x".to_owned(),
+                from: From::Regex("x*".to_owned()),
+                pick: Occurrence::First,
+                default: Some("d".to_owned()),
+            }],
+            ..example::step(Method::Get, "/")
+        };
+        let unreadable = HttpAnswer {
+            unreadable: true,
+            ..answer(200, "")
+        };
+        let (ending, counts, captured) = judge(&step, &unreadable, 1);
+        assert_eq!(ending, Ending::Check);
+        assert_eq!(
+            counts,
+            [(0, true), (1, false), (2, false), (3, true), (4, true)]
+        );
+        assert_eq!(captured[0].1.text.as_ref(), "d");
+    }
+
+    #[test]
+    fn a_mark_of_utf_8_before_json_is_skipped() {
+        let what = What::Json("$.id".to_owned(), Expected::Value("a1".into()));
+        let step = Step {
+            checks: vec![check(what, false)],
+            ..example::step(Method::Get, "/")
+        };
+        for (body, ending) in [
+            ("\u{feff}{\"id\": \"a1\"}", Ending::Ok),
+            ("\u{feff}\u{feff}{\"id\": \"a1\"}", Ending::Check),
+        ] {
+            assert_eq!(judge(&step, &answer(200, body), 1).0, ending);
         }
     }
 

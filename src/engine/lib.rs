@@ -57,6 +57,7 @@ use model::scenario::Scenario;
 mod addresses; // the target's addresses, resolved again when their time to live is over
 #[cfg_attr(not(target_os = "linux"), path = "alarm_tokio.rs")]
 mod alarm; // wakes sessions at their instant
+mod coming; // an answer that is coming, or why it did not
 mod connection; // one connection: HTTP/1.1 on the socket, HTTP/2 by hyper
 mod context; // shared by the sessions of a worker, without locks
 mod decide; // the next act of a generator, from the state of the channel
@@ -68,6 +69,7 @@ pub mod lifetime; // ends a generator that hangs
 mod link; // one request after another: connections, cookies, redirects
 pub mod once; // one plain GET, before there is load
 pub mod ownership; // looks for proofs of the target's owner
+mod redirect; // where a redirect leads, and what goes with it
 mod request; // a step as bytes, assembled once
 mod rows; // rows of data files, each for one worker only
 mod session; // one virtual user
@@ -128,3 +130,5 @@ mod guest_tests;
 mod scenario_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wire_tests;

@@ -9,20 +9,22 @@ use rustls::HandshakeKind;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
-use url::Url;
 
-use super::connection::{Connection, Endpoint, NotOpened, Opening, ReceivedAnswer};
+use super::coming::{Coming, Cut, Taken};
+use super::connection::{Connection, Endpoint, NotOpened, Opening};
 use super::context::WorkerContext;
+use super::redirect::{Asked, Onward, carried, is_redirect, onward};
 use super::request::{Prepared, ReadyRequest};
 use super::wire::HttpAnswer;
-use model::measure::{Ending, Key, Request};
-use model::scenario::{Pool, Reuse};
+use model::measure::{Broken, Ending, Failure, Key, RefusedRedirect, Request, TlsFailure};
+use model::scenario::{Method, Pool, Reuse};
 
 /// The network side of a session: its connection, cookies and TLS.
 #[derive(Default)]
 pub(crate) struct Link {
     connection: Option<Connection>,
-    jar: Option<Box<CookieStore>>,
+    /// The cookies of each endpoint. One does not see the cookies of another.
+    jars: Vec<(Endpoint, CookieStore)>,
     tls: Option<TlsConnector>,
 }
 
@@ -34,9 +36,14 @@ pub(crate) struct Trace {
     pub on_wire: Option<Instant>,
     pub first_byte: Option<Instant>,
     pub redirects: u64,
+    pub reconnects: u64,
     pub bytes: u64,
-    /// A redirect led away from the target, or there were too many.
+    /// The status of the last whole answer.
+    pub status: Option<u16>,
+    /// A redirect was not followed.
     pub astray: bool,
+    /// The reason of the failure, where the ending does not say it.
+    pub failure: Option<Failure>,
 }
 
 impl Trace {
@@ -64,20 +71,33 @@ impl Trace {
             first_byte: first_byte.map(|(wire, first)| first.saturating_duration_since(wire)),
             body: self
                 .first_byte
+                .filter(|_| self.status.is_some())
                 .map(|first| now.saturating_duration_since(first)),
             ending,
             bytes: self.bytes,
             redirects: self.redirects,
+            reconnects: self.reconnects,
+            status: self.status,
             checks: &[],
             instance: None,
         }
     }
 }
 
+impl Trace {
+    fn answered(&mut self, answer: &HttpAnswer) {
+        self.status = Some(answer.status);
+        if !self.astray {
+            self.bytes = answer.bytes;
+        }
+    }
+}
+
 impl Link {
     pub(crate) fn cookie(&self, name: &str) -> Option<String> {
-        let jar = self.jar.as_ref()?;
-        jar.iter_unexpired()
+        self.jars
+            .iter()
+            .flat_map(|(_, jar)| jar.iter_unexpired())
             .find(|cookie| cookie.name() == name)
             .map(|cookie| cookie.value().to_owned())
     }
@@ -93,63 +113,112 @@ impl Link {
     ) -> Result<HttpAnswer, Ending> {
         let mut origin = context.origin;
         loop {
-            let mut connection = self.connect(context, origin, trace).await?;
-            let path = ready
-                .as_ref()
-                .map_or(prepared.fixed_path(), |ready| ready.path.as_str());
-            let url = self
-                .jar
-                .is_some()
-                .then(|| context.url(origin, path))
-                .flatten();
-            let cookies = url
-                .as_ref()
-                .filter(|_| !prepared.has_own_cookies())
-                .and_then(|url| self.cookies(url));
-            let address = connection.address;
-            let answered = exchange(
-                context,
+            let sending = Sending {
                 prepared,
-                ready.as_ref(),
-                &mut connection,
-                cookies.as_deref(),
+                ready: ready.as_ref(),
                 origin,
-                trace,
-            )
-            .await?;
-            let ReceivedAnswer { answer, first_byte } = answered;
-            trace.first_byte = Some(first_byte);
-            context.answered(address);
-            self.put_back(context, connection, answer.reusable);
+            };
+            let cookies = self.cookies(context, &sending);
+            let answer = self
+                .exchange(context, &sending, cookies.as_deref(), trace)
+                .await?;
+            let path = sending.path();
             if context.scenario.target.cookies {
                 self.store_cookies(context, origin, path, &answer);
             }
-            let Some(location) = moved(&answer).filter(|_| redirects > 0) else {
-                trace.bytes = answer.bytes;
+            if redirects == 0 || !is_redirect(answer.status) {
+                trace.answered(&answer);
                 return Ok(answer);
+            }
+            let asked = Asked {
+                url: context.url(origin, path),
+                origin,
+                host: &context.scenario.target.url.host,
+                may_follow: trace.redirects < u64::from(redirects),
             };
-            let next = context
-                .url(origin, path)
-                .and_then(|url| url.join(&location).ok())
-                .filter(|to| context.is_target(to));
-            let (Some(to), true) = (next, trace.redirects < u64::from(redirects)) else {
-                trace.astray = true;
-                return Ok(answer);
+            let refused = match onward(&answer, &asked) {
+                // A check that asks for this status takes it without a place to go to.
+                Onward::Refused(RefusedRedirect::RedirectWithoutLocation)
+                    if prepared.judge.expects(answer.status) =>
+                {
+                    trace.answered(&answer);
+                    return Ok(answer);
+                }
+                Onward::Refused(refused) => refused,
+                Onward::To(to) => {
+                    let next = Endpoint {
+                        https: to.scheme() == "https",
+                        port: to.port_or_known_default().unwrap_or(origin.port),
+                    };
+                    let request = ready
+                        .take()
+                        .or_else(|| prepared.fixed())
+                        .ok_or(Ending::Broken(Broken::NotSendable))?
+                        .redirected(answer.status, &to);
+                    match carried(request, origin, next, &to) {
+                        Ok(request) => {
+                            trace.redirects += 1;
+                            ready = Some(request);
+                            origin = next;
+                            continue;
+                        }
+                        Err(refused) => refused,
+                    }
+                }
             };
-            trace.redirects += 1;
-            origin = Endpoint {
-                https: to.scheme() == "https",
-                port: to.port_or_known_default().unwrap_or(origin.port),
-            };
-            let request = ready.or_else(|| prepared.fixed()).ok_or(Ending::Broken)?;
-            ready = Some(request.redirected(answer.status, &to));
+            trace.astray = true;
+            trace.failure = Some(Failure::Redirect(refused));
+            trace.answered(&answer);
+            return Ok(answer);
         }
     }
 
-    fn cookies(&self, url: &Url) -> Option<String> {
-        let jar = self.jar.as_ref()?;
+    /// Sends one request and receives its answer. Sends it again, once and on a new connection,
+    /// where the server did nothing with it or may be asked twice.
+    async fn exchange(
+        &mut self,
+        context: &WorkerContext,
+        sending: &Sending<'_>,
+        cookies: Option<&str>,
+        trace: &mut Trace,
+    ) -> Result<HttpAnswer, Ending> {
+        let (mut connection, reused) = self.connect(context, sending.origin, trace).await?;
+        let mut answered = exchange(context, sending, &mut connection, cookies, trace).await;
+        if let Err(cut) = &answered {
+            match after_cut(cut.taken, reused, sending.method()) {
+                AfterCut::Fails => {}
+                AfterCut::Lost => return Err(Ending::Lost),
+                AfterCut::SendAgain => {
+                    drop(connection);
+                    trace.reconnects += 1;
+                    connection = self.open(context, sending.origin, trace).await?;
+                    answered = exchange(context, sending, &mut connection, cookies, trace).await;
+                }
+            }
+        }
+        match answered {
+            Ok(answer) => {
+                context.answered(connection.address);
+                self.put_back(context, connection, answer.reusable);
+                Ok(answer)
+            }
+            Err(cut) => {
+                trace.failure = cut.tls.map(Failure::Tls);
+                Err(cut.ending)
+            }
+        }
+    }
+
+    /// Returns the cookies that go with a request, unless the step has its own `cookie` header.
+    fn cookies(&self, context: &WorkerContext, sending: &Sending<'_>) -> Option<String> {
+        let own = sending.origin.of_cookies();
+        let (_, jar) = self.jars.iter().find(|(of, _)| *of == own)?;
+        if sending.prepared.has_own_cookies() {
+            return None;
+        }
+        let url = context.url(sending.origin, sending.path())?;
         let pairs: Vec<String> = jar
-            .get_request_values(url)
+            .get_request_values(&url)
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
         (!pairs.is_empty()).then(|| pairs.join("; "))
@@ -175,26 +244,30 @@ impl Link {
         };
         let texts = set.filter_map(|(_, value)| std::str::from_utf8(value).ok());
         let cookies = texts.filter_map(|text| RawCookie::parse(text.to_owned()).ok());
-        self.jar
-            .get_or_insert_default()
-            .store_response_cookies(cookies, &url);
+        let own = origin.of_cookies();
+        let known = self.jars.iter().position(|(of, _)| *of == own);
+        let place = known.unwrap_or_else(|| {
+            self.jars.push((own, CookieStore::default()));
+            self.jars.len() - 1
+        });
+        self.jars[place].1.store_response_cookies(cookies, &url);
     }
 
-    /// Returns the connection kept from before, or a new one.
+    /// Returns the connection kept from before, or a new one, and whether it was kept.
     async fn connect(
         &mut self,
         context: &WorkerContext,
         origin: Endpoint,
         trace: &mut Trace,
-    ) -> Result<Connection, Ending> {
+    ) -> Result<(Connection, bool), Ending> {
         while let Some(mut kept) = self.take(context) {
             let fresh = kept.origin == origin && kept.left > 0 && Instant::now() < kept.expires;
             if fresh && kept.alive(&context.buffer).await {
                 share(context, &kept);
-                return Ok(kept);
+                return Ok((kept, true));
             }
         }
-        self.open(context, origin, trace).await
+        Ok((self.open(context, origin, trace).await?, false))
     }
 
     fn take(&mut self, context: &WorkerContext) -> Option<Connection> {
@@ -246,7 +319,10 @@ impl Link {
         let tls = match security.zip(self.tls.as_ref()) {
             Some((security, connector)) => Some((connector, security.name())),
             // A redirect to https without anything known of TLS.
-            None if origin.https => return Err(Ending::Tls),
+            None if origin.https => {
+                trace.failure = Some(Failure::Tls(TlsFailure::NothingInCommon));
+                return Err(Ending::Tls);
+            }
             None => None,
         };
         let over = Connection::over(
@@ -263,11 +339,14 @@ impl Link {
         } else {
             Ending::Connect
         };
-        let (mut connection, handshake) =
-            opened.ok_or(failed)?.map_err(|NotOpened { ending, why }| {
-                context.recorder.borrow_mut().reason(&why);
-                ending
-            })?;
+        let opened = opened.unwrap_or(Err(NotOpened {
+            ending: failed,
+            tls: origin.https.then_some(TlsFailure::HandshakeTimeout),
+        }));
+        let (mut connection, handshake) = opened.map_err(|NotOpened { ending, tls }| {
+            trace.failure = tls.map(Failure::Tls);
+            ending
+        })?;
         trace.opening = Some(Opening {
             dns,
             connect,
@@ -326,23 +405,70 @@ async fn dial(
     None
 }
 
+/// A request on its way to one endpoint.
+struct Sending<'a> {
+    prepared: &'a Prepared,
+    /// `None` for a request that never changes.
+    ready: Option<&'a ReadyRequest>,
+    origin: Endpoint,
+}
+
+impl Sending<'_> {
+    fn path(&self) -> &str {
+        self.ready
+            .map_or(self.prepared.fixed_path(), |ready| ready.path.as_str())
+    }
+
+    fn method(&self) -> Method {
+        self.ready
+            .map_or(self.prepared.method(), |ready| ready.method)
+    }
+}
+
+/// The fate of a request that brought no whole answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AfterCut {
+    SendAgain,
+    /// It may not be sent again, and it may have been carried out.
+    Lost,
+    Fails,
+}
+
+/// Decides on a request that was cut. A server may close a kept connection just as a request comes
+/// (RFC 9112, 9.3.1.1): an idempotent one is sent again, any other counts apart. A request that the
+/// server said not to have begun with is sent again whatever its method (RFC 9113, 8.7).
+fn after_cut(taken: Taken, reused: bool, method: Method) -> AfterCut {
+    match (taken, reused) {
+        (Taken::No, _) => AfterCut::SendAgain,
+        (Taken::Unknown, true) if method.is_idempotent() => AfterCut::SendAgain,
+        (Taken::Unknown, true) => AfterCut::Lost,
+        (Taken::Unknown, false) | (Taken::Yes, _) => AfterCut::Fails,
+    }
+}
+
 /// Sends one request on a connection, and receives its answer.
 async fn exchange(
     context: &WorkerContext,
-    prepared: &Prepared,
-    ready: Option<&ReadyRequest>,
+    sending: &Sending<'_>,
     connection: &mut Connection,
     cookies: Option<&str>,
-    origin: Endpoint,
     trace: &mut Trace,
-) -> Result<ReceivedAnswer, Ending> {
+) -> Result<HttpAnswer, Cut> {
+    let Sending {
+        prepared,
+        ready,
+        origin,
+    } = *sending;
+    (trace.on_wire, trace.first_byte) = (None, None);
     if connection.is_two() {
         let host = context.authority(origin);
         let request = ready
             .and_then(|ready| ready.request(origin.https, &host, cookies))
-            .ok_or(Ending::Broken)?;
+            .ok_or(Cut::broken(Broken::NotSendable))?;
         trace.on_wire = Some(Instant::now());
-        return connection.exchange_two(request, prepared.keep).await;
+        return connection
+            .exchange_two(request, prepared.keep, &mut trace.first_byte)
+            .await;
     }
     let mut bytes = context.scratch.take();
     bytes.clear();
@@ -350,17 +476,37 @@ async fn exchange(
         Some(ready) => ready.write(&context.authority(origin), cookies, &mut bytes),
         None => prepared.write_fixed(cookies, &mut bytes),
     }
-    let sent = connection.send(&bytes).await;
+    let mut coming = Coming::new(prepared.keep, &mut trace.first_byte);
+    connection.send(&bytes, &mut coming, &context.buffer).await;
     context.scratch.replace(bytes);
-    sent?;
     trace.on_wire = Some(Instant::now());
-    connection.receive(prepared.keep, &context.buffer).await
+    connection.receive(coming, &context.buffer).await
 }
 
-/// Returns the target of a redirect; `None` if the answer is no redirect.
-fn moved(answer: &HttpAnswer) -> Option<String> {
-    matches!(answer.status, 301 | 302 | 303 | 307 | 308)
-        .then(|| answer.header("location"))
-        .flatten()
-        .map(|location| String::from_utf8_lossy(location).into_owned())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_sent_again_only_where_that_does_no_harm() {
+        use AfterCut::{Fails, Lost, SendAgain};
+        for (taken, reused, method, then) in [
+            (Taken::Unknown, true, Method::Get, SendAgain),
+            (Taken::Unknown, true, Method::Put, SendAgain),
+            (Taken::Unknown, true, Method::Delete, SendAgain),
+            (Taken::Unknown, true, Method::Post, Lost),
+            (Taken::Unknown, true, Method::Patch, Lost),
+            (Taken::Unknown, false, Method::Get, Fails),
+            (Taken::Unknown, false, Method::Post, Fails),
+            (Taken::No, false, Method::Post, SendAgain),
+            (Taken::No, true, Method::Get, SendAgain),
+            (Taken::Yes, true, Method::Get, Fails),
+        ] {
+            assert_eq!(
+                after_cut(taken, reused, method),
+                then,
+                "{taken:?} {method:?}"
+            );
+        }
+    }
 }

@@ -13,7 +13,8 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::tls::{Security, TlsError};
+use super::tls::{self, Security, TlsError};
+use model::measure::TlsFailure;
 use model::scenario::{Http, Target};
 
 /// A server that answers so small a question later than this is not asked again.
@@ -46,7 +47,7 @@ pub enum PlainRequestError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// The TLS handshake failed, for example over the certificate.
-    #[error("{0}")]
+    #[error("{}", handshake(.0))]
     Handshake(#[source] std::io::Error),
     /// The host or the path does not fit an HTTP request.
     #[error("{0}")]
@@ -57,6 +58,15 @@ pub enum PlainRequestError {
     /// The body broke off, or is longer than 4 KiB.
     #[error("{0}")]
     Body(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+fn handshake(error: &std::io::Error) -> String {
+    match tls::failure(error) {
+        TlsFailure::SelfSigned => {
+            "the server's certificate is signed by itself: `tls.ca` or `tls.insecure`".to_owned()
+        }
+        _ => error.to_string(),
+    }
 }
 
 /// Asks the first of these addresses that answers: they have been judged already. `path` counts

@@ -9,6 +9,7 @@ use url::Url;
 use super::judge::{Judge, PatternError};
 use super::values::{MissingValue, Values};
 use super::wire::Keep;
+use model::redact;
 use model::scenario::{Flow, Method, Step, Target, Template};
 
 /// Everything of a step that is known before the run.
@@ -101,6 +102,10 @@ impl Prepared {
         let mut head = Vec::new();
         ready.write_head(&self.host, &mut head);
         Some((ready, head))
+    }
+
+    pub fn method(&self) -> Method {
+        self.method
     }
 
     /// True if nothing changes from one sending to the next.
@@ -259,6 +264,19 @@ impl ReadyRequest {
                 .insert("cookie", HeaderValue::from_str(cookies).ok()?);
         }
         Some(request)
+    }
+
+    /// Returns the request without credentials and without headers that hold a secret. `None` if
+    /// its path or body holds one.
+    pub fn without_secrets(mut self) -> Option<Self> {
+        let is_secret = redact::holds_secret(&self.path)
+            || redact::holds_secret(&String::from_utf8_lossy(&self.body));
+        let names = ["authorization", "proxy-authorization", "cookie"];
+        self.headers.retain(|(name, value)| {
+            !names.iter().any(|known| name.eq_ignore_ascii_case(known))
+                && !redact::holds_secret(value)
+        });
+        (!is_secret).then_some(self)
     }
 
     /// Returns the request that a redirect asks for. (RFC 9110, 15.4: 307 and 308 keep method and

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Work, begin};
 use model::limits::AddressPolicy;
-use model::measure::{Ending, Results, Saturation, Select, Tally};
+use model::measure::{Broken, Ending, Failure, Results, Saturation, Select, Tally, TlsFailure};
 use model::plan::Share;
 use model::scenario::{self, Scenario, Substitutions};
 
@@ -895,6 +895,7 @@ async fn tls_is_spoken_with_private_authorities_client_certificates_and_both_ver
         "{:?}",
         tally(&results)
     );
+    assert_eq!(tls_failure(&results), TlsFailure::UnknownIssuer);
     let results = over_tls(&shop, &own, "tls: { insecure: true }", "").await;
     assert_eq!(tally(&results).errors(), 0);
 
@@ -902,6 +903,7 @@ async fn tls_is_spoken_with_private_authorities_client_certificates_and_both_ver
     let shop = Shop::with(Some(strict.acceptor.clone())).await;
     let results = over_tls(&shop, &strict, "http: \"1.1\", tls: { ca: ca.pem }", "").await;
     assert_eq!(tally(&results).ok, 0);
+    assert_eq!(tls_failure(&results), TlsFailure::ClientCertificate);
     let results = over_tls(
         &shop,
         &strict,
@@ -914,6 +916,81 @@ async fn tls_is_spoken_with_private_authorities_client_certificates_and_both_ver
         "{:?}",
         tally(&results)
     );
+}
+
+/// Returns the only reason for which there was no TLS.
+fn tls_failure(results: &Results) -> TlsFailure {
+    let mut all = results.failures().into_iter();
+    match (all.next(), all.next()) {
+        (Some((_, Failure::Tls(reason), count)), None) => {
+            assert_eq!(count, tally(results).tls);
+            reason
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A server with a certificate that it signed itself, for these names.
+fn signed_by_itself(name: &str, is_ca: bool, expired: bool) -> Authority {
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+    if is_ca {
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    }
+    if expired {
+        params.not_before = rcgen::date_time_ymd(2000, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2001, 1, 1);
+    }
+    let certificate = params.self_signed(&key).unwrap();
+    let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], der)
+        .unwrap();
+    Authority {
+        ca: certificate.pem(),
+        client: (String::new(), String::new()),
+        acceptor: TlsAcceptor::from(Arc::new(config)),
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_signed_itself_is_told_apart_and_is_its_own_authority() {
+    for is_ca in [false, true] {
+        let own = signed_by_itself("localhost", is_ca, false);
+        let shop = Shop::with(Some(own.acceptor.clone())).await;
+        let results = over_tls(&shop, &own, "timeout: 5s", "").await;
+        assert_eq!(tls_failure(&results), TlsFailure::SelfSigned, "{is_ca}");
+        let results = over_tls(&shop, &own, "tls: { ca: ca.pem }", "").await;
+        assert!(
+            tally(&results).ok > 1 && tally(&results).errors() == 0,
+            "{is_ca}: {:?} {:?}",
+            tally(&results),
+            results.failures()
+        );
+        // Its name and its time count all the same.
+        let own = signed_by_itself("other.example", is_ca, false);
+        let shop = Shop::with(Some(own.acceptor.clone())).await;
+        let results = over_tls(&shop, &own, "tls: { ca: ca.pem }", "").await;
+        let names = "other.example".to_owned();
+        assert_eq!(tls_failure(&results), TlsFailure::WrongName { names });
+        let own = signed_by_itself("localhost", is_ca, true);
+        let shop = Shop::with(Some(own.acceptor.clone())).await;
+        let results = over_tls(&shop, &own, "tls: { ca: ca.pem }", "").await;
+        assert_eq!(tls_failure(&results), TlsFailure::CertificateExpired);
+    }
+    // Another certificate than the trusted one, and no TLS at all.
+    let (own, trusted) = (
+        signed_by_itself("localhost", true, false),
+        signed_by_itself("localhost", true, false),
+    );
+    let shop = Shop::with(Some(own.acceptor.clone())).await;
+    let results = over_tls(&shop, &trusted, "tls: { ca: ca.pem }", "").await;
+    assert_eq!(tls_failure(&results), TlsFailure::SelfSigned);
+    let shop = Shop::open().await;
+    let results = over_tls(&shop, &trusted, "tls: { ca: ca.pem }", "").await;
+    assert_eq!(tls_failure(&results), TlsFailure::NotTls);
 }
 
 #[tokio::test]
@@ -1029,13 +1106,14 @@ fn endings_have_one_class_each() {
         Ending::Status4xx,
         Ending::Connect,
         Ending::Tls,
-        Ending::Broken,
+        Ending::Broken(Broken::NotHttp),
+        Ending::Lost,
         Ending::Timeout,
     ] {
         tally.add(ending);
     }
     assert_eq!(
         (tally.requests(), tally.errors(), tally.classes().len()),
-        (8, 7, 7)
+        (9, 8, 8)
     );
 }

@@ -8,13 +8,14 @@ use rand_pcg::Pcg64Mcg;
 use tokio::time::{Instant, timeout_at};
 
 use super::context::WorkerContext;
-use super::decode::decode;
+use super::decode::{NotPlain, decode};
 use super::judge::Judge;
 use super::link::{Link, Trace};
 use super::request::Prepared;
 use super::values::{CapturedValue, Values};
 use super::wire::HttpAnswer;
-use model::measure::{Ending, Key, Request};
+use model::measure::{Ending, Failure, Key, Request};
+use model::redact;
 
 /// The state of a virtual user.
 pub struct Session {
@@ -46,6 +47,9 @@ pub struct Done {
 /// A request that has waited less than this when its session is cut is not held against the target;
 /// one that has waited longer was not answered in time.
 const TIME_TO_ANSWER: Duration = Duration::from_secs(1);
+
+/// The longest part of a content coding that a report shows.
+const LONGEST_CODING: usize = 60;
 
 /// An answer as it is judged.
 struct TimedAnswer {
@@ -147,13 +151,18 @@ impl Session {
         };
         let now = Instant::now();
         let ended = now.saturating_duration_since(context.start);
-        context.recorder.borrow_mut().request(&Request {
+        let mut recorder = context.recorder.borrow_mut();
+        recorder.request(&Request {
             latency: ended.saturating_sub(intended),
             service: ended.saturating_sub(sent),
             checks: &counts,
             instance,
             ..trace.request(key, ending, ended, now)
         });
+        if let Some(failure) = trace.failure.take() {
+            recorder.failure(key, failure);
+        }
+        drop(recorder);
         context.counts.replace(counts);
         Done {
             ended,
@@ -191,7 +200,10 @@ impl Session {
         let unanswered = !prepared.judge.captures_nothing();
         let fetch = self.link.fetch(context, prepared, ready, redirects, trace);
         match timeout_at((began + timeout).min(self.until), fetch).await {
-            Ok(Ok(answer)) => {
+            Ok(Ok(mut answer)) => {
+                if prepared.judge.needs_body && !trace.astray {
+                    trace.failure = unpack(&mut answer).err();
+                }
                 let instance = context.instance(&answer);
                 let seen = TimedAnswer {
                     answer,
@@ -225,16 +237,13 @@ impl Session {
         counts: &mut Vec<(u16, bool)>,
     ) -> (Ending, bool) {
         let TimedAnswer {
-            mut answer,
+            answer,
             took,
             astray,
         } = seen;
         if astray {
             counts.push((prepared.judge.beyond(), false));
             return (Ending::Check, true);
-        }
-        if prepared.judge.needs_body && !unpack(&mut answer) {
-            return (Ending::Broken, true);
         }
         if prepared.judge.is_plain() {
             return (Judge::plain(answer.status), false);
@@ -274,20 +283,27 @@ impl Session {
     }
 }
 
-/// Unpacks a body that will be read; returns false if it cannot be unpacked.
-fn unpack(answer: &mut HttpAnswer) -> bool {
+/// Unpacks a body that will be read. Where that fails, the answer is marked as one whose body
+/// cannot be looked at.
+fn unpack(answer: &mut HttpAnswer) -> Result<(), Failure> {
     // An answer without a body (to a HEAD, a 304) is no body in any coding.
     if answer.body.is_empty() {
-        return true;
+        return Ok(());
     }
     let Some(coding) = answer.header("content-encoding").map(<[u8]>::to_vec) else {
-        return true;
+        return Ok(());
     };
-    match decode(&coding, std::mem::take(&mut answer.body)) {
-        Ok(plain) => {
-            answer.body = plain;
-            true
+    answer.body = decode(&coding, std::mem::take(&mut answer.body)).map_err(|why| {
+        answer.unreadable = true;
+        let printable = String::from_utf8_lossy(&coding).replace(char::is_control, "\u{fffd}");
+        let coding = redact::text(&printable)
+            .chars()
+            .take(LONGEST_CODING)
+            .collect();
+        match why {
+            NotPlain::Unknown => Failure::UnknownCoding { coding },
+            NotPlain::Damaged => Failure::NotUnpacked { coding },
         }
-        Err(()) => false,
-    }
+    })?;
+    Ok(())
 }

@@ -5,11 +5,19 @@
 //! a general client. No task and no channel stands between a session and its socket, and an answer
 //! that nothing reads is not kept.
 
+use std::borrow::Cow;
 use std::mem::MaybeUninit;
 
-/// A head with more than this is refused, as servers and browsers refuse it.
-const LONGEST_HEAD: usize = 256 * 1024;
-const MOST_HEADERS: usize = 128;
+use httparse::{EMPTY_HEADER, ParserConfig, Response, Status};
+
+use model::measure::Broken;
+
+/// A head longer than this is refused: browsers and curl have limits from 256 to 384 KiB.
+pub(crate) const LONGEST_HEAD: usize = 256 * 1024;
+/// Header lines that fit without an allocation.
+const FEW_HEADERS: usize = 64;
+/// More header lines than this are refused, as by curl.
+const MOST_HEADERS: usize = 5_000;
 /// The longest body that a check or capture looks at.
 pub(crate) const LONGEST_BODY: usize = 16 * 1024 * 1024;
 
@@ -35,6 +43,8 @@ pub struct HttpAnswer {
     pub bytes: u64,
     /// The connection may carry another request.
     pub reusable: bool,
+    /// The body is packed in a way that cannot be undone: no check can look at it.
+    pub unreadable: bool,
 }
 
 impl HttpAnswer {
@@ -44,19 +54,6 @@ impl HttpAnswer {
             .find(|(known, _)| known == name)
             .map(|(_, value)| value.as_slice())
     }
-}
-
-/// The answer is not HTTP/1.1, or is longer than the engine reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NotHttp {
-    #[error("the head cannot be read")]
-    Head,
-    #[error("the body's framing cannot be read")]
-    Framing,
-    #[error("the connection ended before the answer did")]
-    Short,
-    #[error("the body is longer than what is looked at")]
-    Long,
 }
 
 #[derive(Debug)]
@@ -89,6 +86,8 @@ pub(crate) struct AnswerReader {
     state: ParseState,
     /// A head that came in pieces.
     partial: Vec<u8>,
+    /// Some byte of it came.
+    begun: bool,
     answer: HttpAnswer,
 }
 
@@ -98,12 +97,14 @@ impl AnswerReader {
             keep,
             state: ParseState::Head,
             partial: Vec::new(),
+            begun: false,
             answer: HttpAnswer::default(),
         }
     }
 
     /// Takes what came. True when the answer is complete.
-    pub(crate) fn feed(&mut self, mut bytes: &[u8]) -> Result<bool, NotHttp> {
+    pub(crate) fn feed(&mut self, mut bytes: &[u8]) -> Result<bool, Broken> {
+        self.begun |= !bytes.is_empty();
         loop {
             match self.state {
                 ParseState::Head => {
@@ -146,11 +147,18 @@ impl AnswerReader {
     }
 
     /// Ends the answer with the connection; an error if the answer is not whole.
-    pub(crate) fn end(&mut self) -> Result<(), NotHttp> {
+    pub(crate) fn end(&mut self) -> Result<(), Broken> {
         match self.state {
             ParseState::UntilClosed | ParseState::Done => Ok(()),
-            _ => Err(NotHttp::Short),
+            _ if !self.begun => Err(Broken::ClosedBeforeAnswer),
+            ParseState::Head => Err(Broken::ClosedInHead),
+            ParseState::Fixed(_) | ParseState::Chunked(_) => Err(Broken::ClosedBeforeLength),
         }
+    }
+
+    /// True if the body ends with the connection.
+    pub(crate) fn ends_with_connection(&self) -> bool {
+        matches!(self.state, ParseState::UntilClosed)
     }
 
     pub(crate) fn answer(self) -> HttpAnswer {
@@ -159,23 +167,22 @@ impl AnswerReader {
 
     /// Reads the head, perhaps from pieces. Returns the number of these bytes that belong to it, or
     /// `None` if it is not whole.
-    fn head(&mut self, bytes: &[u8]) -> Result<Option<usize>, NotHttp> {
+    fn head(&mut self, bytes: &[u8]) -> Result<Option<usize>, Broken> {
         if self.partial.is_empty() {
-            return match self.parse(bytes)? {
-                Some(used) => Ok(Some(used)),
-                None => {
-                    self.partial.extend_from_slice(bytes);
-                    Ok(None)
-                }
-            };
+            let used = self.parse(bytes)?;
+            if used.is_none() {
+                self.partial.extend_from_slice(bytes);
+            }
+            return Ok(used);
         }
         let before = self.partial.len();
         let mut whole = std::mem::take(&mut self.partial);
         whole.extend_from_slice(bytes);
-        if whole.len() > LONGEST_HEAD {
-            return Err(NotHttp::Head);
+        let used = self.parse(&whole)?;
+        if used.unwrap_or(whole.len()) > LONGEST_HEAD {
+            return Err(Broken::HeadTooLong);
         }
-        match self.parse(&whole)? {
+        match used {
             Some(used) => Ok(Some(used - before)),
             None => {
                 self.partial = whole;
@@ -184,18 +191,33 @@ impl AnswerReader {
         }
     }
 
-    fn parse(&mut self, bytes: &[u8]) -> Result<Option<usize>, NotHttp> {
-        let mut room = [const { MaybeUninit::uninit() }; MOST_HEADERS];
-        let mut head = httparse::Response::new(&mut []);
-        let parsed = httparse::ParserConfig::default()
-            .parse_response_with_uninit_headers(&mut head, bytes, &mut room)
-            .map_err(|_| NotHttp::Head)?;
-        let httparse::Status::Complete(used) = parsed else {
-            return Ok(None);
-        };
+    fn parse(&mut self, bytes: &[u8]) -> Result<Option<usize>, Broken> {
+        let mut room = [const { MaybeUninit::uninit() }; FEW_HEADERS];
+        let mut head = Response::new(&mut []);
+        match lenient().parse_response_with_uninit_headers(&mut head, bytes, &mut room) {
+            Ok(Status::Complete(used)) => self.take_head(&head, used),
+            Ok(Status::Partial) => Ok(None),
+            Err(httparse::Error::TooManyHeaders) => self.parse_many(bytes),
+            Err(error) => Err(not_a_head(error)),
+        }
+    }
+
+    /// Reads a head with more headers than usual.
+    fn parse_many(&mut self, bytes: &[u8]) -> Result<Option<usize>, Broken> {
+        let mut room = vec![EMPTY_HEADER; MOST_HEADERS];
+        let mut head = Response::new(&mut room);
+        match lenient().parse_response(&mut head, bytes) {
+            Ok(Status::Complete(used)) => self.take_head(&head, used),
+            Ok(Status::Partial) => Ok(None),
+            Err(error) => Err(not_a_head(error)),
+        }
+    }
+
+    /// Takes a whole head of `used` bytes, and decides how its body ends.
+    fn take_head(&mut self, head: &Response<'_, '_>, used: usize) -> Result<Option<usize>, Broken> {
         let status = head.code.unwrap_or_default();
         match status {
-            101 => return Err(NotHttp::Head),
+            101 => return Err(Broken::ProtocolChanged),
             // An interim answer: the real one follows.
             100..200 => return Ok(Some(used)),
             _ => {}
@@ -206,21 +228,16 @@ impl AnswerReader {
         for header in head.headers.iter() {
             let name = header.name;
             if name.eq_ignore_ascii_case("content-length") {
-                let read = std::str::from_utf8(header.value)
-                    .ok()
-                    .and_then(|value| value.trim().parse::<u64>().ok());
-                let read = read.ok_or(NotHttp::Framing)?;
+                let read = read_length(header.value).ok_or(Broken::UnreadableLength)?;
                 if length.is_some_and(|known| known != read) {
-                    return Err(NotHttp::Framing);
+                    return Err(Broken::UnreadableLength);
                 }
                 length = Some(read);
             } else if name.eq_ignore_ascii_case("transfer-encoding") {
-                coded = true;
-                chunked = header
-                    .value
-                    .to_ascii_lowercase()
-                    .trim_ascii()
-                    .ends_with(b"chunked");
+                let value = header.value.to_ascii_lowercase();
+                let value = value.trim_ascii();
+                coded |= value != b"identity";
+                chunked = value.ends_with(b"chunked");
             } else if name.eq_ignore_ascii_case("connection") {
                 let value = header.value.to_ascii_lowercase();
                 for token in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
@@ -228,9 +245,8 @@ impl AnswerReader {
                 }
             }
             if self.keeps(name, status) {
-                self.answer
-                    .headers
-                    .push((name.to_ascii_lowercase(), header.value.to_vec()));
+                let value = unfolded(header.value).into_owned();
+                self.answer.headers.push((name.to_ascii_lowercase(), value));
             }
         }
         self.answer.reusable = !close;
@@ -254,11 +270,11 @@ impl AnswerReader {
             || (self.keep.body && name.eq_ignore_ascii_case("content-encoding"))
     }
 
-    fn body(&mut self, bytes: &[u8]) -> Result<(), NotHttp> {
+    fn body(&mut self, bytes: &[u8]) -> Result<(), Broken> {
         self.answer.bytes += bytes.len() as u64;
         if self.keep.body {
             if self.answer.body.len() + bytes.len() > LONGEST_BODY {
-                return Err(NotHttp::Long);
+                return Err(Broken::BodyTooLong);
             }
             self.answer.body.extend_from_slice(bytes);
         }
@@ -267,18 +283,18 @@ impl AnswerReader {
 
     /// Reads one piece of a chunked body; returns the number of bytes it took, or `None` if it
     /// needs more.
-    fn chunked(&mut self, chunk: Chunk, bytes: &[u8]) -> Result<Option<usize>, NotHttp> {
+    fn chunked(&mut self, chunk: Chunk, bytes: &[u8]) -> Result<Option<usize>, Broken> {
         let Some(first) = bytes.first().copied() else {
             return Ok(None);
         };
         let (next, used) = match chunk {
             Chunk::Size(size, digits) => match (char::from(first).to_digit(16), first) {
-                (Some(_), _) if digits == 16 => return Err(NotHttp::Framing),
+                (Some(_), _) if digits == 16 => return Err(Broken::UnreadableChunks),
                 (Some(digit), _) => (Chunk::Size(size << 4 | u64::from(digit), digits + 1), 1),
-                (None, _) if digits == 0 => return Err(NotHttp::Framing),
+                (None, _) if digits == 0 => return Err(Broken::UnreadableChunks),
                 (None, b'\n') => (after_size(size), 1),
                 (None, b'\r' | b';' | b' ' | b'\t') => (Chunk::Extension(size), 1),
-                _ => return Err(NotHttp::Framing),
+                _ => return Err(Broken::UnreadableChunks),
             },
             Chunk::Extension(size) => match bytes.iter().position(|byte| *byte == b'\n') {
                 Some(end) => (after_size(size), end + 1),
@@ -294,7 +310,7 @@ impl AnswerReader {
             }
             Chunk::DataEnd(2) if first == b'\r' => (Chunk::DataEnd(1), 1),
             Chunk::DataEnd(_) if first == b'\n' => (Chunk::Size(0, 0), 1),
-            Chunk::DataEnd(_) => return Err(NotHttp::Framing),
+            Chunk::DataEnd(_) => return Err(Broken::UnreadableChunks),
             Chunk::Trailer(length) => match (first, length) {
                 (b'\n', 0) => {
                     self.state = ParseState::Done;
@@ -302,13 +318,59 @@ impl AnswerReader {
                 }
                 (b'\n', _) => (Chunk::Trailer(0), 1),
                 (b'\r', length) => (Chunk::Trailer(length), 1),
-                (_, length) if length > LONGEST_HEAD => return Err(NotHttp::Framing),
+                (_, length) if length > LONGEST_HEAD => return Err(Broken::UnreadableChunks),
                 (_, length) => (Chunk::Trailer(length + 1), 1),
             },
         };
         self.state = ParseState::Chunked(next);
         Ok(Some(used))
     }
+}
+
+/// Returns a parser that takes what browsers and curl take: blanks before a colon, folded lines,
+/// and lines that are no header, which it leaves out.
+fn lenient() -> ParserConfig {
+    let mut config = ParserConfig::default();
+    config
+        .allow_spaces_after_header_name_in_responses(true)
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .allow_multiple_spaces_in_response_status_delimiters(true)
+        .allow_space_before_first_header_name(true)
+        .ignore_invalid_headers_in_responses(true);
+    config
+}
+
+fn not_a_head(error: httparse::Error) -> Broken {
+    match error {
+        httparse::Error::TooManyHeaders => Broken::TooManyHeaders,
+        httparse::Error::HeaderName | httparse::Error::HeaderValue | httparse::Error::NewLine => {
+            Broken::UnreadableHead
+        }
+        httparse::Error::Status | httparse::Error::Token | httparse::Error::Version => {
+            Broken::NotHttp
+        }
+    }
+}
+
+/// Reads a length: digits, or the same ones several times (RFC 9110, 8.6).
+fn read_length(value: &[u8]) -> Option<u64> {
+    let mut all = value.split(|byte| *byte == b',').map(|one| {
+        let digits = std::str::from_utf8(one.trim_ascii()).ok()?;
+        let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+        digits.parse::<u64>().ok().filter(|_| is_number)
+    });
+    let first = all.next()??;
+    all.all(|one| one == Some(first)).then_some(first)
+}
+
+/// Returns a header's value on one line: RFC 9112, 5.2 has a user agent put a blank in place of
+/// each fold.
+fn unfolded(value: &[u8]) -> Cow<'_, [u8]> {
+    if !value.contains(&b'\n') {
+        return Cow::Borrowed(value);
+    }
+    let lines = value.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    Cow::Owned(lines.collect::<Vec<_>>().join(&b' '))
 }
 
 fn after_size(size: u64) -> Chunk {
@@ -332,7 +394,7 @@ mod tests {
         head_only: false,
     };
 
-    fn read(pieces: &[&[u8]], keep: Keep) -> Result<(bool, HttpAnswer), NotHttp> {
+    fn read(pieces: &[&[u8]], keep: Keep) -> Result<(bool, HttpAnswer), Broken> {
         let mut reader = AnswerReader::new(keep);
         let mut done = false;
         for piece in pieces {
@@ -442,27 +504,39 @@ mod tests {
     #[test]
     fn what_is_not_http_is_refused() {
         for (text, error) in [
-            ("SSH-2.0-OpenSSH\r\n\r\n", NotHttp::Head),
-            ("HTTP/1.1 101 Switching Protocols\r\n\r\n", NotHttp::Head),
+            ("SSH-2.0-OpenSSH\r\n\r\n", Broken::NotHttp),
+            (
+                "HTTP/1.1 101 Switching Protocols\r\n\r\n",
+                Broken::ProtocolChanged,
+            ),
+            ("HTTP/1.1 200 OK\r\nx: a\0b\r\n\r\n", Broken::UnreadableHead),
             (
                 "HTTP/1.1 200 OK\r\ncontent-length: many\r\n\r\n",
-                NotHttp::Framing,
+                Broken::UnreadableLength,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\ncontent-length: +5\r\n\r\n",
+                Broken::UnreadableLength,
             ),
             (
                 "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
-                NotHttp::Framing,
+                Broken::UnreadableLength,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\ncontent-length: 1, 2\r\n\r\n",
+                Broken::UnreadableLength,
             ),
             (
                 "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
-                NotHttp::Framing,
+                Broken::UnreadableChunks,
             ),
             (
                 "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nxx",
-                NotHttp::Framing,
+                Broken::UnreadableChunks,
             ),
             (
                 "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n11111111111111111",
-                NotHttp::Framing,
+                Broken::UnreadableChunks,
             ),
         ] {
             assert_eq!(read(&[text.as_bytes()], KEEP).unwrap_err(), error, "{text}");
@@ -479,10 +553,74 @@ mod tests {
         assert_eq!(end("HTTP/1.1 200 OK\r\n\r\nall of it"), Ok(()));
         assert_eq!(
             end("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhel"),
-            Err(NotHttp::Short)
+            Err(Broken::ClosedBeforeLength)
         );
-        assert_eq!(end("HTTP/1.1 2"), Err(NotHttp::Short));
-        assert_eq!(end(""), Err(NotHttp::Short));
+        assert_eq!(
+            end("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n"),
+            Err(Broken::ClosedBeforeLength)
+        );
+        assert_eq!(end("HTTP/1.1 2"), Err(Broken::ClosedInHead));
+        assert_eq!(end(""), Err(Broken::ClosedBeforeAnswer));
+    }
+
+    #[test]
+    fn odd_heads_that_browsers_take_are_taken() {
+        for (lines, name, value) in [
+            ("x-a : b\r\n", "x-a", "b"),
+            ("x-a:\t b \r\n", "x-a", "b"),
+            ("X-Note: first,\r\n second\r\n", "x-note", "first, second"),
+            (
+                "x-note: first,\r\n\t \tsecond\n  third\r\nx-b: c\r\n",
+                "x-note",
+                "first, second third",
+            ),
+            ("x-note:\r\n first\r\n", "x-note", "first"),
+            ("PHP Warning: Startup: no library\r\nx-a: b\r\n", "x-a", "b"),
+            ("no colon\r\nx-a: b\r\n", "x-a", "b"),
+            ("  x-a: b\r\n", "x-a", "b"),
+            ("x-a: b\n", "x-a", "b"),
+            ("x-a: \u{e9}\r\n", "x-a", "\u{e9}"),
+        ] {
+            for ending in ["content-length : 2\r\n", "Content-Length: 2, 2\r\n"] {
+                let text = format!("HTTP/1.1  200  OK\r\n{lines}{ending}\r\nok");
+                let (done, answer) = read(&[text.as_bytes()], KEEP).unwrap();
+                assert!(done && answer.reusable, "{text}");
+                assert_eq!(answer.header(name), Some(value.as_bytes()), "{text}");
+                assert_eq!(answer.body, b"ok", "{text}");
+            }
+        }
+        let coded = b"HTTP/1.1 200\r\ntransfer-encoding: identity\r\ncontent-length: 2\r\n\r\nok";
+        assert!(read(&[coded], KEEP).unwrap().0);
+    }
+
+    #[test]
+    fn heads_are_long_up_to_a_limit_and_each_limit_has_its_reason() {
+        let with = |count: usize, length: usize| {
+            let mut text = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n".to_owned();
+            for number in 0..count {
+                text += &format!("x-{number}: {}\r\n", "v".repeat(length));
+            }
+            text + "\r\nok"
+        };
+        for (count, length, ending) in [
+            (130, 1, None),
+            (MOST_HEADERS - 1, 1, None),
+            (MOST_HEADERS, 1, Some(Broken::TooManyHeaders)),
+            (8, 8 * 1024, None),
+            (1, 250 * 1024, None),
+            (1, 260 * 1024, Some(Broken::HeadTooLong)),
+        ] {
+            let text = with(count, length);
+            let pieces: Vec<&[u8]> = text.as_bytes().chunks(64 * 1024).collect();
+            match ending {
+                None => {
+                    let (done, answer) = read(&pieces, KEEP).unwrap();
+                    assert!(done && answer.body == b"ok");
+                    assert_eq!(answer.headers.len(), count + 1);
+                }
+                Some(reason) => assert_eq!(read(&pieces, KEEP).unwrap_err(), reason),
+            }
+        }
     }
 
     #[test]

@@ -137,5 +137,10 @@ fn redacted(mut interval: Interval) -> Interval {
         .reasons
         .iter_mut()
         .for_each(|(why, _)| *why = redact::text(why));
+    for count in &mut interval.failures {
+        if let Some(text) = count.failure.text_mut() {
+            *text = redact::text(text);
+        }
+    }
     interval
 }

@@ -49,7 +49,7 @@ pub(super) fn test(seen: &Seen<'_>) -> Option<Hypothesis> {
     let tally = seen.tally(explained.iter().map(|second| *second as usize));
     let clue = Clue::StoppedAnswering {
         instances: lost.len() as u32,
-        requests: tally.timeout + tally.broken + tally.connect,
+        requests: tally.timeout + tally.broken + tally.lost + tally.connect,
     };
     Some(Hypothesis::new(Suspect::LostInstances, Standing::Holds, vec![clue]).explains(&explained))
 }
@@ -64,6 +64,6 @@ fn had_served(seen: &Seen<'_>, left: &Left) -> bool {
 
 fn is_unanswered(seen: &Seen<'_>, second: usize) -> bool {
     let tally = seen.merged[second].tally;
-    let unanswered = tally.timeout + tally.broken + tally.connect;
+    let unanswered = tally.timeout + tally.broken + tally.lost + tally.connect;
     unanswered > 0 && unanswered as f64 >= tally.errors() as f64 * MOST
 }

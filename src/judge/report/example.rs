@@ -8,10 +8,10 @@
 )]
 
 use super::{
-    AddressRow, Capacity, CheckRow, Destroyed, Duration, Exit, Generators, Judged, LifePhase, Load,
-    Model, PhaseRole, PhaseRow, ReportedAdvice, ReportedAnswer, ReportedCandidate, ReportedSecond,
-    ReportedWarning, Row, RunReport, Tally, TargetAuthorization, TaskCost, TaskRow, Timestamp,
-    VERSION, words,
+    AddressRow, Capacity, CheckRow, Destroyed, Duration, Exit, FailureRow, Generators, Judged,
+    LifePhase, Load, Model, PhaseRole, PhaseRow, ReportedAdvice, ReportedAnswer, ReportedCandidate,
+    ReportedSecond, ReportedWarning, Row, RunReport, StatusRow, Tally, TargetAuthorization,
+    TaskCost, TaskRow, Timestamp, VERSION, words,
 };
 use crate::advice::{Agreement, Change, Chosen, Topic};
 use crate::verdict::{
@@ -27,7 +27,7 @@ use evidence::{
 };
 use model::cost;
 use model::limits::OwnershipProof;
-use model::measure::{Bound, Stretch};
+use model::measure::{Bound, Broken, Failure, RefusedRedirect, Stretch};
 use model::outcome::Verdict;
 use model::scenario::{Arch, Limit, TaskSize};
 use model::scenario::{ThresholdMetric, ThresholdOperator};
@@ -103,8 +103,18 @@ pub fn report() -> RunReport {
             ok,
             status_5xx,
             bytes: 1_000,
+            reconnects: ok / 1_000,
             ..Tally::default()
         },
+        statuses: [(200, ok, 0), (503, status_5xx, status_5xx)]
+            .into_iter()
+            .filter(|(_, answers, _)| *answers > 0)
+            .map(|(status, answers, failed)| StatusRow {
+                status,
+                answers,
+                failed,
+            })
+            .collect(),
         per_second: (ok + status_5xx) as f64 / 10.0,
         p50: Some(21_000),
         p95: Some(p95),
@@ -362,6 +372,22 @@ pub fn report() -> RunReport {
                 })
                 .to_vec(),
             reasons: vec![],
+            failures: [
+                (Failure::Broken(Broken::ClosedBeforeLength), 7),
+                (
+                    Failure::Redirect(RefusedRedirect::RedirectToHttp {
+                        location: "http://shop/login".to_owned(),
+                    }),
+                    2,
+                ),
+            ]
+            .map(|(failure, count)| FailureRow {
+                step: "GET /api/products".to_owned(),
+                text: words::failure(&failure),
+                failure,
+                count,
+            })
+            .to_vec(),
             generators: Generators {
                 tasks: [(0, 400), (1, 396)]
                     .map(|(task, sent)| TaskRow {

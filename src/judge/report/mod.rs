@@ -20,6 +20,7 @@ use model::units::{self, Seconds, seconds};
 
 mod advice;
 mod advised;
+mod answers;
 pub mod compare;
 #[cfg(any(test, feature = "testing"))]
 pub mod example;
@@ -36,6 +37,7 @@ pub mod words;
 
 pub use advice::{Own, advice};
 pub use advised::{ReportedAdvice, ReportedAnswer, ReportedCandidate, ReportedPrice};
+pub use answers::{FailureRow, StatusRow};
 pub use generators::{AddressRow, CheckRow, Generators, TaskRow};
 pub use judged::{Judged, Judgement, ReportedWarning};
 pub use trial::{AlarmNames, DesiredCapacity, PutBack, ReportedTrial, TrialFigures, TrialPlan};
@@ -170,6 +172,11 @@ pub struct Load {
     /// most frequent is first.
     #[serde(default)]
     pub reasons: Vec<(String, u64)>,
+    /// Why requests of each step failed, where their class alone does not say it. These are broken
+    /// connections, refused redirects, bodies that no check could read, and TLS. The most frequent
+    /// is first.
+    #[serde(default)]
+    pub failures: Vec<FailureRow>,
     /// The health and the connections of the generators.
     pub generators: Generators,
 }
@@ -209,6 +216,9 @@ pub struct Row {
     pub name: String,
     /// Requests by outcome.
     pub tally: Tally,
+    /// Complete answers by status code, in that order.
+    #[serde(default)]
+    pub statuses: Vec<StatusRow>,
     /// Requests that were sent, per second of the selection.
     pub per_second: f64,
     /// Median; `null` where nothing was measured.
@@ -365,6 +375,7 @@ impl Load {
             checks,
             addresses,
             reasons: results.reasons(),
+            failures: answers::failures(scenario, results),
             generators,
         }
     }
@@ -436,6 +447,7 @@ impl Row {
         Self {
             name: name.to_owned(),
             tally: merged.tally,
+            statuses: answers::statuses(results, select),
             per_second: (merged.tally.requests() - merged.tally.unsent) as f64
                 / length.as_secs_f64().max(f64::EPSILON),
             p50: micros(&merged, 50.0),

@@ -30,6 +30,8 @@ struct Page<'a> {
     moments: Vec<MomentRow>,
     trial: Option<TrialTable<'a>>,
     rows: Vec<LoadRow>,
+    /// Name of the row; its status codes and requests sent again.
+    answers: Vec<(String, String, u64)>,
     /// Name of the row; its DNS lookup, connect, TLS, first byte and body times.
     parts: Vec<(String, [String; 5])>,
     tasks: Vec<[String; 7]>,
@@ -97,6 +99,7 @@ pub fn html(report: &RunReport) -> Result<String, askama::Error> {
         moments: moments(report),
         trial: report.trial.as_ref().map(TrialTable::of),
         rows: load_rows(report),
+        answers: answers(report),
         parts: parts(report),
         tasks: tasks(report),
         strained: strained(report),
@@ -159,6 +162,16 @@ fn load_rows(report: &RunReport) -> Vec<LoadRow> {
                     .join(", "),
             },
             latencies: [row.p50, row.p95, row.p99, row.max, row.service_p95].map(latency),
+        })
+        .collect()
+}
+
+fn answers(report: &RunReport) -> Vec<(String, String, u64)> {
+    let rows = report.load.iter().flat_map(super::Load::rows);
+    rows.filter(|row| !row.statuses.is_empty() || row.tally.reconnects > 0)
+        .map(|row| {
+            let statuses = row.statuses_sentence();
+            (row.name.clone(), statuses, row.tally.reconnects)
         })
         .collect()
 }

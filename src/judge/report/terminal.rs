@@ -133,11 +133,47 @@ fn write_load(out: &mut String, load: &Load) -> std::fmt::Result {
     for (why, count) in load.reasons.iter().take(4) {
         writeln!(out, "    {why} ({count} times)")?;
     }
+    write_failures(out, load)?;
+    write_statuses(out, load)?;
+    if load.whole.tally.reconnects > 0 {
+        writeln!(out, "  {}", load.reconnects_sentence())?;
+    }
     if load.whole.tally.redirects > 0 {
         writeln!(out, "  redirects followed: {}", load.whole.tally.redirects)?;
     }
     write_checks(out, load)?;
     write_generators(out, load)
+}
+
+/// Writes the most frequent reasons of failed requests.
+fn write_failures(out: &mut String, load: &Load) -> std::fmt::Result {
+    const MOST: usize = 8;
+    for row in load.failures.iter().take(MOST) {
+        let times = units::count(row.count, "time");
+        writeln!(out, "    {}: {} ({times})", row.step, row.text)?;
+    }
+    let rest = load.failures.iter().skip(MOST).map(|row| row.count);
+    match rest.sum::<u64>() {
+        0 => Ok(()),
+        count => writeln!(out, "    other reasons, in report.json ({count} times)"),
+    }
+}
+
+/// Writes the status codes of each phase and step; in one line where there is only one.
+fn write_statuses(out: &mut String, load: &Load) -> std::fmt::Result {
+    match load.whole.statuses.as_slice() {
+        [] => Ok(()),
+        [one] if one.failed == 0 => {
+            writeln!(out, "  status codes: {}", load.whole.statuses_sentence())
+        }
+        _ => {
+            writeln!(out, "  status codes")?;
+            for row in load.rows().filter(|row| !row.statuses.is_empty()) {
+                writeln!(out, "    {:<24} {}", row.name, row.statuses_sentence())?;
+            }
+            Ok(())
+        }
+    }
 }
 
 /// Writes the checks that failed, or all where there are few.

@@ -214,7 +214,7 @@ fn beyond_others(
 }
 
 fn cut_off(tally: &Tally) -> u64 {
-    tally.broken + tally.connect
+    tally.broken + tally.lost + tally.connect
 }
 
 #[cfg(test)]

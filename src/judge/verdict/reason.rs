@@ -14,7 +14,7 @@ use super::thresholds::Abort;
 use evidence::capacity::CapacityReason;
 use evidence::{NotCounted, Suspect};
 use model::limits::ReachedLimit;
-use model::measure::Stretch;
+use model::measure::{Failure, Stretch};
 use model::scenario::{ThresholdMetric, ThresholdOperator};
 use model::units::Seconds;
 
@@ -260,8 +260,15 @@ pub enum ValidityReason {
         /// Iterations of all tasks that were cut at the end of their grace.
         iterations_cut: u64,
     },
-    /// No request was answered.
+    /// No request was answered, and nothing at all was received.
     NotOneAnswer,
+    /// Something was received, but not one answer was whole.
+    NoWholeAnswer {
+        /// The most frequent reason; `null` where none is known, such as for time-outs.
+        most: Option<Failure>,
+        /// Requests that failed for it.
+        count: u64,
+    },
     /// Requests were never sent, because a value that they need was missing.
     RequestsNeverSent,
     /// The generators reported no figures on their own load.

@@ -102,11 +102,20 @@ fn sent_share(saturation: &Saturation) -> f64 {
 fn answered(results: &Results) -> Option<Finding> {
     let tally = results.merged(Select::default()).tally;
     let requests = tally.requests();
-    if requests > 0 && tally.answered() == 0 {
+    if requests > tally.unsent && tally.answered() == 0 {
+        let reason = if results.anything_came() {
+            let most = results.failures().into_iter().next();
+            ValidityReason::NoWholeAnswer {
+                count: most.as_ref().map_or(0, |(_, _, count)| *count),
+                most: most.map(|(_, failure, _)| failure),
+            }
+        } else {
+            ValidityReason::NotOneAnswer
+        };
         return Some(unclear(
             Expectation::TargetAnswered,
             RunFigures::Requests { count: 0, requests },
-            ValidityReason::NotOneAnswer,
+            reason,
         ));
     }
     (tally.unsent as f64 > requests as f64 * (1.0 - least_sent(true))).then(|| {
@@ -309,7 +318,7 @@ mod tests {
     use crate::verdict::MissingPart;
     use evidence::others::compare;
     use evidence::testing::{at, counted, group, scenario};
-    use model::measure::Interval;
+    use model::measure::{Broken, Cell, Failure, FailureCount, Interval, Key, Tally};
 
     fn results(seconds: Vec<(u32, Saturation)>) -> Results {
         let mut results = Results::default();
@@ -333,6 +342,67 @@ mod tests {
             starts: 100,
             ..Saturation::default()
         }
+    }
+
+    #[test]
+    fn a_target_that_sent_anything_is_not_called_down() {
+        let key = Key {
+            phase: 0,
+            flow: 0,
+            step: 0,
+        };
+        let judged = |tally: Tally, failures: &[(Failure, u64)]| {
+            let mut results = Results::default();
+            let failures = failures.iter().map(|(failure, count)| FailureCount {
+                key,
+                failure: failure.clone(),
+                count: *count,
+            });
+            results.add(
+                0,
+                &Interval {
+                    cells: vec![Cell {
+                        second: 0,
+                        key,
+                        tally,
+                        latency: model::measure::PackedLatency::default(),
+                    }],
+                    failures: failures.collect(),
+                    ..Interval::default()
+                },
+            );
+            answered(&results).map(|finding| finding.reason)
+        };
+        let broken = |count| Tally {
+            broken: count,
+            ..Tally::default()
+        };
+        let of = Failure::Broken;
+        assert_eq!(
+            judged(broken(3), &[(of(Broken::ClosedBeforeAnswer), 3)]),
+            Some(ValidityReason::NotOneAnswer.into())
+        );
+        let failures = [(of(Broken::ClosedInHead), 1), (of(Broken::NotHttp), 2)];
+        assert_eq!(
+            judged(broken(3), &failures),
+            Some(
+                ValidityReason::NoWholeAnswer {
+                    most: Some(of(Broken::NotHttp)),
+                    count: 2
+                }
+                .into()
+            )
+        );
+        let unsent = Tally {
+            unsent: 3,
+            ..Tally::default()
+        };
+        assert_eq!(
+            judged(unsent, &[]),
+            Some(ValidityReason::RequestsNeverSent.into())
+        );
+        let ok = Tally { ok: 1, ..broken(3) };
+        assert_eq!(judged(ok, &[(of(Broken::NotHttp), 3)]), None);
     }
 
     #[test]

@@ -4,12 +4,14 @@
 //! counted from the
 //! *intended* start of a request, and the time from the actual send is kept beside it.
 
+mod failure;
 mod latency;
 mod recorder;
 mod results;
 mod saturation;
 mod tally;
 
+pub use failure::{Broken, Failure, FailureCount, RefusedRedirect, StatusCount, TlsFailure};
 pub use latency::{LatencyHistogram, PackedLatency};
 pub use recorder::{Request, RequestRecorder, ResultShape};
 pub use results::{Merged, Results, Select};
@@ -154,6 +156,12 @@ pub struct Interval {
     pub saturation: Vec<Saturation>,
     /// Why connections failed, and how often.
     pub reasons: Vec<(String, u64)>,
+    /// Complete answers by step and status.
+    #[serde(default)]
+    pub statuses: Vec<StatusCount>,
+    /// Why requests failed, by step.
+    #[serde(default)]
+    pub failures: Vec<FailureCount>,
 }
 
 impl Interval {
@@ -166,6 +174,8 @@ impl Interval {
         self.instances.extend(other.instances);
         self.saturation.extend(other.saturation);
         self.reasons.extend(other.reasons);
+        self.statuses.extend(other.statuses);
+        self.failures.extend(other.failures);
     }
 
     /// True if nothing was recorded.

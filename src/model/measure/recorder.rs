@@ -10,12 +10,14 @@ use std::time::Duration;
 
 use super::saturation::LATE_MICROS;
 use super::{
-    AddressCount, Cell, CheckCount, Ending, InstanceCell, Interval, Key, LatencyHistogram, Parts,
-    Saturation, Tally,
+    AddressCount, Cell, CheckCount, Ending, Failure, FailureCount, InstanceCell, Interval, Key,
+    LatencyHistogram, Parts, Saturation, StatusCount, Tally,
 };
 
 /// Kinds of reasons kept: the first ones name what is wrong.
 const MOST_REASONS: usize = 16;
+/// Different reasons of failed requests kept; what comes beyond them is kept without its text.
+const MOST_FAILURES: usize = 64;
 
 /// Numbers of phases, of steps in each flow, and of named checks in each step.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,6 +55,10 @@ pub struct Request<'a> {
     pub bytes: u64,
     /// Redirects followed.
     pub redirects: u64,
+    /// Times that it was sent again on a new connection.
+    pub reconnects: u64,
+    /// The status of the last complete answer; `None` if there was none.
+    pub status: Option<u16>,
     /// The checks that were made, by index, and whether they held.
     pub checks: &'a [(u16, bool)],
     /// The instance that answered, as [`RequestRecorder::instance`] numbers them; `None` if the
@@ -83,6 +89,8 @@ struct Hot {
     parts: Option<Box<Parts<LatencyHistogram>>>,
     /// Passed and failed, by check.
     checks: Vec<(u64, u64)>,
+    /// Answers and those that failed, by status: a step has few of them.
+    statuses: Vec<(u16, u64, u64)>,
 }
 
 /// Records the requests of one worker, and hands them over second by second.
@@ -98,6 +106,7 @@ pub struct RequestRecorder {
     addresses: BTreeMap<(u32, SocketAddr), AddressCount>,
     saturation: BTreeMap<u32, Saturation>,
     reasons: BTreeMap<String, u64>,
+    failures: BTreeMap<(Key, Failure), u64>,
     done: Vec<Cell>,
     numbers: HashMap<String, u16>,
     answering: Vec<Answering>,
@@ -141,6 +150,9 @@ impl RequestRecorder {
         let Some(place) = self.place(request.key) else {
             return;
         };
+        if let Ending::Broken(broken) = request.ending {
+            self.failure(request.key, Failure::Broken(broken));
+        }
         let Some(hot) = self.hot.get_mut(place) else {
             return;
         };
@@ -151,6 +163,17 @@ impl RequestRecorder {
         hot.tally.add(request.ending);
         hot.tally.bytes += request.bytes;
         hot.tally.redirects += request.redirects;
+        hot.tally.reconnects += request.reconnects;
+        if let Some(status) = request.status {
+            let failed = u64::from(request.ending != Ending::Ok);
+            match hot.statuses.iter_mut().find(|known| known.0 == status) {
+                Some((_, answers, failures)) => {
+                    *answers += 1;
+                    *failures += failed;
+                }
+                None => hot.statuses.push((status, 1, failed)),
+            }
+        }
         for (check, held) in request.checks {
             let Some(count) = hot.checks.get_mut(*check as usize) else {
                 continue;
@@ -194,6 +217,17 @@ impl RequestRecorder {
                 histogram.record(part);
             }
         }
+    }
+
+    /// Counts the reason of a failed request; it allocates, so it is for requests that failed.
+    pub fn failure(&mut self, key: Key, failure: Failure) {
+        let is_new = !self.failures.contains_key(&(key, failure.clone()));
+        let failure = if is_new && self.failures.len() >= MOST_FAILURES {
+            failure.without_text()
+        } else {
+            failure
+        };
+        *self.failures.entry((key, failure)).or_default() += 1;
     }
 
     /// Returns the number of an instance, by its name.
@@ -307,13 +341,23 @@ impl RequestRecorder {
             .into_iter()
             .partition(|((second, _), _)| *second < before);
         self.addresses = later;
-        let (mut parts, mut checks) = (Vec::new(), Vec::new());
+        let (mut parts, mut checks, mut statuses) = (Vec::new(), Vec::new(), Vec::new());
         for hot in &mut self.hot {
             let Some(found) = hot.parts.take() else {
                 continue;
             };
             let key = found.key;
             parts.push(pack(&found));
+            statuses.extend(
+                hot.statuses
+                    .drain(..)
+                    .map(|(status, answers, failed)| StatusCount {
+                        key,
+                        status,
+                        answers,
+                        failed,
+                    }),
+            );
             for (check, (passed, failed)) in hot.checks.iter_mut().enumerate() {
                 if *passed + *failed > 0 {
                     checks.push(CheckCount {
@@ -335,6 +379,15 @@ impl RequestRecorder {
             instances,
             saturation: saturation.into_values().collect(),
             reasons: std::mem::take(&mut self.reasons).into_iter().collect(),
+            statuses,
+            failures: std::mem::take(&mut self.failures)
+                .into_iter()
+                .map(|((key, failure), count)| FailureCount {
+                    key,
+                    failure,
+                    count,
+                })
+                .collect(),
         }
     }
 
@@ -357,6 +410,7 @@ fn pack(parts: &Parts<LatencyHistogram>) -> Parts<super::PackedLatency> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::measure::Broken;
 
     /// Returns a request of 5 ms, without parts.
     pub(crate) fn plain(key: Key, ended: Duration, ending: Ending) -> Request<'static> {
@@ -374,6 +428,8 @@ pub(super) mod tests {
             ending,
             bytes: 10,
             redirects: 0,
+            reconnects: 0,
+            status: None,
             checks: &[],
             instance: None,
         }
@@ -471,6 +527,49 @@ pub(super) mod tests {
         }
         assert_eq!(recorder.instance("r-505"), recorder.instance("r-509"));
         assert_eq!(recorder.answering.len(), MOST_INSTANCES + 1);
+    }
+
+    #[test]
+    fn statuses_and_reasons_are_counted_by_step_and_their_kinds_are_bounded() {
+        let mut recorder = RequestRecorder::new(&ResultShape {
+            phases: 1,
+            flows: vec![vec![0]],
+        });
+        let broken = Ending::Broken(Broken::ClosedInHead);
+        for (status, ending) in [
+            (Some(200), Ending::Ok),
+            (Some(503), Ending::Status5xx),
+            (Some(200), Ending::Check),
+            (None, broken),
+            (None, broken),
+        ] {
+            let request = plain(KEY, Duration::ZERO, ending);
+            recorder.request(&Request { status, ..request });
+        }
+        for number in 0..MOST_FAILURES * 2 {
+            let coding = format!("x-{number}");
+            recorder.failure(KEY, Failure::UnknownCoding { coding });
+        }
+        let interval = recorder.take_all();
+        let statuses: Vec<_> = interval
+            .statuses
+            .iter()
+            .map(|count| (count.status, count.answers, count.failed))
+            .collect();
+        assert_eq!(statuses, [(200, 2, 1), (503, 1, 1)]);
+        let count_of = |failure: &Failure| {
+            let mut all = interval.failures.iter();
+            all.find(|count| count.failure == *failure)
+                .map(|count| count.count)
+        };
+        assert_eq!(count_of(&Failure::Broken(Broken::ClosedInHead)), Some(2));
+        let coding = String::new();
+        assert_eq!(
+            count_of(&Failure::UnknownCoding { coding }),
+            Some(MOST_FAILURES as u64 + 1)
+        );
+        assert_eq!(interval.failures.len(), MOST_FAILURES + 1);
+        assert!(recorder.take_all().is_empty());
     }
 
     #[test]

@@ -5,8 +5,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{
-    AddressCount, Interval, Key, LatencyHistogram, PackedLatency, Parts, Saturation, Tally,
+    AddressCount, Failure, Interval, Key, LatencyHistogram, PackedLatency, Parts, Saturation,
+    Tally, TlsFailure,
 };
+
+/// Different reasons of failed requests kept; what comes beyond them is kept without its text.
+const MOST_FAILURES: usize = 500;
 
 /// Merged cells by (second, key). Adding an interval twice counts it twice: the channel's sequence
 /// numbers prevent it.
@@ -21,6 +25,9 @@ pub struct Results {
     /// Health of the generators, by second and task.
     saturation: BTreeMap<(u32, u32), Saturation>,
     reasons: BTreeMap<String, u64>,
+    /// Answers and those that failed, by step and status.
+    statuses: BTreeMap<(Key, u16), (u64, u64)>,
+    failures: BTreeMap<(Key, Failure), u64>,
 }
 
 /// Requests of one selection, as one.
@@ -106,6 +113,18 @@ impl Results {
         }
         for (why, count) in &interval.reasons {
             *self.reasons.entry(why.clone()).or_default() += count;
+        }
+        for count in &interval.statuses {
+            let (answers, failed) = self.statuses.entry((count.key, count.status)).or_default();
+            *answers += count.answers;
+            *failed += count.failed;
+        }
+        for count in &interval.failures {
+            let mut place = (count.key, count.failure.clone());
+            if self.failures.len() >= MOST_FAILURES && !self.failures.contains_key(&place) {
+                place.1 = place.1.without_text();
+            }
+            *self.failures.entry(place).or_default() += count.count;
         }
         for saturation in &interval.saturation {
             let new = Saturation {
@@ -277,6 +296,48 @@ impl Results {
         reasons
     }
 
+    /// Returns the complete answers of the selected requests, and those that failed, by status.
+    /// They are kept for whole intervals, so a selection by second has no effect.
+    pub fn statuses(&self, select: Select) -> BTreeMap<u16, (u64, u64)> {
+        let mut counts: BTreeMap<u16, (u64, u64)> = BTreeMap::new();
+        for ((key, status), (answers, failed)) in &self.statuses {
+            if select.has(*key) {
+                let count = counts.entry(*status).or_default();
+                count.0 += answers;
+                count.1 += failed;
+            }
+        }
+        counts
+    }
+
+    /// Returns why requests failed, by flow and step over all phases, the most frequent first.
+    pub fn failures(&self) -> Vec<((u16, u16), Failure, u64)> {
+        let mut counts: BTreeMap<(u16, u16, &Failure), u64> = BTreeMap::new();
+        for ((key, failure), count) in &self.failures {
+            *counts.entry((key.flow, key.step, failure)).or_default() += count;
+        }
+        let mut all: Vec<_> = counts
+            .into_iter()
+            .map(|((flow, step, failure), count)| ((flow, step), failure.clone(), count))
+            .collect();
+        all.sort_by_key(|(_, _, count)| std::cmp::Reverse(*count));
+        all
+    }
+
+    /// True if any byte of an answer came, or the server took part in a TLS handshake.
+    pub fn anything_came(&self) -> bool {
+        let tally = self.merged(Select::default()).tally;
+        let begun = |failure: &Failure| match failure {
+            Failure::Broken(broken) => broken.had_begun(),
+            Failure::Tls(tls) => *tls != TlsFailure::HandshakeTimeout,
+            _ => true,
+        };
+        tally.answered() > 0
+            || tally.redirects > 0
+            || self.parts(Select::default()).first_byte.count() > 0
+            || self.failures.keys().any(|(_, failure)| begun(failure))
+    }
+
     /// Returns the time for which the generators ran, in whole seconds; `None` if none reported. A
     /// stopped run takes its rates over this time.
     pub fn ran(&self) -> Option<Duration> {
@@ -304,7 +365,7 @@ mod tests {
 
     use super::*;
     use crate::measure::recorder::tests::plain;
-    use crate::measure::{Ending, Request, RequestRecorder, ResultShape};
+    use crate::measure::{Broken, Ending, Request, RequestRecorder, ResultShape};
 
     fn interval(requests: &[(u64, u16, u16, u64)]) -> Interval {
         let mut recorder = RequestRecorder::new(&ResultShape {
@@ -385,6 +446,32 @@ mod tests {
             .map(|m| m.tally.requests())
             .collect();
         assert_eq!(per_second, [1, 2, 1]);
+    }
+
+    #[test]
+    fn only_bytes_of_an_answer_are_something_that_came() {
+        let key = Key {
+            phase: 0,
+            flow: 0,
+            step: 0,
+        };
+        for (ending, came) in [
+            (Ending::Ok, true),
+            (Ending::Connect, false),
+            (Ending::Timeout, false),
+            (Ending::Broken(Broken::ClosedBeforeAnswer), false),
+            (Ending::Broken(Broken::ClosedInHead), true),
+            (Ending::Broken(Broken::NotHttp), true),
+        ] {
+            let mut recorder = RequestRecorder::new(&ResultShape {
+                phases: 1,
+                flows: vec![vec![0]],
+            });
+            recorder.request(&plain(key, Duration::ZERO, ending));
+            let mut results = Results::default();
+            results.add(0, &recorder.take_all());
+            assert_eq!(results.anything_came(), came, "{ending:?}");
+        }
     }
 
     proptest! {

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Broken;
+
 /// The class of a finished request. Every result keeps these classes apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ending {
@@ -23,7 +25,10 @@ pub enum Ending {
     /// Connected, but no TLS: the handshake or the certificate failed.
     Tls,
     /// The connection broke before the answer was complete, or what came was not HTTP.
-    Broken,
+    Broken(Broken),
+    /// A kept connection ended before the answer began, and the method does not permit to send the
+    /// request again.
+    Lost,
     /// No complete answer within the request's time-out.
     Timeout,
     /// Never sent: a value that it needed was not there.
@@ -53,6 +58,10 @@ pub struct Tally {
     pub tls: u64,
     /// Broken off before the answer was complete, or not HTTP.
     pub broken: u64,
+    /// Lost on a kept connection that ended before the answer began, where the method (POST, PATCH)
+    /// does not permit to send the request again.
+    #[serde(default)]
+    pub lost: u64,
     /// No complete answer in time.
     pub timeout: u64,
     /// Never sent, and in no latency or rate: a value was not there.
@@ -62,6 +71,10 @@ pub struct Tally {
     pub bytes: u64,
     /// Redirects followed. Each is a request on the wire, but not one of the step's.
     pub redirects: u64,
+    /// Requests that were sent again, once, on a new connection: the kept one ended before the
+    /// answer began, or the server said that it had not begun with them.
+    #[serde(default)]
+    pub reconnects: u64,
     /// Named checks that held and that did not, soft ones included.
     pub checks_passed: u64,
     /// Named checks that did not hold, soft ones included.
@@ -91,7 +104,8 @@ impl Tally {
             Ending::Status4xx | Ending::Limited => &mut self.status_4xx,
             Ending::Connect | Ending::Unresolved => &mut self.connect,
             Ending::Tls => &mut self.tls,
-            Ending::Broken => &mut self.broken,
+            Ending::Broken(_) => &mut self.broken,
+            Ending::Lost => &mut self.lost,
             Ending::Timeout => &mut self.timeout,
             Ending::Unsent => &mut self.unsent,
         } += 1;
@@ -108,10 +122,12 @@ impl Tally {
         self.unresolved += other.unresolved;
         self.tls += other.tls;
         self.broken += other.broken;
+        self.lost += other.lost;
         self.timeout += other.timeout;
         self.unsent += other.unsent;
         self.bytes += other.bytes;
         self.redirects += other.redirects;
+        self.reconnects += other.reconnects;
         self.checks_passed += other.checks_passed;
         self.checks_failed += other.checks_failed;
     }
@@ -129,6 +145,7 @@ impl Tally {
             + self.connect
             + self.tls
             + self.broken
+            + self.lost
             + self.timeout
             + self.unsent
     }
@@ -147,6 +164,7 @@ impl Tally {
             ("no connection", self.connect),
             ("no TLS", self.tls),
             ("broken off", self.broken),
+            ("lost on a kept connection", self.lost),
             ("timed out", self.timeout),
             ("not sent, a value was missing", self.unsent),
         ]

@@ -139,6 +139,11 @@ impl Method {
         Self::Options,
     ];
 
+    /// True if a request may be sent again without another effect (RFC 9110, 9.2.2).
+    pub fn is_idempotent(self) -> bool {
+        !matches!(self, Self::Post | Self::Patch)
+    }
+
     /// Returns the word on the wire, such as `GET`.
     pub fn word(self) -> &'static str {
         match self {

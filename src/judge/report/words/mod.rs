@@ -2,6 +2,7 @@
 
 mod advice;
 mod capacity;
+mod failures;
 mod figures;
 mod hypotheses;
 mod instances;
@@ -17,6 +18,7 @@ mod warnings;
 
 pub use advice::{advice, agreement, answer, chosen, question, what_if};
 pub use capacity::{capacity, reason as capacity_reason};
+pub use failures::failure;
 pub use figures::measured;
 pub use hypotheses::{clueless, clues, standing, suspect, telling};
 pub use links::link;

@@ -8,7 +8,7 @@ use super::figures::{measured, percent};
 use crate::verdict::{EndedEarly, MissingPart, OtherCause, ValidityReason};
 use evidence::NotCounted;
 use model::limits::ReachedLimit;
-use model::measure::{Bound, Stretch};
+use model::measure::{Bound, Failure, Stretch};
 use model::units;
 
 pub(super) fn validity(reason: &ValidityReason) -> String {
@@ -73,6 +73,9 @@ pub(super) fn validity(reason: &ValidityReason) -> String {
         ValidityReason::SeenEnough => "what was not seen hides nothing",
         ValidityReason::GeneratorsSilentOnLoad => "the generators told nothing of it",
         ValidityReason::NotOneAnswer => "not one answer came: is it up, and is the address right?",
+        ValidityReason::NoWholeAnswer { most, count } => {
+            return no_whole_answer(most.as_ref(), *count);
+        }
         ValidityReason::RequestsNeverSent => {
             "were never sent: a value that they need was not there (data used up, or not captured)"
         }
@@ -83,6 +86,18 @@ pub(super) fn validity(reason: &ValidityReason) -> String {
         ValidityReason::EverythingArrived => "every interval of every task is here",
     };
     fixed.to_owned()
+}
+
+/// Says why nothing that came was a whole answer.
+fn no_whole_answer(most: Option<&Failure>, count: u64) -> String {
+    match most {
+        Some(most) => format!(
+            "the server is there, but no answer was whole: {} ({})",
+            super::failure(most),
+            units::count(count, "time")
+        ),
+        None => "answers began, but not one was whole in time".to_owned(),
+    }
 }
 
 /// Returns the reasons on the load of others in words; empty for all other reasons.

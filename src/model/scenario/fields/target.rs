@@ -105,7 +105,7 @@ pub(crate) static TLS: Object = Object {
         optional(
             "ca",
             FieldKind::Text,
-            "PEM file: trusted instead of the system's roots.",
+            "PEM file: trusted instead of the system's roots; authorities, or the server's own certificate.",
         ),
         optional(
             "certificate",

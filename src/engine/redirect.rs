@@ -1,0 +1,256 @@
+//! Where a redirect leads, and what a request may take there. Pure.
+
+use url::Url;
+
+use super::connection::Endpoint;
+use super::request::ReadyRequest;
+use super::wire::HttpAnswer;
+use model::measure::RefusedRedirect;
+use model::redact;
+
+/// The longest part of a `Location` that a report shows.
+const LONGEST_SHOWN: usize = 200;
+
+/// The way on from a redirect.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Onward {
+    /// The same endpoint or another one of the target's host.
+    To(Box<Url>),
+    Refused(RefusedRedirect),
+}
+
+/// The place of a request that was answered.
+pub(crate) struct Asked<'a> {
+    pub url: Option<Url>,
+    pub origin: Endpoint,
+    /// The target's host.
+    pub host: &'a str,
+    /// The step may follow another redirect.
+    pub may_follow: bool,
+}
+
+/// True for the statuses that browsers follow.
+pub(crate) fn is_redirect(status: u16) -> bool {
+    matches!(status, 301 | 302 | 303 | 307 | 308)
+}
+
+/// Returns what follows a redirect.
+pub(crate) fn onward(answer: &HttpAnswer, asked: &Asked<'_>) -> Onward {
+    let Some(location) = answer.header("location").filter(|value| !value.is_empty()) else {
+        return Onward::Refused(RefusedRedirect::RedirectWithoutLocation);
+    };
+    let text = String::from_utf8_lossy(location);
+    let location = shown(&text);
+    let joined = asked.url.as_ref().and_then(|url| url.join(&text).ok());
+    let Some(to) = joined.filter(|to| matches!(to.scheme(), "http" | "https")) else {
+        return Onward::Refused(RefusedRedirect::RedirectNotUnderstood { location });
+    };
+    let is_target = to
+        .host_str()
+        .is_some_and(|host| host.eq_ignore_ascii_case(asked.host));
+    if !is_target {
+        return Onward::Refused(RefusedRedirect::RedirectElsewhere { location });
+    }
+    if asked.origin.https && to.scheme() == "http" {
+        return Onward::Refused(RefusedRedirect::RedirectToHttp { location });
+    }
+    if !asked.may_follow {
+        return Onward::Refused(RefusedRedirect::TooManyRedirects { location });
+    }
+    Onward::To(Box::new(to))
+}
+
+/// Returns the request that goes to another endpoint, without what belongs to the old one alone.
+/// Fails if a secret would still go there.
+pub(crate) fn carried(
+    request: ReadyRequest,
+    from: Endpoint,
+    to: Endpoint,
+    location: &Url,
+) -> Result<ReadyRequest, RefusedRedirect> {
+    if from.shares_secrets_with(to) {
+        return Ok(request);
+    }
+    request
+        .without_secrets()
+        .ok_or_else(|| RefusedRedirect::RedirectWithSecret {
+            location: shown(location.as_str()),
+        })
+}
+
+/// Returns a location as reports show it: without secrets, query and control characters.
+fn shown(location: &str) -> String {
+    let clean = redact::text(location);
+    let path = clean.split(['?', '#']).next().unwrap_or_default();
+    let printable = path
+        .chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c });
+    printable.take(LONGEST_SHOWN).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use model::redact::Secrets;
+    use model::scenario::Method;
+
+    fn at(https: bool, port: u16) -> Endpoint {
+        Endpoint { https, port }
+    }
+
+    fn answer(status: u16, location: Option<&str>) -> HttpAnswer {
+        HttpAnswer {
+            status,
+            headers: location
+                .map(|to| ("location".to_owned(), to.as_bytes().to_vec()))
+                .into_iter()
+                .collect(),
+            ..HttpAnswer::default()
+        }
+    }
+
+    fn from(url: &str, may_follow: bool) -> Asked<'static> {
+        let url = Url::parse(url).unwrap();
+        Asked {
+            origin: at(
+                url.scheme() == "https",
+                url.port_or_known_default().unwrap(),
+            ),
+            url: Some(url),
+            host: "shop",
+            may_follow,
+        }
+    }
+
+    #[test]
+    fn a_redirect_leads_to_the_targets_host_or_has_its_reason() {
+        let with = |location: &str| location.to_owned();
+        for (url, status, location, leads) in [
+            ("http://shop/a", 302, Some("/b?c"), Ok("http://shop/b?c")),
+            ("http://shop/a/", 308, Some("b"), Ok("http://shop/a/b")),
+            (
+                "http://shop/a",
+                302,
+                Some("//SHOP:81/b"),
+                Ok("http://shop:81/b"),
+            ),
+            (
+                "http://shop/a",
+                301,
+                Some("https://shop/b"),
+                Ok("https://shop/b"),
+            ),
+            (
+                "http://shop/a",
+                302,
+                None,
+                Err(RefusedRedirect::RedirectWithoutLocation),
+            ),
+            (
+                "http://shop/a",
+                302,
+                Some(""),
+                Err(RefusedRedirect::RedirectWithoutLocation),
+            ),
+            (
+                "http://shop/a",
+                302,
+                Some("mailto:ada@shop"),
+                Err(RefusedRedirect::RedirectNotUnderstood {
+                    location: with("mailto:ada@shop"),
+                }),
+            ),
+            (
+                "http://shop/a",
+                302,
+                Some("http://other/b?token=x"),
+                Err(RefusedRedirect::RedirectElsewhere {
+                    location: with("http://other/b"),
+                }),
+            ),
+            (
+                "https://shop/a",
+                302,
+                Some("http://shop/b"),
+                Err(RefusedRedirect::RedirectToHttp {
+                    location: with("http://shop/b"),
+                }),
+            ),
+            (
+                "https://shop/a",
+                302,
+                Some("http://shop:443/b"),
+                Err(RefusedRedirect::RedirectToHttp {
+                    location: with("http://shop:443/b"),
+                }),
+            ),
+        ] {
+            let found = match onward(&answer(status, location), &from(url, true)) {
+                Onward::To(to) => Ok(to.to_string()),
+                Onward::Refused(refused) => Err(refused),
+            };
+            assert_eq!(found, leads.map(str::to_owned), "{url} {location:?}");
+        }
+        assert!(is_redirect(307) && !is_redirect(304) && !is_redirect(200));
+        let location = with("/b");
+        assert_eq!(
+            onward(&answer(302, Some("/b")), &from("http://shop/a", false)),
+            Onward::Refused(RefusedRedirect::TooManyRedirects { location })
+        );
+    }
+
+    #[test]
+    fn what_belongs_to_an_endpoint_stays_there() {
+        let mut secrets = Secrets::default();
+        secrets.insert("REDIRECTED", "c4nary-of-redirects");
+        redact::keep(&secrets);
+        let request = |body: &'static str| ReadyRequest {
+            method: Method::Post,
+            path: "/b".to_owned(),
+            headers: [
+                ("authorization", "Bearer plain"),
+                ("cookie", "a=b"),
+                ("x-key", "k=c4nary-of-redirects"),
+                ("x-basic", "YWRhOmM0bmFyeS1vZi1yZWRpcmVjdHM="),
+                ("x-plain", "p"),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec(),
+            body: Bytes::from_static(body.as_bytes()),
+        };
+        let url = Url::parse("http://shop/b").unwrap();
+        let names = |from, to, body| {
+            carried(request(body), from, to, &url).map(|request| {
+                let names = request.headers.iter().map(|(name, _)| name.clone());
+                names.collect::<Vec<_>>().join(" ")
+            })
+        };
+        let all = "authorization cookie x-key x-basic x-plain".to_owned();
+        for (from, to, kept) in [
+            (at(false, 80), at(false, 80), &all),
+            (at(false, 80), at(true, 443), &all),
+            (at(true, 8443), at(true, 8443), &all),
+            (at(false, 80), at(false, 81), &"x-plain".to_owned()),
+            (at(false, 80), at(true, 8443), &"x-plain".to_owned()),
+            (at(false, 8080), at(true, 443), &"x-plain".to_owned()),
+            (at(true, 443), at(true, 8443), &"x-plain".to_owned()),
+            (at(true, 443), at(false, 80), &"x-plain".to_owned()),
+        ] {
+            assert_eq!(names(from, to, "{}").as_ref(), Ok(kept), "{from:?} {to:?}");
+        }
+        let secret = "{\"k\": \"c4nary-of-redirects\"}";
+        assert_eq!(names(at(false, 80), at(false, 80), secret), Ok(all));
+        assert_eq!(
+            names(at(false, 80), at(false, 81), secret),
+            Err(RefusedRedirect::RedirectWithSecret {
+                location: "http://shop/b".to_owned()
+            })
+        );
+        let echo = ReadyRequest {
+            path: "/b?k=c4nary-of-redirects".to_owned(),
+            ..request("")
+        };
+        assert!(carried(echo, at(false, 80), at(false, 81), &url).is_err());
+    }
+}
