@@ -9,6 +9,7 @@ use serde_json_path::JsonPath;
 
 use super::values::{CapturedValue, Values};
 use super::wire::HttpAnswer;
+use model::json;
 use model::measure::Ending;
 use model::scenario::{Capture, Check, Expected, From, Occurrence, Step, What};
 
@@ -221,11 +222,56 @@ fn css(selector: &str) -> Result<Engine, PatternError> {
 }
 
 impl ParsedAnswer<'_> {
+    /// Returns the body without the mark of UTF-8 that some servers put before it.
+    fn document(&self) -> &[u8] {
+        let body = self.answer.body.as_slice();
+        body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
+    }
+
     fn json(&self) -> Option<&serde_json::Value> {
-        let body = &self.answer.body;
         self.json
-            .get_or_init(|| serde_json::from_slice(body).ok())
+            .get_or_init(|| serde_json::from_slice(self.document()).ok())
             .as_ref()
+    }
+
+    /// Returns values of the body as later requests send them, byte for byte.
+    fn captured(&self, found: &[&serde_json::Value]) -> Vec<CapturedValue> {
+        let written = match found.iter().any(|value| may_be_written_otherwise(value)) {
+            true => self.texts(found),
+            false => vec![None; found.len()],
+        };
+        let each = found.iter().zip(written);
+        each.map(|(value, written)| match (value, written) {
+            (serde_json::Value::String(text), _) => CapturedValue {
+                text: text.as_str().into(),
+                json: false,
+            },
+            (_, Some(written)) => CapturedValue {
+                text: written.into(),
+                json: true,
+            },
+            (other, None) => CapturedValue {
+                text: other.to_string().into(),
+                json: true,
+            },
+        })
+        .collect()
+    }
+
+    fn texts(&self, found: &[&serde_json::Value]) -> Vec<Option<&str>> {
+        match (std::str::from_utf8(self.document()), self.json()) {
+            (Ok(document), Some(root)) => json::texts(document, root, found),
+            _ => vec![None; found.len()],
+        }
+    }
+}
+
+/// True if `serde_json` may write the value otherwise than its document. Whole numbers up to 64
+/// bits have one form only.
+fn may_be_written_otherwise(value: &serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::Number(number) => number.is_f64(),
+        other => other.is_object() || other.is_array(),
     }
 }
 
@@ -244,18 +290,18 @@ impl Compiled<Check> {
                 };
                 let found = path.query(json).all();
                 match expected {
-                    Expected::Value(value) => {
-                        !found.is_empty() && found.iter().all(|found| same(found, value))
+                    _ if found.is_empty() => false,
+                    Expected::Value(value) => found.iter().all(|found| *found == value),
+                    Expected::Number(number) => {
+                        found.iter().all(|found| found.is_number())
+                            && seen
+                                .captured(&found)
+                                .iter()
+                                .all(|found| same(found, number))
                     }
-                    Expected::Text(text) => {
-                        let text = values.text(text);
-                        !found.is_empty()
-                            && text.is_ok_and(|text| {
-                                found
-                                    .iter()
-                                    .all(|found| as_text(found).text.as_ref() == text)
-                            })
-                    }
+                    Expected::Text(text) => values.text(text).is_ok_and(|text| {
+                        seen.captured(&found).iter().all(|found| same(found, &text))
+                    }),
                 }
             }
             (What::Header(name, value), _) => {
@@ -282,10 +328,11 @@ impl Compiled<Check> {
     }
 }
 
-/// True if both values are equal in JSON: a number counts by its value, however it is written.
-fn same(found: &serde_json::Value, wanted: &serde_json::Value) -> bool {
-    found == wanted
-        || matches!((found.as_f64(), wanted.as_f64()), (Some(found), Some(wanted)) if found == wanted)
+/// True if both are the same text, or if a number was found and both are equal as numbers, however
+/// they are written.
+fn same(found: &CapturedValue, wanted: &str) -> bool {
+    *found.text == *wanted
+        || found.json && json::compare(&found.text, wanted).is_some_and(std::cmp::Ordering::is_eq)
 }
 
 impl Compiled<Capture> {
@@ -324,7 +371,7 @@ impl Compiled<Capture> {
                     .json()
                     .map(|json| path.query(json).all())
                     .unwrap_or_default();
-                choose(&found, pick, values).map(|value| as_text(value))
+                choose(&found, pick, values).and_then(|chosen| seen.captured(&[chosen]).pop())
             }
             (From::Css { attribute, .. }, Some(Engine::Css(selector))) => {
                 let page = Html::parse_document(&String::from_utf8_lossy(&seen.answer.body));
@@ -349,20 +396,6 @@ fn choose<'t, T>(all: &'t [T], pick: Occurrence, values: &mut Values<'_>) -> Opt
         ([] | [_], _) | (_, Occurrence::First) => all.first(),
         (_, Occurrence::Last) => all.last(),
         (_, Occurrence::Random) => all.get(values.chance.random_range(0..all.len())),
-    }
-}
-
-/// Returns a JSON value, as a later request sends it.
-fn as_text(value: &serde_json::Value) -> CapturedValue {
-    match value {
-        serde_json::Value::String(text) => CapturedValue {
-            text: text.as_str().into(),
-            json: false,
-        },
-        other => CapturedValue {
-            text: other.to_string().into(),
-            json: true,
-        },
     }
 }
 
@@ -488,8 +521,11 @@ mod tests {
 
     #[test]
     fn bodies_and_headers_are_judged() {
-        let body =
-            r#"{"items": [{"id": 7, "open": true}, {"id": 8, "open": true}], "state": "ready"}"#;
+        let body = r#"{"items": [{"id": 7, "open": true}, {"id": 8, "open": true}],
+            "state": "ready", "big": 9007199254740993, "huge": 123456789012345678901234567890}"#;
+        let number = |path: &str, value: &str| {
+            What::Json(path.to_owned(), Expected::Number(value.to_owned()))
+        };
         let json = |path: &str, value| What::Json(path.to_owned(), Expected::Value(value));
         for (what, held) in [
             (What::Contains(Template::text("\"id\": 7")), true),
@@ -497,10 +533,17 @@ mod tests {
             (What::Matches("id\": [0-9]+".to_owned()), true),
             (What::Matches("^nothing$".to_owned()), false),
             (json("$.state", "ready".into()), true),
-            (json("$.items[0].id", 7.into()), true),
+            (number("$.items[0].id", "7"), true),
+            (number("$.items[0].id", "7.0"), true),
+            (number("$.items[0].id", "7.01"), false),
+            (number("$.big", "9007199254740993"), true),
+            (number("$.big", "9007199254740992"), false),
+            (number("$.huge", "123456789012345678901234567890"), true),
+            (number("$.huge", "123456789012345678901234567891"), false),
+            (number("$.state", "7"), false),
             (json("$.items[0].id", "7".into()), false),
             (json("$.items[*].open", true.into()), true),
-            (json("$.items[*].id", 7.into()), false),
+            (number("$.items[*].id", "7"), false),
             (json("$.missing", serde_json::Value::Null), false),
             (
                 What::Json(
@@ -606,10 +649,13 @@ mod tests {
                 capture("$.n", None),
                 capture("$.s", None),
                 capture("$.none", Some("d")),
+                capture("$.big", None),
+                capture("$.o", None),
             ],
             ..example::step(Method::Get, "/")
         };
-        let (ending, _, captured) = judge(&step, &answer(200, r#"{"n": 1.50, "s": "1"}"#), 1);
+        let body = "\u{feff}{\"n\": 1.50, \"s\": \"1\", \"big\": 12345678901234567890123, \"o\": { \"a\": 1e3 }}";
+        let (ending, _, captured) = judge(&step, &answer(200, body), 1);
         let kinds: Vec<(String, bool)> = captured
             .iter()
             .map(|(_, value)| (value.text.to_string(), value.json))
@@ -617,9 +663,11 @@ mod tests {
         assert_eq!(
             kinds,
             [
-                ("1.5".to_owned(), true),
+                ("1.50".to_owned(), true),
                 ("1".to_owned(), false),
-                ("d".to_owned(), false)
+                ("d".to_owned(), false),
+                ("12345678901234567890123".to_owned(), true),
+                ("{ \"a\": 1e3 }".to_owned(), true)
             ]
         );
         assert_eq!(ending, Ending::Ok);

@@ -370,6 +370,52 @@ flows:
 }
 
 #[tokio::test]
+async fn numbers_reach_the_target_with_the_digits_of_file_and_answer() {
+    let shop = Shop::open().await;
+    let results = run(
+        &shop,
+        r#"
+phases: [{ users: 1, hold: 1ms, grace: 5s }]
+steps:
+  - post: /echo
+    json: { id: 9007199254740993, big: 123456789012345678901234567890, price: 0.10, e: 1e3, zip: 01234, phone: +4930123456 }
+    check: { json: { $.id: 9007199254740993, $.big: 123456789012345678901234567890, $.price: 0.1, $.e: 1000, $.zip: 01234 } }
+    capture: { id: $.id, big: $.big, price: $.price, e: $.e, zip: $.zip, phone: $.phone, all: $ }
+  - post: /json
+    json: { id: "{{ id }}", big: "{{ big }}", price: "{{ price }}", e: "{{ e }}", zip: "{{ zip }}", phone: "{{ phone }}", all: "{{ all }}", own: "{{ all.price }}" }
+  - post: /form
+    form: { id: 9007199254740993, price: 0.10, zip: 01234, phone: +4930123456, big: "{{ big }}", e: "{{ e }}" }
+  - get: "/p/{{ big }}/{{ price }}/{{ zip }}?phone={{ phone }}"
+  - get: /equal
+    if: id == 9007199254740993
+  - get: /other
+    if: id == 9007199254740992
+  - get: /wrong
+    check: { soft: true, json: { $.id: 1 } }
+"#,
+    )
+    .await;
+    assert_eq!(tally(&results).errors(), 0, "{:?}", tally(&results));
+    let seen = shop.log.all();
+    let sent = r#"{"id":9007199254740993,"big":123456789012345678901234567890,"price":0.10,"e":1e3,"zip":"01234","phone":"+4930123456"}"#;
+    assert_eq!(seen[0].body, sent);
+    let members = sent.trim_end_matches('}');
+    assert_eq!(seen[1].body, format!("{members},\"all\":{sent},\"own\":0.10}}"));
+    assert_eq!(
+        seen[2].body,
+        "id=9007199254740993&price=0.10&zip=01234&phone=%2B4930123456&big=123456789012345678901234567890&e=1e3"
+    );
+    assert_eq!(
+        shop.log.lines()[3..],
+        [
+            "GET /p/123456789012345678901234567890/0.10/01234?phone=%2B4930123456",
+            "GET /equal",
+            "GET /wrong"
+        ]
+    );
+}
+
+#[tokio::test]
 async fn a_session_logs_in_once_keeps_its_cookies_and_passes_values_on() {
     let shop = Shop::open().await;
     let results = run(

@@ -118,7 +118,7 @@ fn json(reader: &mut Reader<'_>, node: &Node, known: &TemplateScope<'_>, out: &m
     match &node.value {
         NodeValue::Null => put("null"),
         NodeValue::Bool(value) => put(&value.to_string()),
-        NodeValue::Number(number) => put(&number.to_string()),
+        NodeValue::Number(number) => put(number),
         NodeValue::Text(_) => json_text(reader, node, known, out),
         NodeValue::List(items) => {
             put("[");

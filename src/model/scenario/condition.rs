@@ -4,6 +4,7 @@
 use super::node::Node;
 use super::reader::Reader;
 use super::template::{Expression, TemplateFault, TemplateScope, expression};
+use crate::json;
 
 /// An `if` of a step or block.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,20 +43,18 @@ pub enum Operator {
 }
 
 impl Operator {
-    /// Numbers are compared as numbers, anything else as text.
+    /// Numbers are compared as numbers, with all their digits; anything else as text, such as
+    /// `007`, which is no number of JSON.
     pub fn holds(self, left: &str, right: &str) -> bool {
-        let order = match (left.parse::<f64>(), right.parse::<f64>()) {
-            (Ok(left), Ok(right)) => left.partial_cmp(&right),
-            _ => Some(left.cmp(right)),
-        };
-        order.is_some_and(|order| match self {
+        let order = json::compare(left, right).unwrap_or_else(|| left.cmp(right));
+        match self {
             Self::Equal => order.is_eq(),
             Self::NotEqual => order.is_ne(),
             Self::Less => order.is_lt(),
             Self::LessOrEqual => order.is_le(),
             Self::Greater => order.is_gt(),
             Self::GreaterOrEqual => order.is_ge(),
-        })
+        }
     }
 }
 
@@ -154,7 +153,7 @@ mod tests {
             read("product == \"a < b\""),
             Ok(plain(false, Some((Operator::Equal, open))))
         );
-        let thirty = Expression::Literal(Literal::Number(30.into()));
+        let thirty = Expression::Literal(Literal::Number("30".to_owned()));
         let chance = Condition {
             negated: false,
             left: Expression::Random(1, 100),
@@ -174,5 +173,8 @@ mod tests {
         assert!(!Operator::Less.holds("b", "a"));
         assert!(Operator::Equal.holds("1.0", "1"));
         assert!(Operator::NotEqual.holds("x", "1"));
+        assert!(Operator::NotEqual.holds("9007199254740993", "9007199254740992"));
+        assert!(Operator::Equal.holds("1e3", "1000"));
+        assert!(Operator::NotEqual.holds("0123", "123"));
     }
 }

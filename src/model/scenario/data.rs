@@ -3,10 +3,13 @@
 //! Rows are split over tasks, workers and sessions, so that no two of them use the same one at
 //! once; unless the file says otherwise.
 
+use std::collections::HashMap;
+
 use super::fields::DATA;
 use super::node::{Entry, Node, NodeValue};
 use super::reader::{Reader, closest};
 use super::{Problem, is_name};
+use crate::json;
 
 /// A data file, with its rows in memory.
 #[derive(Debug, Clone, PartialEq)]
@@ -247,18 +250,23 @@ fn json_lines(bytes: &[u8]) -> Result<Table, TableError> {
         .zip(text.lines())
         .filter(|(_, text)| !text.trim().is_empty())
     {
-        let object: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_str(text).map_err(|source| TableError::Json { line, source })?;
+        serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text)
+            .map_err(|source| TableError::Json { line, source })?;
+        // Numbers keep the digits of the file.
+        let object: HashMap<String, &str> = json::entries(text)
+            .unwrap_or_default()
+            .into_iter()
+            .collect();
         if columns.is_empty() {
             columns = object.keys().cloned().collect();
+            columns.sort_unstable();
         }
         let value = |column: &String| match object.get(column) {
             None => Err(TableError::NoColumn {
                 line,
                 column: column.clone(),
             }),
-            Some(serde_json::Value::String(text)) => Ok(text.clone()),
-            Some(value) => Ok(value.to_string()),
+            Some(value) => Ok(json::unquoted(value).unwrap_or_else(|| (*value).to_owned())),
         };
         rows.push(columns.iter().map(value).collect::<Result<_, _>>()?);
     }
@@ -280,6 +288,8 @@ mod tests {
             json_lines(b"{\"email\": \"a,b\", \"n\": 1}\n\n").unwrap(),
             wanted
         );
+        let (_, rows) = json_lines(b"{\"n\": 12345678901234567890123}\n{\"n\": 0.10}").unwrap();
+        assert_eq!(rows, [["12345678901234567890123"], ["0.10"]]);
     }
 
     #[test]

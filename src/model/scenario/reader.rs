@@ -7,7 +7,6 @@
 //! [`Reader::text`] refuses it.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -305,8 +304,8 @@ impl<'a> Reader<'a> {
     fn scalar(&mut self, node: &Node, place: Place) -> Option<Text> {
         let raw = match &node.value {
             NodeValue::Text(text) => text.clone(),
-            NodeValue::Number(number) => self.as_in_file(node, number),
-            NodeValue::Bool(value) => self.as_in_file(node, value),
+            NodeValue::Number(number) => number.clone(),
+            NodeValue::Bool(value) => self.as_in_file(node, *value),
             NodeValue::Null | NodeValue::List(_) | NodeValue::Map(_) => {
                 let problem = Problem::new(
                     node.place(),
@@ -327,9 +326,8 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Returns a scalar as written. `1.10` must not become `1.1` when it is a name or a header; an
-    /// alias has no text of its own.
-    fn as_in_file(&self, node: &Node, value: &impl Display) -> String {
+    /// Returns a truth value as written; an alias has no text of its own.
+    fn as_in_file(&self, node: &Node, value: bool) -> String {
         match self.source.get(node.span.clone()) {
             Some(slice) if !slice.is_empty() && !slice.starts_with(['*', '!', '&']) => {
                 slice.trim().to_owned()

@@ -10,6 +10,7 @@ use std::ops::Range;
 use super::DataFile;
 use super::capture::{DEEPEST, is_too_deep};
 use super::reader::{Text, closest};
+use crate::json;
 
 /// Bytes to send.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -49,6 +50,8 @@ pub enum Expression {
     Literal(Literal),
     /// Index into the flow's variables.
     Variable(u16),
+    /// A member of a captured object or list, by the names on the way to it.
+    Member(u16, Vec<String>),
     /// Indices into the scenario's data and its columns.
     Column(u16, u16),
     /// A whole number, both ends included.
@@ -76,8 +79,8 @@ pub enum Expression {
 pub enum Literal {
     /// A text in quotes.
     Text(String),
-    /// A number, as written.
-    Number(serde_json::Number),
+    /// A number of JSON, as written.
+    Number(String),
     /// `true` or `false`.
     Bool(bool),
 }
@@ -290,7 +293,10 @@ pub(super) fn expression(
         );
     }
     if let Some((data, column)) = part.split_once('.') {
-        return self::column(range, data.trim(), column.trim(), known);
+        return match member(data.trim(), column, known) {
+            Some(member) => Ok(member),
+            None => self::column(range, data.trim(), column.trim(), known),
+        };
     }
     match known
         .variables
@@ -320,6 +326,17 @@ pub(super) fn expression(
             here(format!("nothing called `{part}` is known here"), help)
         }
     }
+}
+
+/// Reads `item.id`, where `item` was captured and names no data.
+fn member(name: &str, path: &str, known: &TemplateScope<'_>) -> Option<Expression> {
+    if known.data.iter().any(|data| data.name == name) {
+        return None;
+    }
+    let index = known.variables.iter().rposition(|known| known == name)?;
+    let names: Vec<String> = path.split('.').map(|name| name.trim().to_owned()).collect();
+    let all_named = names.iter().all(|name| !name.is_empty());
+    all_named.then_some(Expression::Member(index as u16, names))
 }
 
 fn first_column<'a>(known: &TemplateScope<'a>, name: &str) -> &'a str {
@@ -480,7 +497,7 @@ pub(super) fn literal(text: &str) -> Option<Literal> {
         "true" => Some(Literal::Bool(true)),
         "false" => Some(Literal::Bool(false)),
         number if number.starts_with(|c: char| c.is_ascii_digit() || c == '-') => {
-            number.parse().ok().map(Literal::Number)
+            json::is_number(number).then(|| Literal::Number(number.to_owned()))
         }
         _ => None,
     }
@@ -524,7 +541,7 @@ mod tests {
     #[test]
     fn texts_are_split_at_their_braces() {
         use Expression::{
-            Column, Literal as Constant, Now as At, Pick, Random, Raw, Uuid, Variable,
+            Column, Literal as Constant, Member, Now as At, Pick, Random, Raw, Uuid, Variable,
         };
         let text = |text: &str| Segment::Text(text.as_bytes().to_vec());
         let value = |expression| Segment::Value(expression, Escape::Percent);
@@ -542,6 +559,10 @@ mod tests {
             ),
             ("{{ users.password }}", vec![value(Column(0, 1))]),
             (
+                "{{ product.tags.0 }}",
+                vec![value(Member(0, vec!["tags".to_owned(), "0".to_owned()]))],
+            ),
+            (
                 "{{ random(-1, 10) }}{{uuid()}}",
                 vec![value(Random(-1, 10)), value(Uuid)],
             ),
@@ -553,7 +574,7 @@ mod tests {
                 "{{ pick([\"a, }} b\", 3, true]) }}",
                 vec![value(Pick(vec![
                     Literal::Text("a, }} b".to_owned()),
-                    Literal::Number(3.into()),
+                    Literal::Number("3".to_owned()),
                     Literal::Bool(true),
                 ]))],
             ),
