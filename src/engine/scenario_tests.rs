@@ -400,7 +400,10 @@ steps:
     let sent = r#"{"id":9007199254740993,"big":123456789012345678901234567890,"price":0.10,"e":1e3,"zip":"01234","phone":"+4930123456"}"#;
     assert_eq!(seen[0].body, sent);
     let members = sent.trim_end_matches('}');
-    assert_eq!(seen[1].body, format!("{members},\"all\":{sent},\"own\":0.10}}"));
+    assert_eq!(
+        seen[1].body,
+        format!("{members},\"all\":{sent},\"own\":0.10}}")
+    );
     assert_eq!(
         seen[2].body,
         "id=9007199254740993&price=0.10&zip=01234&phone=%2B4930123456&big=123456789012345678901234567890&e=1e3"
@@ -413,6 +416,57 @@ steps:
             "GET /wrong"
         ]
     );
+}
+
+#[tokio::test]
+async fn characters_that_no_path_may_hold_are_encoded_once_and_lists_are_fields() {
+    let shop = Shop::open().await;
+    let results = run(
+        &shop,
+        r#"
+phases: [{ users: 1, hold: 1ms, grace: 5s }]
+steps:
+  - post: /echo
+    body: '{ "next": "/ü b?q=%20x|y" }'
+    capture: { next: $.next }
+  - get: "{{ raw(next) }}"
+  - get: '/a b?filter={"x":1}&d=<1>^2&ü={{ next }}'
+  - post: /form
+    form: { tag: [red, "a b", "{{ next }}", 1.0], none: [], last: x }
+"#,
+    )
+    .await;
+    assert_eq!(tally(&results).errors(), 0, "{:?}", tally(&results));
+    let next = "%2F%C3%BC%20b%3Fq%3D%2520x%7Cy";
+    assert_eq!(
+        shop.log.lines()[1..3],
+        [
+            "GET /%C3%BC%20b?q=%20x%7Cy".to_owned(),
+            format!("GET /a%20b?filter=%7B%22x%22:1%7D&d=%3C1%3E%5E2&%C3%BC={next}"),
+        ]
+    );
+    assert_eq!(
+        shop.log.all()[3].body,
+        format!("tag=red&tag=a%20b&tag={next}&tag=1.0&last=x")
+    );
+}
+
+#[tokio::test]
+async fn a_repeated_step_asks_its_condition_before_each_repetition() {
+    let shop = Shop::open().await;
+    let results = run(
+        &shop,
+        r#"
+phases: [{ users: 1, hold: 1ms, grace: 5s }]
+steps:
+  - { get: /empty, capture: { open: { json: $.open, default: "" } } }
+  - { get: /items, name: poll, repeat: 10, if: "not open", capture: { open: $.open } }
+  - { get: /after }
+"#,
+    )
+    .await;
+    assert_eq!(tally(&results).errors(), 0, "{:?}", tally(&results));
+    assert_eq!(shop.log.lines(), ["GET /empty", "GET /items", "GET /after"]);
 }
 
 #[tokio::test]

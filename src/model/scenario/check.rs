@@ -190,7 +190,7 @@ fn bodies(
 }
 
 /// Returns the nodes of one value, or of a list of values.
-fn several(node: Option<&Node>) -> Vec<&Node> {
+pub(super) fn several(node: Option<&Node>) -> Vec<&Node> {
     match node {
         None => Vec::new(),
         Some(Node {

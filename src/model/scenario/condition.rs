@@ -1,9 +1,11 @@
 //! When a step or block is carried out: `if: product`, `if: not product`, `if: random(1, 100) <=
 //! 30`.
 
+use std::ops::Range;
+
 use super::node::Node;
-use super::reader::Reader;
-use super::template::{Expression, TemplateFault, TemplateScope, expression};
+use super::reader::{Reader, closest};
+use super::template::{Expression, TemplateFault, TemplateScope, expression, literal};
 use crate::json;
 
 /// An `if` of a step or block.
@@ -88,6 +90,17 @@ fn parse(text: &str, known: &TemplateScope<'_>) -> Result<Condition, TemplateFau
         Some(after) => (true, text.len() - after.len()),
         None => (false, start),
     };
+    if let Some(found) = junction(text, from) {
+        let help = "give the step the first comparison, and a block around it the second: `- { if: x == 1, steps: [{ get: /, if: y == 2 }] }`; for `or`, write the step twice";
+        return Err(TemplateFault {
+            message: format!(
+                "a condition is one comparison, without `{}`",
+                &text[found.clone()]
+            ),
+            range: found,
+            help: help.to_owned(),
+        });
+    }
     let Some((at, length, operator)) = operator(text, from) else {
         return Ok(Condition {
             negated,
@@ -96,12 +109,54 @@ fn parse(text: &str, known: &TemplateScope<'_>) -> Result<Condition, TemplateFau
         });
     };
     let left = expression(text, from..at, known)?;
-    let right = expression(text, at + length..text.len(), known)?;
+    let right = right(text, at + length, known)?;
     Ok(Condition {
         negated,
         left,
         comparison: Some((operator, right)),
     })
+}
+
+/// Reads the right side of a comparison: a bare word that names nothing was meant as a text.
+fn right(text: &str, from: usize, known: &TemplateScope<'_>) -> Result<Expression, TemplateFault> {
+    let word = text[from..].trim();
+    let is_word = !word.is_empty()
+        && word
+            .chars()
+            .all(|c| c.is_alphanumeric() || "_-+".contains(c));
+    let names_something = literal(word).is_some()
+        || known.variables.iter().any(|name| name == word)
+        || known.data.iter().any(|data| data.name == word);
+    if !is_word || names_something {
+        return expression(text, from..text.len(), known);
+    }
+    let help = format!("write `{} \"{word}\"` for a text", text[..from].trim());
+    let near = closest(word, known.variables.iter().map(String::as_str));
+    let start = from + (text[from..].len() - text[from..].trim_start().len());
+    Err(TemplateFault {
+        range: start..start + word.len(),
+        message: format!("nothing called `{word}` is known here"),
+        help: match near {
+            Some(name) => format!("did you mean `{name}`? Or {help}"),
+            None => help,
+        },
+    })
+}
+
+/// Returns the place of a word outside quotes that would join two comparisons.
+fn junction(text: &str, from: usize) -> Option<Range<usize>> {
+    let mut quoted = false;
+    for (at, c) in text.char_indices().filter(|(at, _)| *at >= from) {
+        quoted ^= c == '"';
+        let found = [" and ", " or ", "&&", "||"]
+            .into_iter()
+            .find(|word| !quoted && text[at..].starts_with(word));
+        if let Some(word) = found {
+            let start = at + usize::from(word.starts_with(' '));
+            return Some(start..start + word.trim().len());
+        }
+    }
+    None
 }
 
 /// Returns the first operator outside quotes.
@@ -165,6 +220,36 @@ mod tests {
             "write the bare name, like `if: product`"
         );
         assert_eq!(read("produkt").unwrap_err().help, "did you mean `product`?");
+        for (text, part, help) in [
+            (
+                "product == DONE",
+                "DONE",
+                "write `product == \"DONE\"` for a text",
+            ),
+            (
+                "product ==  007 ",
+                "007",
+                "write `product == \"007\"` for a text",
+            ),
+            (
+                "product == produkt",
+                "produkt",
+                "did you mean `product`? Or write `product == \"produkt\"` for a text",
+            ),
+        ] {
+            let fault = read(text).unwrap_err();
+            assert_eq!((&text[fault.range], fault.help.as_str()), (part, help));
+        }
+        for (text, word) in [
+            ("product == 1 and product != 2", "and"),
+            ("product or product", "or"),
+            ("product == 1 && product", "&&"),
+        ] {
+            let fault = read(text).unwrap_err();
+            let message = format!("a condition is one comparison, without `{word}`");
+            assert_eq!((&text[fault.range], fault.message), (word, message));
+        }
+        assert!(read("product == \"this and that\"").is_ok());
     }
 
     #[test]

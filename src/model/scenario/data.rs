@@ -3,7 +3,7 @@
 //! Rows are split over tasks, workers and sessions, so that no two of them use the same one at
 //! once; unless the file says otherwise.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::fields::DATA;
 use super::node::{Entry, Node, NodeValue};
@@ -175,9 +175,19 @@ type Table = (Vec<String>, Vec<Vec<String>>);
 
 fn table(reader: &mut Reader<'_>, node: &Node) -> Option<Table> {
     let (name, bytes) = reader.file(node)?;
+    let lower = name.to_ascii_lowercase();
+    if lower.ends_with(".json") {
+        let stem = &name[..name.len() - ".json".len()];
+        let message =
+            format!("`{name}` is one JSON document, and a data file has a row on each line");
+        reader.report(Problem::new(node.span.clone(), message).help(format!(
+            "write one object on each line and name the file `.jsonl`, as by `jq -c '.[]' {name} > {stem}.jsonl`"
+        )));
+        return None;
+    }
     let json = [".jsonl", ".ndjson"]
         .iter()
-        .any(|ending| name.to_ascii_lowercase().ends_with(ending));
+        .any(|ending| lower.ends_with(ending));
     let read = if json {
         json_lines(&bytes)
     } else {
@@ -186,9 +196,11 @@ fn table(reader: &mut Reader<'_>, node: &Node) -> Option<Table> {
     match read {
         Ok(table) if table.1.is_empty() => {
             let problem = Problem::new(node.span.clone(), format!("`{name}` has no rows"));
-            reader.report(
-                problem.help("the first line names the columns, each further line is a row"),
-            );
+            let help = match json {
+                true => "write a row on each line, like `{\"email\": \"ada@example.com\"}`",
+                false => "the first line names the columns, each further line is a row",
+            };
+            reader.report(problem.help(help));
             None
         }
         Ok(table) => Some(table),
@@ -207,7 +219,11 @@ fn table(reader: &mut Reader<'_>, node: &Node) -> Option<Table> {
 #[derive(Debug, thiserror::Error)]
 enum TableError {
     #[error("{0}")]
-    Csv(#[from] csv::Error),
+    Csv(csv::Error),
+    #[error("line {line} has {there} values, and the first line names {columns} columns")]
+    Length { line: u64, there: u64, columns: u64 },
+    #[error("column {0} has no name")]
+    Unnamed(usize),
     #[error("the column `{0}` is there twice")]
     ColumnTwice(String),
     #[error("{0}")]
@@ -217,8 +233,29 @@ enum TableError {
         line: usize,
         source: serde_json::Error,
     },
-    #[error("line {line} has no `{column}`")]
+    #[error("line {line} is {found}, not an object like `{{\"email\": \"ada@example.com\"}}`")]
+    NotAnObject { line: usize, found: &'static str },
+    #[error("line {0} is an empty object, so no column has a name")]
+    Empty(usize),
+    #[error("line {line} has no `{column}`, which the first line has")]
     NoColumn { line: usize, column: String },
+}
+
+impl From<csv::Error> for TableError {
+    fn from(error: csv::Error) -> Self {
+        match error.kind() {
+            csv::ErrorKind::UnequalLengths {
+                pos: Some(place),
+                expected_len,
+                len,
+            } => Self::Length {
+                line: place.line(),
+                there: *len,
+                columns: *expected_len,
+            },
+            _ => Self::Csv(error),
+        }
+    }
 }
 
 fn csv(bytes: &[u8]) -> Result<Table, TableError> {
@@ -227,12 +264,14 @@ fn csv(bytes: &[u8]) -> Result<Table, TableError> {
         .trim(csv::Trim::Headers)
         .from_reader(bytes);
     let columns: Vec<String> = reader.headers()?.iter().map(str::to_owned).collect();
-    if let Some(twice) = columns
-        .iter()
-        .enumerate()
-        .find(|(at, column)| columns[..*at].contains(column))
-    {
-        return Err(TableError::ColumnTwice(twice.1.clone()));
+    let mut names = HashSet::new();
+    for (at, column) in columns.iter().enumerate() {
+        if column.is_empty() {
+            return Err(TableError::Unnamed(at + 1));
+        }
+        if !names.insert(column) {
+            return Err(TableError::ColumnTwice(column.clone()));
+        }
     }
     let rows = reader
         .records()
@@ -250,8 +289,19 @@ fn json_lines(bytes: &[u8]) -> Result<Table, TableError> {
         .zip(text.lines())
         .filter(|(_, text)| !text.trim().is_empty())
     {
-        serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text)
-            .map_err(|source| TableError::Json { line, source })?;
+        let value: serde_json::Value =
+            serde_json::from_str(text).map_err(|source| TableError::Json { line, source })?;
+        let found = match value {
+            serde_json::Value::Object(object) if object.is_empty() => {
+                return Err(TableError::Empty(line));
+            }
+            serde_json::Value::Object(_) => None,
+            serde_json::Value::Array(_) => Some("a list"),
+            _ => Some("a single value"),
+        };
+        if let Some(found) = found {
+            return Err(TableError::NotAnObject { line, found });
+        }
         // Numbers keep the digits of the file.
         let object: HashMap<String, &str> = json::entries(text)
             .unwrap_or_default()
@@ -298,18 +348,27 @@ mod tests {
             csv(b"a,a\n1,2\n").unwrap_err().to_string(),
             "the column `a` is there twice"
         );
-        assert!(
-            csv(b"a,b\n1\n")
-                .unwrap_err()
-                .to_string()
-                .contains("line: 2")
-        );
-        assert!(
-            json_lines(b"{\"a\": 1}\n{\"b\": 1}\n")
-                .unwrap_err()
-                .to_string()
-                .contains("line 2 has no `a`")
-        );
+        for (faulty, why) in [
+            (
+                csv(b"a,b\n1\n"),
+                "line 2 has 1 values, and the first line names 2 columns",
+            ),
+            (csv(b"a,,b\n1,2,3\n"), "column 2 has no name"),
+            (
+                json_lines(b"{\"a\": 1}\n{\"b\": 1}\n"),
+                "line 2 has no `a`, which the first line has",
+            ),
+            (
+                json_lines(b"{}\n{}\n"),
+                "line 1 is an empty object, so no column has a name",
+            ),
+            (
+                json_lines(b"[1]"),
+                "line 1 is a list, not an object like `{\"email\": \"ada@example.com\"}`",
+            ),
+        ] {
+            assert_eq!(faulty.unwrap_err().to_string(), why);
+        }
         assert!(
             json_lines(b"{\"a\": 1}\nnonsense\n")
                 .unwrap_err()

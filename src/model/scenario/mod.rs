@@ -57,7 +57,7 @@ pub use fleet::{UsdError, parse_usd};
 pub use init::TestKind;
 pub use limit::Limit;
 pub use outside::secrets_named;
-pub use path::percent_encoded;
+pub use path::{percent_encoded, request_target};
 pub use phases::parse_rate;
 pub use problem::{Problem, render};
 pub use schema::json_schema;

@@ -252,6 +252,14 @@ impl Node {
         }
     }
 
+    /// True for a text, a number or a truth value.
+    pub(super) fn is_scalar(&self) -> bool {
+        matches!(
+            self.value,
+            NodeValue::Text(_) | NodeValue::Number(_) | NodeValue::Bool(_)
+        )
+    }
+
     /// Returns the name of this kind of value, for a problem that wanted another kind.
     pub(super) fn kind(&self) -> &'static str {
         match self.value {

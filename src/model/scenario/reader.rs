@@ -311,7 +311,13 @@ impl<'a> Reader<'a> {
                     node.place(),
                     format!("this should be text, but is {}", node.kind()),
                 );
-                self.report(problem);
+                let help = match node.value {
+                    NodeValue::Null => "write a value, or `\"\"` for an empty text",
+                    _ => {
+                        "write one text or number; a text that begins with `{` or `[` needs quotes"
+                    }
+                };
+                self.report(problem.help(help));
                 return None;
             }
         };
