@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use super::Schedule;
-use crate::scenario::{Block, Flow, LoadPhase, Model, Order, Scenario, Think, WhenUsedUp};
+use crate::scenario::{
+    Block, DataFile, Flow, LoadPhase, Model, Order, Scenario, Think, WhenUsedUp,
+};
 
 /// Two answers of the target: as it should be, and overloaded. A closed model asks for less in the
 /// second case, which is when a group must grow.
@@ -116,8 +118,60 @@ pub struct RowDemand {
     /// Iterations of the flows that draw from it, over the whole run, with a target that answers
     /// well.
     pub needed: u64,
-    /// The consequence of too few rows, in words; `None` if there are enough.
-    pub problem: Option<String>,
+    /// The consequence of too few rows; `None` if there are enough.
+    pub problem: Option<RowProblem>,
+}
+
+/// The consequence of too few rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RowProblem {
+    /// The rows are split, and some workers have none of their own.
+    #[error(
+        "fewer rows than the {workers} workers they are split over: some get none. \
+         Write `share: all`, add rows, or take fewer workers (`fleet.tasks`, `fleet.cpu`)"
+    )]
+    FewerThanWorkers {
+        /// Workers of all tasks.
+        workers: u32,
+    },
+    /// The rows last for a part of the run.
+    #[error("used up after about {percent}% of the run: then {}", after(*.then))]
+    UsedUp {
+        /// The part of the run, in hundredths.
+        percent: u64,
+        /// `when_used_up` of the file.
+        then: WhenUsedUp,
+    },
+}
+
+fn after(then: WhenUsedUp) -> &'static str {
+    match then {
+        WhenUsedUp::Stop | WhenUsedUp::Recycle => "no further iteration begins",
+        WhenUsedUp::Fail => "iterations fail",
+    }
+}
+
+/// Returns the data files that leave workers without any row, although their rows are to last for
+/// ever: the sessions of such a worker would stay idle for the whole run.
+pub fn too_few_rows(scenario: &Scenario, workers: u32) -> Vec<&DataFile> {
+    let in_headers = |index| {
+        let mut headers = scenario.target.headers.iter();
+        headers.any(|(_, value)| value.data().contains(&index))
+    };
+    let is_drawn = |index| {
+        let mut flows = scenario.flows.iter();
+        in_headers(index) || flows.any(|flow| flow.draws().contains(&index))
+    };
+    (0..)
+        .zip(&scenario.data)
+        .filter(|(index, data)| {
+            data.split
+                && data.when_used_up == WhenUsedUp::Recycle
+                && data.rows.len() < workers as usize
+                && is_drawn(*index)
+        })
+        .map(|(_, data)| data)
+        .collect()
 }
 
 /// Compares the rows that data files have and need; `workers` is the number of workers that share
@@ -140,19 +194,12 @@ pub fn rows(scenario: &Scenario, schedule: &Schedule, workers: u32) -> Vec<RowDe
             && data.when_used_up != WhenUsedUp::Recycle
             && needed > there;
         let problem = if data.split && there < u64::from(workers) {
-            Some(format!(
-                "fewer rows than the {workers} workers they are split over: some get none"
-            ))
+            Some(RowProblem::FewerThanWorkers { workers })
         } else if used_up {
-            let then = if data.when_used_up == WhenUsedUp::Stop {
-                "then no further iteration begins"
-            } else {
-                "then iterations fail"
-            };
-            Some(format!(
-                "used up after about {:.0}% of the run: {then}",
-                there as f64 / needed.max(1) as f64 * 100.0
-            ))
+            Some(RowProblem::UsedUp {
+                percent: (there as f64 / needed.max(1) as f64 * 100.0).round() as u64,
+                then: data.when_used_up,
+            })
         } else {
             None
         };
@@ -206,7 +253,7 @@ pub fn thinks(scenario: &Scenario) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::{Action, DataFile, Method, PhaseRole, example};
+    use crate::scenario::{Action, Method, PhaseRole, example};
 
     fn shop() -> Scenario {
         let second = Duration::from_secs(1);
@@ -272,16 +319,20 @@ mod tests {
         // 100 users for 100 s, one iteration each 2.1 s.
         assert_eq!((seen.there, seen.needed), (2_000, 4_762));
         assert_eq!(
-            seen.problem.as_deref(),
+            seen.problem.map(|problem| problem.to_string()).as_deref(),
             Some("used up after about 42% of the run: then no further iteration begins")
         );
-        assert!(
-            rows(&scenario, &schedule, 2_001)[0]
-                .problem
-                .as_ref()
-                .unwrap()
-                .contains("some get none")
-        );
+        let problem = |scenario: &Scenario| rows(scenario, &schedule, 2_001)[0].problem;
+        let few = Some(RowProblem::FewerThanWorkers { workers: 2_001 });
+        assert_eq!(problem(&scenario), few);
+        assert!(few.unwrap().to_string().contains("`share: all`"));
+        let idle = |scenario: &Scenario, workers| too_few_rows(scenario, workers).len();
+        assert_eq!(idle(&scenario, 2_001), 0, "rows used once may run out");
+        scenario.data[0].when_used_up = WhenUsedUp::Recycle;
+        scenario.data[0].order = Order::Sequential;
+        assert_eq!((idle(&scenario, 2_000), idle(&scenario, 2_001)), (0, 1));
+        scenario.data[0].split = false;
+        assert_eq!((idle(&scenario, 2_001), problem(&scenario)), (0, None));
     }
 
     #[test]

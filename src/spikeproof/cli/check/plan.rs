@@ -23,6 +23,7 @@ fn write_plan(out: &mut String, preview: &Preview, fleet: FleetKind) -> std::fmt
         scenario,
         schedule,
         sizing,
+        workers,
         estimate,
         ..
     } = preview;
@@ -37,7 +38,7 @@ fn write_plan(out: &mut String, preview: &Preview, fleet: FleetKind) -> std::fmt
     write_phases(out, scenario, schedule)?;
     write_flows(out, scenario)?;
     write_load(out, scenario, sizing)?;
-    write_data(out, scenario, schedule, sizing)?;
+    write_data(out, scenario, schedule, *workers)?;
     write_thresholds(out, scenario)?;
     writeln!(out, "\nfleet")?;
     writeln!(
@@ -281,12 +282,11 @@ fn write_data(
     out: &mut String,
     scenario: &Scenario,
     schedule: &Schedule,
-    sizing: &Sizing,
+    workers: u32,
 ) -> std::fmt::Result {
     if scenario.data.is_empty() {
         return Ok(());
     }
-    let workers = sizing.tasks * (scenario.fleet.size.cpu_units / 1_024).max(1);
     writeln!(out, "\ndata")?;
     for rows in forecast::rows(scenario, schedule, workers) {
         let verdict = rows.problem.map_or("enough".to_owned(), |problem| {
