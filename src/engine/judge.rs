@@ -4,9 +4,9 @@ use std::cell::OnceCell;
 use std::time::Duration;
 
 use regex::bytes::Regex;
-use scraper::{Html, Selector};
-use serde_json_path::JsonPath;
+use scraper::{ElementRef, Html, Selector};
 
+use super::look::{JsonQuery, Look, PageQuery, TooSlow, page};
 use super::values::{CapturedValue, Values};
 use super::wire::HttpAnswer;
 use model::json;
@@ -33,8 +33,8 @@ struct Compiled<T> {
 
 enum Engine {
     Regex(Regex),
-    Json(JsonPath),
-    Css(Selector),
+    Json(JsonQuery),
+    Css(PageQuery),
 }
 
 /// The result of judging an answer.
@@ -51,6 +51,10 @@ struct ParsedAnswer<'a> {
     cookie: &'a dyn Fn(&str) -> Option<String>,
     /// The body as JSON: empty until asked for, then `None` if it is not JSON.
     json: OnceCell<Option<serde_json::Value>>,
+    /// The body as a page: empty until asked for.
+    page: OnceCell<Result<Html, TooSlow>>,
+    /// The time for all looks into the body.
+    look: Look,
 }
 
 /// Why a step's check or capture cannot be compiled.
@@ -106,6 +110,17 @@ impl Judge {
         })
     }
 
+    /// Returns the bytes that this step may capture, beside what others captured before it.
+    fn room(&self, values: &Values<'_>) -> usize {
+        let replaced = |slot: usize| self.captures.iter().any(|(own, _)| *own as usize == slot);
+        let others = values.variables.iter().enumerate();
+        let held: usize = others
+            .filter(|(slot, _)| !self.captures.is_empty() && !replaced(*slot))
+            .filter_map(|(_, value)| value.as_ref().map(|value| value.text.len()))
+            .sum();
+        MOST_CAPTURED.saturating_sub(held)
+    }
+
     /// Returns the index of the first count after all checks and captures.
     pub fn beyond(&self) -> u16 {
         (self.checks.len() + self.captures.len()) as u16
@@ -146,24 +161,39 @@ impl Judge {
             took,
             cookie,
             json: OnceCell::new(),
+            page: OnceCell::new(),
+            look: Look::begin(),
         };
-        let mut failed = false;
+        let (mut failed, mut slow) = (false, false);
         let mut status_wrong = !self.asks_for_status && !(200..400).contains(&answer.status);
         for (index, check) in (0..).zip(&self.checks) {
             let held = check.holds(&mut seen, values);
+            slow |= held.is_err();
+            let held = held.unwrap_or(false);
             counts.push((index, held));
             if !held && !check.of.soft {
                 failed = true;
                 status_wrong |= matches!(check.of.what, What::Status(_));
             }
         }
-        let mut abandon = false;
+        let (mut abandon, mut full) = (false, false);
+        let mut room = self.room(values);
         for (index, (slot, capture)) in (self.checks.len() as u16..).zip(&self.captures) {
             let found = capture.find(&mut seen, values);
+            slow |= found.is_err();
+            let fits = |value: &CapturedValue| value.text.len() <= room;
+            full |= matches!(&found, Ok(Some(value)) if !fits(value));
+            let found = found.unwrap_or(None).filter(fits);
+            room -= found.as_ref().map_or(0, |value| value.text.len());
             counts.push((index, found.is_some()));
             match found {
                 Some(value) => captured.push((*slot, value)),
                 None => abandon = true,
+            }
+        }
+        for (happened, beyond) in [(slow, TOO_SLOW), (full, TOO_MUCH)] {
+            if happened {
+                counts.push((self.beyond() + beyond, false));
             }
         }
         let ending = match (status_wrong, answer.status) {
@@ -176,6 +206,12 @@ impl Judge {
         StepOutcome { ending, abandon }
     }
 }
+
+/// Bytes that the captures of one flow may hold in a session: 10,000 sessions must fit a task.
+const MOST_CAPTURED: usize = 1 << 20;
+/// The places of two faults among the names that every step counts ([`Step::check_names`]).
+const TOO_SLOW: u16 = 2;
+const TOO_MUCH: u16 = 3;
 
 /// Status 429: the client sends too many requests.
 const TOO_MANY: u16 = 429;
@@ -210,7 +246,7 @@ fn regex(pattern: &str) -> Result<Engine, PatternError> {
 }
 
 fn json_path(path: &str) -> Result<Engine, PatternError> {
-    Ok(Engine::Json(JsonPath::parse(path)?))
+    Ok(Engine::Json(JsonQuery::parse(path)?))
 }
 
 fn css(selector: &str) -> Result<Engine, PatternError> {
@@ -218,7 +254,7 @@ fn css(selector: &str) -> Result<Engine, PatternError> {
         selector: selector.to_owned(),
         cause: error.to_string(),
     })?;
-    Ok(Engine::Css(parsed))
+    Ok(Engine::Css(PageQuery::new(parsed, selector)))
 }
 
 impl ParsedAnswer<'_> {
@@ -232,6 +268,11 @@ impl ParsedAnswer<'_> {
         self.json
             .get_or_init(|| serde_json::from_slice(self.document()).ok())
             .as_ref()
+    }
+
+    fn page(&self) -> Result<&Html, TooSlow> {
+        let read = || page(&String::from_utf8_lossy(&self.answer.body), self.look);
+        self.page.get_or_init(read).as_ref().map_err(|slow| *slow)
     }
 
     /// Returns values of the body as later requests send them, byte for byte.
@@ -276,8 +317,8 @@ fn may_be_written_otherwise(value: &serde_json::Value) -> bool {
 }
 
 impl Compiled<Check> {
-    fn holds(&self, seen: &mut ParsedAnswer<'_>, values: &mut Values<'_>) -> bool {
-        match (&self.of.what, &self.engine) {
+    fn holds(&self, seen: &mut ParsedAnswer<'_>, values: &mut Values<'_>) -> Result<bool, TooSlow> {
+        Ok(match (&self.of.what, &self.engine) {
             (What::Status(codes), _) => codes.binary_search(&seen.answer.status).is_ok(),
             (What::Under(limit), _) => seen.took < *limit,
             (What::Contains(text), _) => values
@@ -286,9 +327,9 @@ impl Compiled<Check> {
             (What::Matches(_), Some(Engine::Regex(pattern))) => pattern.is_match(&seen.answer.body),
             (What::Json(_, expected), Some(Engine::Json(path))) => {
                 let Some(json) = seen.json() else {
-                    return false;
+                    return Ok(false);
                 };
-                let found = path.query(json).all();
+                let found = path.all(json, seen.look)?;
                 match expected {
                     _ if found.is_empty() => false,
                     Expected::Value(value) => found.iter().all(|found| *found == value),
@@ -324,7 +365,7 @@ impl Compiled<Check> {
             }
             // A pattern or path without its engine cannot be: they are compiled together.
             (What::Matches(_) | What::Json(..), _) => false,
-        }
+        })
     }
 }
 
@@ -336,7 +377,11 @@ fn same(found: &CapturedValue, wanted: &str) -> bool {
 }
 
 impl Compiled<Capture> {
-    fn find(&self, seen: &mut ParsedAnswer<'_>, values: &mut Values<'_>) -> Option<CapturedValue> {
+    fn find(
+        &self,
+        seen: &mut ParsedAnswer<'_>,
+        values: &mut Values<'_>,
+    ) -> Result<Option<CapturedValue>, TooSlow> {
         let text = |text: &[u8]| CapturedValue {
             text: String::from_utf8_lossy(text).into(),
             json: false,
@@ -355,39 +400,45 @@ impl Compiled<Capture> {
             }
             (From::Cookie(name), _) => (seen.cookie)(name).map(|value| text(value.as_bytes())),
             (From::Regex(_), Some(Engine::Regex(pattern))) => {
-                let all: Vec<&[u8]> = pattern
-                    .captures_iter(&seen.answer.body)
-                    .filter_map(|groups| {
-                        groups
-                            .get(1)
-                            .or_else(|| groups.get(0))
-                            .map(|found| found.as_bytes())
-                    })
-                    .collect();
+                let mut all: Vec<&[u8]> = Vec::new();
+                for groups in pattern.captures_iter(&seen.answer.body) {
+                    seen.look.go_on()?;
+                    let found = groups.get(1).or_else(|| groups.get(0));
+                    all.extend(found.map(|found| found.as_bytes()));
+                    if pick == Occurrence::First && !all.is_empty() {
+                        break;
+                    }
+                }
                 choose(&all, pick, values).map(|value| text(value))
             }
             (From::Json(_), Some(Engine::Json(path))) => {
-                let found = seen
-                    .json()
-                    .map(|json| path.query(json).all())
-                    .unwrap_or_default();
+                let found = match seen.json() {
+                    Some(json) => path.all(json, seen.look)?,
+                    None => Vec::new(),
+                };
                 choose(&found, pick, values).and_then(|chosen| seen.captured(&[chosen]).pop())
             }
             (From::Css { attribute, .. }, Some(Engine::Css(selector))) => {
-                let page = Html::parse_document(&String::from_utf8_lossy(&seen.answer.body));
-                let all: Vec<String> = page
-                    .select(selector)
-                    .filter_map(|element| match attribute {
-                        Some(attribute) => element.attr(attribute).map(str::to_owned),
-                        None => Some(element.text().collect::<String>().trim().to_owned()),
-                    })
-                    .collect();
-                choose(&all, pick, values).map(|value| text(value.as_bytes()))
+                let attribute = attribute.as_deref();
+                let most = if pick == Occurrence::First {
+                    1
+                } else {
+                    usize::MAX
+                };
+                let fits = |element: &ElementRef<'_>| {
+                    attribute.is_none_or(|attribute| element.attr(attribute).is_some())
+                };
+                let all = selector.elements(seen.page()?, &fits, most, seen.look)?;
+                // Only the text of the chosen element is put together.
+                choose(&all, pick, values).map(|element| match attribute {
+                    Some(attribute) => text(element.attr(attribute).unwrap_or_default().as_bytes()),
+                    None => text(element.text().collect::<String>().trim().as_bytes()),
+                })
             }
             _ => None,
         };
         let default = || self.of.default.as_ref().map(|value| text(value.as_bytes()));
-        found.or_else(default)
+        Ok(found.or_else(default))
     }
 }
 
@@ -633,6 +684,38 @@ mod tests {
             let seen = captured.first().map(|(_, value)| value.text.to_string());
             assert_eq!(seen.as_deref(), found, "{from:?}");
             assert_eq!(ending == Ending::Ok, found.is_some(), "{from:?}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_takes_too_long_or_holds_too_much_fails_by_its_own_name() {
+        let capture = |from: From| Capture {
+            name: "x".to_owned(),
+            from,
+            pick: Occurrence::First,
+            default: Some("d".to_owned()),
+        };
+        let css = From::Css {
+            selector: "p".to_owned(),
+            attribute: None,
+        };
+        let long = format!("\"{}\"", "x".repeat(MOST_CAPTURED + 1));
+        for (from, body, place) in [
+            (css, "<div>".repeat(2_600_000), TOO_SLOW),
+            (From::Json("$".to_owned()), long, TOO_MUCH),
+        ] {
+            let step = Step {
+                captures: vec![capture(from)],
+                ..example::step(Method::Get, "/")
+            };
+            let (ending, counts, captured) = judge(&step, &answer(200, &body), 1);
+            assert_eq!(counts, [(0, false), (1 + place, false)]);
+            assert_eq!((ending, captured), (Ending::Check, vec![]));
+            let name = &step.check_names()[usize::from(1 + place)];
+            assert!(
+                name.starts_with(["look", "captures"][usize::from(place - 2)]),
+                "{name}"
+            );
         }
     }
 

@@ -4,7 +4,6 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use cookie_store::{CookieStore, RawCookie};
 use rustls::HandshakeKind;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
@@ -13,6 +12,7 @@ use url::Url;
 
 use super::connection::{Connection, Endpoint, NotOpened, Opening, ReceivedAnswer};
 use super::context::WorkerContext;
+use super::jar::Jar;
 use super::request::{Prepared, ReadyRequest};
 use super::wire::HttpAnswer;
 use model::measure::{Ending, Key, Request};
@@ -22,7 +22,7 @@ use model::scenario::{Pool, Reuse};
 #[derive(Default)]
 pub(crate) struct Link {
     connection: Option<Connection>,
-    jar: Option<Box<CookieStore>>,
+    jar: Option<Box<Jar>>,
     tls: Option<TlsConnector>,
 }
 
@@ -76,10 +76,7 @@ impl Trace {
 
 impl Link {
     pub(crate) fn cookie(&self, name: &str) -> Option<String> {
-        let jar = self.jar.as_ref()?;
-        jar.iter_unexpired()
-            .find(|cookie| cookie.name() == name)
-            .map(|cookie| cookie.value().to_owned())
+        self.jar.as_ref()?.value(name)
     }
 
     /// Sends the request, follows redirects, and reads the last answer to its end.
@@ -147,12 +144,7 @@ impl Link {
     }
 
     fn cookies(&self, url: &Url) -> Option<String> {
-        let jar = self.jar.as_ref()?;
-        let pairs: Vec<String> = jar
-            .get_request_values(url)
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        (!pairs.is_empty()).then(|| pairs.join("; "))
+        self.jar.as_ref()?.header(url)
     }
 
     fn store_cookies(
@@ -173,11 +165,10 @@ impl Link {
         let Some(url) = context.url(origin, path) else {
             return;
         };
-        let texts = set.filter_map(|(_, value)| std::str::from_utf8(value).ok());
-        let cookies = texts.filter_map(|text| RawCookie::parse(text.to_owned()).ok());
-        self.jar
-            .get_or_insert_default()
-            .store_response_cookies(cookies, &url);
+        let jar = self.jar.get_or_insert_default();
+        for text in set.filter_map(|(_, value)| std::str::from_utf8(value).ok()) {
+            jar.set(text, &url);
+        }
     }
 
     /// Returns the connection kept from before, or a new one.

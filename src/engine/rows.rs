@@ -73,13 +73,13 @@ mod tests {
     use rand::SeedableRng as _;
 
     use super::*;
+    use model::scenario::Rows;
 
     fn data(rows: usize, order: Order, when_used_up: WhenUsedUp) -> DataFile {
-        let rows = (0..rows).map(|row| vec![row.to_string()]).collect();
         DataFile {
             name: "d".to_owned(),
             columns: vec!["c".to_owned()],
-            rows,
+            rows: Rows::of(1, &vec![&["x"][..]; rows]),
             order,
             when_used_up,
             split: true,

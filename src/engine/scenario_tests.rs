@@ -187,6 +187,8 @@ async fn answer(log: Log, connection: usize, request: Request<hyper::body::Incom
             .header("x-t", "v1")
             .header("x-t", "v2")
             .body(Full::from("{\"price\": 10.0}")),
+        // Every tag looks through all that are open.
+        "/deep" => Response::builder().body(Full::from("<div>".repeat(400_000))),
         "/slow" => {
             tokio::time::sleep(Duration::from_millis(700)).await;
             Response::builder().body(Full::from("slow"))
@@ -467,6 +469,32 @@ steps:
     .await;
     assert_eq!(tally(&results).errors(), 0, "{:?}", tally(&results));
     assert_eq!(shop.log.lines(), ["GET /empty", "GET /items", "GET /after"]);
+}
+
+#[tokio::test]
+async fn a_look_that_takes_too_long_is_a_failed_step_and_strain_in_every_second() {
+    let shop = Shop::open().await;
+    let text = format!(
+        "name: t\ntarget: {{ url: \"{}\" }}\nphases: [{{ users: 1, hold: 3s, grace: 5s }}]\nsteps: [{{ get: /deep, capture: {{ x: {{ css: div, pick: last }} }} }}]\n",
+        shop.url()
+    );
+    let scenario = parsed(&text, &[]);
+    let results = measure(scenario.clone(), Share::WHOLE, 1).await;
+    let tally = tally(&results);
+    assert_eq!((tally.check, tally.ok), (tally.requests(), 0), "{tally:?}");
+    assert_eq!(
+        checks(&scenario, &results),
+        [
+            ("capture x".to_owned(), false),
+            ("look within 1s".to_owned(), false)
+        ]
+    );
+    let seconds: Vec<Saturation> = results.saturation().map(|(_, second)| *second).collect();
+    assert!(seconds.len() >= 3, "{seconds:?}");
+    // The last second may have been just begun.
+    for second in &seconds[..seconds.len() - 1] {
+        assert!(second.beyond().is_some() && second.busy > 0, "{second:?}");
+    }
 }
 
 #[tokio::test]

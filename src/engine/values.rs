@@ -117,8 +117,12 @@ impl Values<'_> {
                 let cell = self
                     .data
                     .get(*data as usize)
-                    .and_then(|data| data.rows.get(row as usize)?.get(*column as usize));
-                text(cell.ok_or(MissingValue)?)
+                    .and_then(|data| data.rows.cell(row as usize, *column as usize));
+                let cell = cell.ok_or(MissingValue)?;
+                CapturedValue {
+                    text: cell.text.into(),
+                    json: cell.json,
+                }
             }
             Expression::Random(from, to) => number(&self.chance.random_range(*from..=*to)),
             Expression::Uuid => text(&uuid(self.chance)),
@@ -210,13 +214,13 @@ mod tests {
     use rand::SeedableRng as _;
 
     use super::*;
-    use model::scenario::{Operator, Order, WhenUsedUp};
+    use model::scenario::{Operator, Order, Rows, WhenUsedUp};
 
     fn rendered(expression: Expression, escape: Escape) -> Result<String, MissingValue> {
         let data = [DataFile {
             name: "users".to_owned(),
             columns: vec!["email".to_owned()],
-            rows: vec![vec!["a".to_owned()], vec!["b@c".to_owned()]],
+            rows: Rows::of(1, &[&["a"], &["b@c"]]),
             order: Order::Sequential,
             when_used_up: WhenUsedUp::Recycle,
             split: true,

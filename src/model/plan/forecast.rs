@@ -253,7 +253,7 @@ pub fn thinks(scenario: &Scenario) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::{Action, Method, PhaseRole, example};
+    use crate::scenario::{Action, Method, PhaseRole, Rows, example};
 
     fn shop() -> Scenario {
         let second = Duration::from_secs(1);
@@ -303,7 +303,7 @@ mod tests {
         let data = DataFile {
             name: "users".to_owned(),
             columns: vec!["id".to_owned()],
-            rows: vec![vec!["1".to_owned()]; 2_000],
+            rows: Rows::of(1, &[&["1"][..]; 2_000]),
             order: Order::Once,
             when_used_up: WhenUsedUp::Stop,
             split: true,

@@ -3,11 +3,13 @@
 //! Rows are split over tasks, workers and sessions, so that no two of them use the same one at
 //! once; unless the file says otherwise.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use super::fields::DATA;
 use super::node::{Entry, Node, NodeValue};
 use super::reader::{Reader, closest};
+use super::table::{Cell, Rows};
 use super::{Problem, is_name};
 use crate::json;
 
@@ -19,7 +21,7 @@ pub struct DataFile {
     /// Column names, in the order of the file.
     pub columns: Vec<String>,
     /// The rows, at least one; each as long as `columns`.
-    pub rows: Vec<Vec<String>>,
+    pub rows: Rows,
     /// The order in which a worker draws its rows.
     pub order: Order,
     /// The behaviour when a worker has no row left.
@@ -171,7 +173,7 @@ pub(super) fn choice<T: Copy>(
     found
 }
 
-type Table = (Vec<String>, Vec<Vec<String>>);
+type Table = (Vec<String>, Rows);
 
 fn table(reader: &mut Reader<'_>, node: &Node) -> Option<Table> {
     let (name, bytes) = reader.file(node)?;
@@ -273,18 +275,19 @@ fn csv(bytes: &[u8]) -> Result<Table, TableError> {
             return Err(TableError::ColumnTwice(column.clone()));
         }
     }
-    let rows = reader
-        .records()
-        .map(|row| row.map(|row| row.iter().map(str::to_owned).collect()));
-    let rows: Result<Vec<Vec<String>>, csv::Error> = rows.collect();
-    Ok((columns, rows?))
+    let mut rows = Rows::new(columns.len(), bytes.len());
+    let mut record = csv::StringRecord::new();
+    while reader.read_record(&mut record)? {
+        rows.push(record.iter().map(|text| Cell { text, json: false }));
+    }
+    Ok((columns, rows.finished()))
 }
 
 /// Reads a table of JSON lines. The columns are those of the first object; a row that lacks one is
 /// an error.
 fn json_lines(bytes: &[u8]) -> Result<Table, TableError> {
     let text = std::str::from_utf8(bytes)?;
-    let (mut columns, mut rows) = (Vec::new(), Vec::new());
+    let (mut columns, mut rows) = (Vec::new(), Rows::default());
     for (line, text) in (1..)
         .zip(text.lines())
         .filter(|(_, text)| !text.trim().is_empty())
@@ -310,36 +313,85 @@ fn json_lines(bytes: &[u8]) -> Result<Table, TableError> {
         if columns.is_empty() {
             columns = object.keys().cloned().collect();
             columns.sort_unstable();
+            rows = Rows::new(columns.len(), bytes.len());
         }
-        let value = |column: &String| match object.get(column) {
-            None => Err(TableError::NoColumn {
-                line,
-                column: column.clone(),
-            }),
-            Some(value) => Ok(json::unquoted(value).unwrap_or_else(|| (*value).to_owned())),
-        };
-        rows.push(columns.iter().map(value).collect::<Result<_, _>>()?);
+        let cells = row(line, &columns, &object)?;
+        rows.push(cells.iter().map(|(text, json)| Cell { text, json: *json }));
     }
-    Ok((columns, rows))
+    Ok((columns, rows.finished()))
+}
+
+/// Returns the cells of a JSON line in the order of the columns: as text, and whether it is JSON.
+fn row<'o>(
+    line: usize,
+    columns: &[String],
+    object: &HashMap<String, &'o str>,
+) -> Result<Vec<(Cow<'o, str>, bool)>, TableError> {
+    let cell = |column: &String| match object.get(column) {
+        None => Err(TableError::NoColumn {
+            line,
+            column: column.clone(),
+        }),
+        Some(value) => Ok(match json::unquoted(value) {
+            Some(text) => (Cow::Owned(text), false),
+            None => (Cow::Borrowed(*value), true),
+        }),
+    };
+    columns.iter().map(cell).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn cells((columns, rows): Table) -> (Vec<String>, Vec<(String, bool)>) {
+        let all =
+            (0..rows.len()).flat_map(|row| (0..columns.len()).map(move |column| (row, column)));
+        let cell = |(row, column)| {
+            let cell = rows.cell(row, column).unwrap();
+            (cell.text.to_owned(), cell.json)
+        };
+        let all = all.map(cell).collect();
+        (columns, all)
+    }
+
     #[test]
     fn tables_are_read_from_csv_and_json_lines() {
-        let wanted = (
-            vec!["email".to_owned(), "n".to_owned()],
-            vec![vec!["a,b".to_owned(), "1".to_owned()]],
-        );
-        assert_eq!(csv(b"\xef\xbb\xbfemail, n\n\"a,b\",1\n").unwrap(), wanted);
+        let wanted = |columns: &[&str], cells: &[(&str, bool)]| {
+            let cells = cells.iter().map(|(text, json)| ((*text).to_owned(), *json));
+            let columns = columns.iter().map(|name| (*name).to_owned());
+            (columns.collect(), cells.collect())
+        };
         assert_eq!(
-            json_lines(b"{\"email\": \"a,b\", \"n\": 1}\n\n").unwrap(),
-            wanted
+            cells(csv(b"\xef\xbb\xbfemail, n\n\"a,b\",01\n").unwrap()),
+            wanted(&["email", "n"], &[("a,b", false), ("01", false)])
         );
-        let (_, rows) = json_lines(b"{\"n\": 12345678901234567890123}\n{\"n\": 0.10}").unwrap();
-        assert_eq!(rows, [["12345678901234567890123"], ["0.10"]]);
+        assert_eq!(
+            cells(json_lines(b"{\"n\": 0.10, \"email\": \"a,b\"}\n\n").unwrap()),
+            wanted(&["email", "n"], &[("a,b", false), ("0.10", true)])
+        );
+        let lines = b"{\"n\": 12345678901234567890123}\n{\"n\": \"007\"}";
+        assert_eq!(
+            cells(json_lines(lines).unwrap()),
+            wanted(&["n"], &[("12345678901234567890123", true), ("007", false)])
+        );
+    }
+
+    #[test]
+    fn a_table_takes_about_the_size_of_its_file() {
+        let csv_text = format!("n\n{}", "1\n".repeat(100_000));
+        let json_text = "{\"n\":1}\n".repeat(100_000);
+        for (bytes, (_, rows)) in [
+            (csv_text.len(), csv(csv_text.as_bytes()).unwrap()),
+            (json_text.len(), json_lines(json_text.as_bytes()).unwrap()),
+        ] {
+            assert_eq!(rows.len(), 100_000);
+            assert!(
+                rows.memory() * 10 < bytes * 11,
+                "{} of {bytes}",
+                rows.memory()
+            );
+        }
     }
 
     #[test]

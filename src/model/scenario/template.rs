@@ -514,13 +514,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::scenario::{Order, WhenUsedUp};
+    use crate::scenario::{Order, Rows, WhenUsedUp};
 
     fn data() -> Vec<DataFile> {
         vec![DataFile {
             name: "users".to_owned(),
             columns: vec!["email".to_owned(), "password".to_owned()],
-            rows: vec![vec!["a".to_owned(), "b".to_owned()]],
+            rows: Rows::of(2, &[&["a", "b"]]),
             order: Order::Sequential,
             when_used_up: WhenUsedUp::Recycle,
             split: true,
