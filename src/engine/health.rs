@@ -151,8 +151,8 @@ pub fn make_room_for_sockets() {
     }
 }
 
-/// Returns the container's memory limit if there is one, else the machine's memory.
-fn memory() -> u64 {
+/// Returns the container's memory limit if there is one, else the machine's memory; in bytes.
+pub fn memory() -> u64 {
     let limit = [
         "/sys/fs/cgroup/memory.max",
         "/sys/fs/cgroup/memory/memory.limit_in_bytes",

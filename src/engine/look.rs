@@ -11,8 +11,8 @@ use scraper::{ElementRef, Html, HtmlTreeSink, Selector};
 use serde_json::Value;
 use serde_json_path::{JsonPath, ParseError};
 
-/// The time for all checks and captures of one body. In it, a page of 16 MiB is read several times
-/// over; what takes longer is out of proportion to its size.
+/// The time for all checks and captures of one body. Pages and documents of some megabytes are read
+/// in a small part of it; what takes longer is out of proportion to its size.
 pub(crate) const LONGEST: Duration = Duration::from_secs(1);
 /// The values that one JSONPath may find on its way. Paths such as `$..*..*` find more than the
 /// body has.

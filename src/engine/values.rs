@@ -214,7 +214,7 @@ mod tests {
     use rand::SeedableRng as _;
 
     use super::*;
-    use model::scenario::{Operator, Order, Rows, WhenUsedUp};
+    use model::scenario::{Division, Operator, Order, Rows, WhenUsedUp};
 
     fn rendered(expression: Expression, escape: Escape) -> Result<String, MissingValue> {
         let data = [DataFile {
@@ -223,7 +223,8 @@ mod tests {
             rows: Rows::of(1, &[&["a"], &["b@c"]]),
             order: Order::Sequential,
             when_used_up: WhenUsedUp::Recycle,
-            split: true,
+            division: Division::OverRun,
+            file: String::new(),
         }];
         let variables = [
             Some(CapturedValue {

@@ -1,5 +1,7 @@
 //! The body of a request: JSON, form, raw text, multipart, or a file as it is.
 
+use std::collections::HashSet;
+
 use super::fields::PART;
 use super::node::{Entry, Node, NodeValue};
 use super::reader::{Members, Reader, Text};
@@ -132,8 +134,9 @@ fn json(reader: &mut Reader<'_>, node: &Node, known: &TemplateScope<'_>, out: &m
         }
         NodeValue::Map(entries) => {
             put("{");
+            let mut keys = HashSet::new();
             for (at, entry) in entries.iter().enumerate() {
-                if entries[..at].iter().any(|other| other.key == entry.key) {
+                if !keys.insert(entry.key.as_str()) {
                     let problem = Problem::new(
                         entry.key_span.clone(),
                         format!("`{}` is written twice", entry.key),

@@ -3,9 +3,10 @@
 
 use std::ops::Range;
 
+use super::literal::literal;
 use super::node::Node;
 use super::reader::{Reader, closest};
-use super::template::{Expression, TemplateFault, TemplateScope, expression, literal};
+use super::template::{Expression, TemplateFault, TemplateScope, expression};
 use crate::json;
 
 /// An `if` of a step or block.

@@ -26,8 +26,22 @@ pub struct DataFile {
     pub order: Order,
     /// The behaviour when a worker has no row left.
     pub when_used_up: WhenUsedUp,
-    /// Row `r` belongs to worker `r mod n` of all workers of all tasks; else each has them all.
-    pub split: bool,
+    /// The workers that share the rows.
+    pub division: Division,
+    /// The file, by the name in the scenario.
+    pub file: String,
+}
+
+/// The workers that share the rows of a data file: of `n` workers, row `r` belongs to the one with
+/// number `r mod n`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Division {
+    /// All workers of all tasks.
+    OverRun,
+    /// The workers of this task: it was sent only its own rows.
+    OverTask,
+    /// None: each worker has every row.
+    None,
 }
 
 /// `order` of a data file.
@@ -132,20 +146,20 @@ fn one(reader: &mut Reader<'_>, entry: &Entry) -> DataFile {
         }
         Some(read)
     });
-    let split = members
-        .get("share")
-        .and_then(|node| choice(reader, node, "a share", &[("split", true), ("all", false)]));
-    let (columns, rows) = members
-        .get("file")
-        .and_then(|node| table(reader, node))
-        .unwrap_or_default();
+    let division = members.get("share").and_then(|node| {
+        let words = [("split", Division::OverRun), ("all", Division::None)];
+        choice(reader, node, "a share", &words)
+    });
+    let file = members.get("file").and_then(|node| table(reader, node));
+    let (file, (columns, rows)) = file.unwrap_or_default();
     DataFile {
         name: entry.key.clone(),
         columns,
         rows,
         order,
         when_used_up: when_used_up.unwrap_or(usual),
-        split: split.unwrap_or(true),
+        division: division.unwrap_or(Division::OverRun),
+        file,
     }
 }
 
@@ -175,7 +189,7 @@ pub(super) fn choice<T: Copy>(
 
 type Table = (Vec<String>, Rows);
 
-fn table(reader: &mut Reader<'_>, node: &Node) -> Option<Table> {
+fn table(reader: &mut Reader<'_>, node: &Node) -> Option<(String, Table)> {
     let (name, bytes) = reader.file(node)?;
     let lower = name.to_ascii_lowercase();
     if lower.ends_with(".json") {
@@ -187,9 +201,7 @@ fn table(reader: &mut Reader<'_>, node: &Node) -> Option<Table> {
         )));
         return None;
     }
-    let json = [".jsonl", ".ndjson"]
-        .iter()
-        .any(|ending| lower.ends_with(ending));
+    let json = is_json_lines(&name);
     let read = if json {
         json_lines(&bytes)
     } else {
@@ -205,7 +217,7 @@ fn table(reader: &mut Reader<'_>, node: &Node) -> Option<Table> {
             reader.report(problem.help(help));
             None
         }
-        Ok(table) => Some(table),
+        Ok(table) => Some((name, table)),
         Err(why) => {
             let problem =
                 Problem::new(node.span.clone(), format!("`{name}` cannot be read: {why}"));
@@ -215,6 +227,14 @@ fn table(reader: &mut Reader<'_>, node: &Node) -> Option<Table> {
             None
         }
     }
+}
+
+/// True for the name of a file of JSON lines; every other data file is CSV.
+pub(super) fn is_json_lines(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    [".jsonl", ".ndjson"]
+        .iter()
+        .any(|ending| lower.ends_with(ending))
 }
 
 /// Why a data file is no table.

@@ -40,6 +40,8 @@ pub(super) struct Reader<'a> {
     secrets_read: Vec<(String, Range<usize>)>,
     /// The files that were read, by the names in the text.
     pub files: FileContents,
+    /// How often each of them was asked for.
+    pub file_uses: BTreeMap<String, usize>,
 }
 
 /// The use of a text: `${secret:NAME}` may only stand in a text that is sent.
@@ -147,12 +149,14 @@ impl<'a> Reader<'a> {
             read: Vec::new(),
             secrets_read: Vec::new(),
             files: FileContents::new(),
+            file_uses: BTreeMap::new(),
         }
     }
 
     /// Returns the content of a file that the text names, and its name.
     pub(super) fn file(&mut self, node: &Node) -> Option<(String, Arc<Vec<u8>>)> {
         let text = self.text(node)?;
+        *self.file_uses.entry(text.value.clone()).or_default() += 1;
         if let Some(known) = self.files.get(&text.value) {
             return Some((text.value.clone(), Arc::clone(known)));
         }

@@ -9,8 +9,8 @@ use std::ops::Range;
 
 use super::DataFile;
 use super::capture::{DEEPEST, is_too_deep};
+use super::literal::{literal, literals};
 use super::reader::{Text, closest};
-use crate::json;
 
 /// Bytes to send.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -459,50 +459,6 @@ fn bounds(arguments: &str) -> Option<Vec<i64>> {
         .collect()
 }
 
-/// Returns the items of a list in brackets.
-fn literals(arguments: &str) -> Option<Vec<Literal>> {
-    let list = arguments.trim().strip_prefix('[')?.strip_suffix(']')?;
-    split(list)
-        .into_iter()
-        .map(|item| literal(item.trim()))
-        .collect()
-}
-
-/// Splits at commas outside quotes.
-fn split(list: &str) -> Vec<&str> {
-    let (mut items, mut from, mut quoted) = (Vec::new(), 0, false);
-    for (at, c) in list.char_indices() {
-        match c {
-            '"' => quoted = !quoted,
-            ',' if !quoted => {
-                items.push(&list[from..at]);
-                from = at + 1;
-            }
-            _ => {}
-        }
-    }
-    items.push(&list[from..]);
-    items
-}
-
-/// Reads `"text"`, a number, `true` or `false`.
-pub(super) fn literal(text: &str) -> Option<Literal> {
-    if let Some(inner) = text
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'))
-    {
-        return (!inner.contains('"')).then(|| Literal::Text(inner.to_owned()));
-    }
-    match text {
-        "true" => Some(Literal::Bool(true)),
-        "false" => Some(Literal::Bool(false)),
-        number if number.starts_with(|c: char| c.is_ascii_digit() || c == '-') => {
-            json::is_number(number).then(|| Literal::Number(number.to_owned()))
-        }
-        _ => None,
-    }
-}
-
 fn trimmed(text: &str, range: Range<usize>) -> Range<usize> {
     let part = &text[range.clone()];
     let start = range.start + (part.len() - part.trim_start().len());
@@ -514,7 +470,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::scenario::{Order, Rows, WhenUsedUp};
+    use crate::scenario::{Division, Order, Rows, WhenUsedUp};
 
     fn data() -> Vec<DataFile> {
         vec![DataFile {
@@ -523,7 +479,8 @@ mod tests {
             rows: Rows::of(2, &[&["a", "b"]]),
             order: Order::Sequential,
             when_used_up: WhenUsedUp::Recycle,
-            split: true,
+            division: Division::OverRun,
+            file: String::new(),
         }]
     }
 

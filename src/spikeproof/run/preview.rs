@@ -1,5 +1,6 @@
 //! Preview: the part of the plan that needs neither AWS nor network. `check` prints it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::{FleetKind, RunError, ScenarioOptions};
@@ -17,6 +18,8 @@ pub struct Preview {
     pub surroundings: Substitutions,
     /// The contents of the files that the scenario names.
     pub files: FileContents,
+    /// Those of them whose rows are divided among the tasks.
+    pub divisible: BTreeSet<String>,
     /// The load over time.
     pub schedule: Schedule,
     /// The number of tasks with its reason.
@@ -33,6 +36,7 @@ pub fn preview(options: &ScenarioOptions, colour: bool) -> Result<Preview, RunEr
     let scenario::Read {
         mut scenario,
         files,
+        divisible,
         used,
         secrets,
     } = read_scenario(options, colour)?;
@@ -58,6 +62,7 @@ pub fn preview(options: &ScenarioOptions, colour: bool) -> Result<Preview, RunEr
         scenario,
         surroundings,
         files,
+        divisible,
         schedule,
         sizing,
         workers,
