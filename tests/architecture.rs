@@ -29,15 +29,15 @@ const LAYERS: [(&str, &[&[&str]]); 10] = [
         &[
             &["plan", "cost", "limits", "scaling"],
             &["scenario", "measure", "events"],
-            &["outcome", "redact", "units"],
+            &["json", "outcome", "redact", "units"],
         ],
     ),
 ];
 
 /// Modules without clock, network, process or file.
-const PURE: [&str; 11] = [
+const PURE: [&str; 12] = [
     "scenario", "plan", "measure", "scaling", "evidence", "verdict", "advice", "cost", "limits",
-    "units", "outcome",
+    "units", "outcome", "json",
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

@@ -82,6 +82,7 @@ async fn told_to_start(channel: &Channel, port: u16) {
         address_policy,
         seed: 1,
         files,
+        divided: Vec::new(),
     };
     channel.put_plan(&plan).await.unwrap();
     let start = Some(Start {

@@ -83,6 +83,10 @@ impl WorkerContext {
         let scenario = Arc::clone(&work.scenario);
         let target = &scenario.target;
         let share = work.share_of(worker);
+        let of_task = Share {
+            index: worker,
+            of: work.workers,
+        };
         let names_instances = scenario.scaling.instance_header.is_some();
         let mut prepared = Vec::new();
         for flow in &scenario.flows {
@@ -122,7 +126,7 @@ impl WorkerContext {
                 scenario
                     .data
                     .iter()
-                    .map(|data| RowCursor::new(data, share))
+                    .map(|data| RowCursor::new(data, share, of_task))
                     .collect(),
             ),
             recorder: RefCell::new(RequestRecorder::new(&shape(&scenario))),

@@ -39,46 +39,56 @@ pub async fn watch(context: &WorkerContext, worker: u32, workers: u32) {
         }
         let mut recorder = context.recorder.borrow_mut();
         let saturation = recorder.saturation(at);
-        saturation.lag_micros = saturation
-            .lag_micros
-            .max(u64::try_from(lag.as_micros()).unwrap_or(u64::MAX));
+        saturation.lag_micros = saturation.lag_micros.max(micros(lag));
         if at.as_secs() == second {
             there = context.active.get();
             continue;
         }
-        // The second that has just passed; a late tick may belong to a later one.
-        let saturation = recorder.saturation(Duration::from_secs(second));
-        second = at.as_secs();
         let (now, now_used) = (Instant::now(), thread_time());
         let busy =
             (now_used.saturating_sub(used)).as_secs_f64() / (now - since).as_secs_f64().max(1e-9);
         (since, used) = (now, now_used);
-        saturation.busy = (busy * 1_000.0).min(1_000.0) as u32;
-        saturation.sessions = there;
-        saturation.connections = context.open.now.get();
-        let before = Duration::from_secs(second) - Duration::from_millis(1);
-        let asked = context
-            .share
-            .part_of(context.schedule.users_at(before) as u64);
-        saturation.asked += asked;
-        saturation.sent += asked.min(there.into());
         closed.push_back(context.open.closed.get());
         if closed.len() > TIME_WAIT {
             closed.pop_front();
         }
         let lingering = context.open.closed.get() - closed.front().copied().unwrap_or_default();
-        let sockets = u64::from(saturation.connections) * u64::from(workers);
-        saturation.files = per_mille(sockets + OTHER_FILES, limits.files);
-        saturation.ports = per_mille(
-            (sockets + lingering * u64::from(workers)) / context.addresses.count() as u64,
-            limits.ports,
-        );
-        if worker == 0 {
-            let resident = resident();
-            saturation.resident_mib = u32::try_from(resident >> 20).unwrap_or(u32::MAX);
-            saturation.memory = per_mille(resident, limits.memory);
+        let connections = context.open.now.get();
+        let sockets = u64::from(connections) * u64::from(workers);
+        let resident = if worker == 0 { resident() } else { 0 };
+        // The seconds that have just passed. They are several if the worker did something else for
+        // so long: then it was late in each of them.
+        let stalled = at.as_secs() > second + 1;
+        for passed in second..at.as_secs() {
+            let before = Duration::from_secs(passed + 1) - Duration::from_millis(1);
+            let asked = context
+                .share
+                .part_of(context.schedule.users_at(before) as u64);
+            let saturation = recorder.saturation(Duration::from_secs(passed));
+            saturation.busy = (busy * 1_000.0).min(1_000.0) as u32;
+            saturation.sessions = there;
+            saturation.connections = connections;
+            saturation.asked += asked;
+            saturation.sent += asked.min(there.into());
+            saturation.files = per_mille(sockets + OTHER_FILES, limits.files);
+            saturation.ports = per_mille(
+                (sockets + lingering * u64::from(workers)) / context.addresses.count() as u64,
+                limits.ports,
+            );
+            if stalled {
+                saturation.lag_micros = saturation.lag_micros.max(micros(lag));
+            }
+            if worker == 0 {
+                saturation.resident_mib = u32::try_from(resident >> 20).unwrap_or(u32::MAX);
+                saturation.memory = per_mille(resident, limits.memory);
+            }
         }
+        second = at.as_secs();
     }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn per_mille(used: u64, of: u64) -> u32 {
@@ -141,8 +151,8 @@ pub fn make_room_for_sockets() {
     }
 }
 
-/// Returns the container's memory limit if there is one, else the machine's memory.
-fn memory() -> u64 {
+/// Returns the container's memory limit if there is one, else the machine's memory; in bytes.
+pub fn memory() -> u64 {
     let limit = [
         "/sys/fs/cgroup/memory.max",
         "/sys/fs/cgroup/memory/memory.limit_in_bytes",

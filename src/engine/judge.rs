@@ -4,11 +4,12 @@ use std::cell::OnceCell;
 use std::time::Duration;
 
 use regex::bytes::Regex;
-use scraper::{Html, Selector};
-use serde_json_path::JsonPath;
+use scraper::{ElementRef, Html, Selector};
 
+use super::look::{JsonQuery, Look, PageQuery, TooSlow, page};
 use super::values::{CapturedValue, Values};
 use super::wire::HttpAnswer;
+use model::json;
 use model::measure::Ending;
 use model::scenario::{Capture, Check, Expected, From, Occurrence, Step, What};
 
@@ -32,8 +33,8 @@ struct Compiled<T> {
 
 enum Engine {
     Regex(Regex),
-    Json(JsonPath),
-    Css(Selector),
+    Json(JsonQuery),
+    Css(PageQuery),
 }
 
 /// The result of judging an answer.
@@ -50,6 +51,10 @@ struct ParsedAnswer<'a> {
     cookie: &'a dyn Fn(&str) -> Option<String>,
     /// The body as JSON: empty until asked for, then `None` if it is not JSON.
     json: OnceCell<Option<serde_json::Value>>,
+    /// The body as a page: empty until asked for.
+    page: OnceCell<Result<Html, TooSlow>>,
+    /// The time for all looks into the body.
+    look: Look,
 }
 
 /// Why a step's check or capture cannot be compiled.
@@ -105,6 +110,17 @@ impl Judge {
         })
     }
 
+    /// Returns the bytes that this step may capture, beside what others captured before it.
+    fn room(&self, values: &Values<'_>) -> usize {
+        let replaced = |slot: usize| self.captures.iter().any(|(own, _)| *own as usize == slot);
+        let others = values.variables.iter().enumerate();
+        let held: usize = others
+            .filter(|(slot, _)| !self.captures.is_empty() && !replaced(*slot))
+            .filter_map(|(_, value)| value.as_ref().map(|value| value.text.len()))
+            .sum();
+        MOST_CAPTURED.saturating_sub(held)
+    }
+
     /// Returns the index of the first count after all checks and captures.
     pub fn beyond(&self) -> u16 {
         (self.checks.len() + self.captures.len()) as u16
@@ -153,24 +169,39 @@ impl Judge {
             took,
             cookie,
             json: OnceCell::new(),
+            page: OnceCell::new(),
+            look: Look::begin(),
         };
-        let mut failed = false;
+        let (mut failed, mut slow) = (false, false);
         let mut status_wrong = !self.asks_for_status && !(200..400).contains(&answer.status);
         for (index, check) in (0..).zip(&self.checks) {
             let held = check.holds(&mut seen, values);
+            slow |= held.is_err();
+            let held = held.unwrap_or(false);
             counts.push((index, held));
             if !held && !check.of.soft {
                 failed = true;
                 status_wrong |= matches!(check.of.what, What::Status(_));
             }
         }
-        let mut abandon = false;
+        let (mut abandon, mut full) = (false, false);
+        let mut room = self.room(values);
         for (index, (slot, capture)) in (self.checks.len() as u16..).zip(&self.captures) {
             let found = capture.find(&mut seen, values);
+            slow |= found.is_err();
+            let fits = |value: &CapturedValue| value.text.len() <= room;
+            full |= matches!(&found, Ok(Some(value)) if !fits(value));
+            let found = found.unwrap_or(None).filter(fits);
+            room -= found.as_ref().map_or(0, |value| value.text.len());
             counts.push((index, found.is_some()));
             match found {
                 Some(value) => captured.push((*slot, value)),
                 None => abandon = true,
+            }
+        }
+        for (happened, beyond) in [(slow, TOO_SLOW), (full, TOO_MUCH)] {
+            if happened {
+                counts.push((self.beyond() + beyond, false));
             }
         }
         let ending = match (status_wrong, answer.status) {
@@ -183,6 +214,12 @@ impl Judge {
         StepOutcome { ending, abandon }
     }
 }
+
+/// Bytes that the captures of one flow may hold in a session: 10,000 sessions must fit a task.
+const MOST_CAPTURED: usize = 1 << 20;
+/// The places of two faults among the names that every step counts ([`Step::check_names`]).
+const TOO_SLOW: u16 = 2;
+const TOO_MUCH: u16 = 3;
 
 /// Status 429: the client sends too many requests.
 const TOO_MANY: u16 = 429;
@@ -217,7 +254,7 @@ fn regex(pattern: &str) -> Result<Engine, PatternError> {
 }
 
 fn json_path(path: &str) -> Result<Engine, PatternError> {
-    Ok(Engine::Json(JsonPath::parse(path)?))
+    Ok(Engine::Json(JsonQuery::parse(path)?))
 }
 
 fn css(selector: &str) -> Result<Engine, PatternError> {
@@ -225,24 +262,74 @@ fn css(selector: &str) -> Result<Engine, PatternError> {
         selector: selector.to_owned(),
         cause: error.to_string(),
     })?;
-    Ok(Engine::Css(parsed))
+    Ok(Engine::Css(PageQuery::new(parsed, selector)))
 }
 
 impl ParsedAnswer<'_> {
+    /// Returns the body without the mark of UTF-8 that some servers put before it.
+    fn document(&self) -> &[u8] {
+        let body = self.answer.body.as_slice();
+        body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
+    }
+
     fn json(&self) -> Option<&serde_json::Value> {
-        let body = &self.answer.body;
         self.json
-            .get_or_init(|| serde_json::from_slice(without_mark(body)).ok())
+            .get_or_init(|| serde_json::from_slice(self.document()).ok())
             .as_ref()
+    }
+
+    fn page(&self) -> Result<&Html, TooSlow> {
+        let read = || page(&String::from_utf8_lossy(&self.answer.body), self.look);
+        self.page.get_or_init(read).as_ref().map_err(|slow| *slow)
+    }
+
+    /// Returns values of the body as later requests send them, byte for byte.
+    fn captured(&self, found: &[&serde_json::Value]) -> Vec<CapturedValue> {
+        let written = match found.iter().any(|value| may_be_written_otherwise(value)) {
+            true => self.texts(found),
+            false => vec![None; found.len()],
+        };
+        let each = found.iter().zip(written);
+        each.map(|(value, written)| match (value, written) {
+            (serde_json::Value::String(text), _) => CapturedValue {
+                text: text.as_str().into(),
+                json: false,
+            },
+            (_, Some(written)) => CapturedValue {
+                text: written.into(),
+                json: true,
+            },
+            (other, None) => CapturedValue {
+                text: other.to_string().into(),
+                json: true,
+            },
+        })
+        .collect()
+    }
+
+    fn texts(&self, found: &[&serde_json::Value]) -> Vec<Option<&str>> {
+        match (std::str::from_utf8(self.document()), self.json()) {
+            (Ok(document), Some(root)) => json::texts(document, root, found),
+            _ => vec![None; found.len()],
+        }
+    }
+}
+
+/// True if `serde_json` may write the value otherwise than its document. Whole numbers up to 64
+/// bits have one form only.
+fn may_be_written_otherwise(value: &serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::Number(number) => number.is_f64(),
+        other => other.is_object() || other.is_array(),
     }
 }
 
 impl Compiled<Check> {
-    fn holds(&self, seen: &mut ParsedAnswer<'_>, values: &mut Values<'_>) -> bool {
+    fn holds(&self, seen: &mut ParsedAnswer<'_>, values: &mut Values<'_>) -> Result<bool, TooSlow> {
         if seen.answer.unreadable && self.of.needs_body() {
-            return false;
+            return Ok(false);
         }
-        match (&self.of.what, &self.engine) {
+        Ok(match (&self.of.what, &self.engine) {
             (What::Status(codes), _) => codes.binary_search(&seen.answer.status).is_ok(),
             (What::Under(limit), _) => seen.took < *limit,
             (What::Contains(text), _) => values
@@ -251,22 +338,22 @@ impl Compiled<Check> {
             (What::Matches(_), Some(Engine::Regex(pattern))) => pattern.is_match(&seen.answer.body),
             (What::Json(_, expected), Some(Engine::Json(path))) => {
                 let Some(json) = seen.json() else {
-                    return false;
+                    return Ok(false);
                 };
-                let found = path.query(json).all();
+                let found = path.all(json, seen.look)?;
                 match expected {
-                    Expected::Value(value) => {
-                        !found.is_empty() && found.iter().all(|found| same(found, value))
+                    _ if found.is_empty() => false,
+                    Expected::Value(value) => found.iter().all(|found| *found == value),
+                    Expected::Number(number) => {
+                        found.iter().all(|found| found.is_number())
+                            && seen
+                                .captured(&found)
+                                .iter()
+                                .all(|found| same(found, number))
                     }
-                    Expected::Text(text) => {
-                        let text = values.text(text);
-                        !found.is_empty()
-                            && text.is_ok_and(|text| {
-                                found
-                                    .iter()
-                                    .all(|found| as_text(found).text.as_ref() == text)
-                            })
-                    }
+                    Expected::Text(text) => values.text(text).is_ok_and(|text| {
+                        seen.captured(&found).iter().all(|found| same(found, &text))
+                    }),
                 }
             }
             (What::Header(name, value), _) => {
@@ -289,18 +376,23 @@ impl Compiled<Check> {
             }
             // A pattern or path without its engine cannot be: they are compiled together.
             (What::Matches(_) | What::Json(..), _) => false,
-        }
+        })
     }
 }
 
-/// True if both values are equal in JSON: a number counts by its value, however it is written.
-fn same(found: &serde_json::Value, wanted: &serde_json::Value) -> bool {
-    found == wanted
-        || matches!((found.as_f64(), wanted.as_f64()), (Some(found), Some(wanted)) if found == wanted)
+/// True if both are the same text, or if a number was found and both are equal as numbers, however
+/// they are written.
+fn same(found: &CapturedValue, wanted: &str) -> bool {
+    *found.text == *wanted
+        || found.json && json::compare(&found.text, wanted).is_some_and(std::cmp::Ordering::is_eq)
 }
 
 impl Compiled<Capture> {
-    fn find(&self, seen: &mut ParsedAnswer<'_>, values: &mut Values<'_>) -> Option<CapturedValue> {
+    fn find(
+        &self,
+        seen: &mut ParsedAnswer<'_>,
+        values: &mut Values<'_>,
+    ) -> Result<Option<CapturedValue>, TooSlow> {
         let text = |text: &[u8]| CapturedValue {
             text: String::from_utf8_lossy(text).into(),
             json: false,
@@ -320,39 +412,45 @@ impl Compiled<Capture> {
             }
             (From::Cookie(name), _) => (seen.cookie)(name).map(|value| text(value.as_bytes())),
             (From::Regex(_), Some(Engine::Regex(pattern))) => {
-                let all: Vec<&[u8]> = pattern
-                    .captures_iter(&seen.answer.body)
-                    .filter_map(|groups| {
-                        groups
-                            .get(1)
-                            .or_else(|| groups.get(0))
-                            .map(|found| found.as_bytes())
-                    })
-                    .collect();
+                let mut all: Vec<&[u8]> = Vec::new();
+                for groups in pattern.captures_iter(&seen.answer.body) {
+                    seen.look.go_on()?;
+                    let found = groups.get(1).or_else(|| groups.get(0));
+                    all.extend(found.map(|found| found.as_bytes()));
+                    if pick == Occurrence::First && !all.is_empty() {
+                        break;
+                    }
+                }
                 choose(&all, pick, values).map(|value| text(value))
             }
             (From::Json(_), Some(Engine::Json(path))) => {
-                let found = seen
-                    .json()
-                    .map(|json| path.query(json).all())
-                    .unwrap_or_default();
-                choose(&found, pick, values).map(|value| as_text(value))
+                let found = match seen.json() {
+                    Some(json) => path.all(json, seen.look)?,
+                    None => Vec::new(),
+                };
+                choose(&found, pick, values).and_then(|chosen| seen.captured(&[chosen]).pop())
             }
             (From::Css { attribute, .. }, Some(Engine::Css(selector))) => {
-                let page = Html::parse_document(&String::from_utf8_lossy(&seen.answer.body));
-                let all: Vec<String> = page
-                    .select(selector)
-                    .filter_map(|element| match attribute {
-                        Some(attribute) => element.attr(attribute).map(str::to_owned),
-                        None => Some(element.text().collect::<String>().trim().to_owned()),
-                    })
-                    .collect();
-                choose(&all, pick, values).map(|value| text(value.as_bytes()))
+                let attribute = attribute.as_deref();
+                let most = if pick == Occurrence::First {
+                    1
+                } else {
+                    usize::MAX
+                };
+                let fits = |element: &ElementRef<'_>| {
+                    attribute.is_none_or(|attribute| element.attr(attribute).is_some())
+                };
+                let all = selector.elements(seen.page()?, &fits, most, seen.look)?;
+                // Only the text of the chosen element is put together.
+                choose(&all, pick, values).map(|element| match attribute {
+                    Some(attribute) => text(element.attr(attribute).unwrap_or_default().as_bytes()),
+                    None => text(element.text().collect::<String>().trim().as_bytes()),
+                })
             }
             _ => None,
         };
         let default = || self.of.default.as_ref().map(|value| text(value.as_bytes()));
-        found.or_else(default)
+        Ok(found.or_else(default))
     }
 }
 
@@ -362,25 +460,6 @@ fn choose<'t, T>(all: &'t [T], pick: Occurrence, values: &mut Values<'_>) -> Opt
         (_, Occurrence::Last) => all.last(),
         (_, Occurrence::Random) => all.get(values.chance.random_range(0..all.len())),
     }
-}
-
-/// Returns a JSON value, as a later request sends it.
-fn as_text(value: &serde_json::Value) -> CapturedValue {
-    match value {
-        serde_json::Value::String(text) => CapturedValue {
-            text: text.as_str().into(),
-            json: false,
-        },
-        other => CapturedValue {
-            text: other.to_string().into(),
-            json: true,
-        },
-    }
-}
-
-/// Leaves out the mark of UTF-8 in front, which RFC 8259, 8.1 lets a parser ignore.
-fn without_mark(body: &[u8]) -> &[u8] {
-    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }
 
 fn contains(body: &[u8], text: &[u8]) -> bool {
@@ -506,8 +585,11 @@ mod tests {
 
     #[test]
     fn bodies_and_headers_are_judged() {
-        let body =
-            r#"{"items": [{"id": 7, "open": true}, {"id": 8, "open": true}], "state": "ready"}"#;
+        let body = r#"{"items": [{"id": 7, "open": true}, {"id": 8, "open": true}],
+            "state": "ready", "big": 9007199254740993, "huge": 123456789012345678901234567890}"#;
+        let number = |path: &str, value: &str| {
+            What::Json(path.to_owned(), Expected::Number(value.to_owned()))
+        };
         let json = |path: &str, value| What::Json(path.to_owned(), Expected::Value(value));
         for (what, held) in [
             (What::Contains(Template::text("\"id\": 7")), true),
@@ -515,10 +597,17 @@ mod tests {
             (What::Matches("id\": [0-9]+".to_owned()), true),
             (What::Matches("^nothing$".to_owned()), false),
             (json("$.state", "ready".into()), true),
-            (json("$.items[0].id", 7.into()), true),
+            (number("$.items[0].id", "7"), true),
+            (number("$.items[0].id", "7.0"), true),
+            (number("$.items[0].id", "7.01"), false),
+            (number("$.big", "9007199254740993"), true),
+            (number("$.big", "9007199254740992"), false),
+            (number("$.huge", "123456789012345678901234567890"), true),
+            (number("$.huge", "123456789012345678901234567891"), false),
+            (number("$.state", "7"), false),
             (json("$.items[0].id", "7".into()), false),
             (json("$.items[*].open", true.into()), true),
-            (json("$.items[*].id", 7.into()), false),
+            (number("$.items[*].id", "7"), false),
             (json("$.missing", serde_json::Value::Null), false),
             (
                 What::Json(
@@ -657,6 +746,38 @@ mod tests {
     }
 
     #[test]
+    fn a_body_that_takes_too_long_or_holds_too_much_fails_by_its_own_name() {
+        let capture = |from: From| Capture {
+            name: "x".to_owned(),
+            from,
+            pick: Occurrence::First,
+            default: Some("d".to_owned()),
+        };
+        let css = From::Css {
+            selector: "p".to_owned(),
+            attribute: None,
+        };
+        let long = format!("\"{}\"", "x".repeat(MOST_CAPTURED + 1));
+        for (from, body, place) in [
+            (css, "<div>".repeat(2_600_000), TOO_SLOW),
+            (From::Json("$".to_owned()), long, TOO_MUCH),
+        ] {
+            let step = Step {
+                captures: vec![capture(from)],
+                ..example::step(Method::Get, "/")
+            };
+            let (ending, counts, captured) = judge(&step, &answer(200, &body), 1);
+            assert_eq!(counts, [(0, false), (1 + place, false)]);
+            assert_eq!((ending, captured), (Ending::Check, vec![]));
+            let name = &step.check_names()[usize::from(1 + place)];
+            assert!(
+                name.starts_with(["look", "captures"][usize::from(place - 2)]),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
     fn captured_json_keeps_its_kind_and_a_default_helps_out() {
         let capture = |path: &str, default: Option<&str>| Capture {
             name: "x".to_owned(),
@@ -669,10 +790,13 @@ mod tests {
                 capture("$.n", None),
                 capture("$.s", None),
                 capture("$.none", Some("d")),
+                capture("$.big", None),
+                capture("$.o", None),
             ],
             ..example::step(Method::Get, "/")
         };
-        let (ending, _, captured) = judge(&step, &answer(200, r#"{"n": 1.50, "s": "1"}"#), 1);
+        let body = "\u{feff}{\"n\": 1.50, \"s\": \"1\", \"big\": 12345678901234567890123, \"o\": { \"a\": 1e3 }}";
+        let (ending, _, captured) = judge(&step, &answer(200, body), 1);
         let kinds: Vec<(String, bool)> = captured
             .iter()
             .map(|(_, value)| (value.text.to_string(), value.json))
@@ -680,9 +804,11 @@ mod tests {
         assert_eq!(
             kinds,
             [
-                ("1.5".to_owned(), true),
+                ("1.50".to_owned(), true),
                 ("1".to_owned(), false),
-                ("d".to_owned(), false)
+                ("d".to_owned(), false),
+                ("12345678901234567890123".to_owned(), true),
+                ("{ \"a\": 1e3 }".to_owned(), true)
             ]
         );
         assert_eq!(ending, Ending::Ok);

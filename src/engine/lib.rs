@@ -64,9 +64,11 @@ mod decide; // the next act of a generator, from the state of the channel
 mod decode; // content codings
 pub mod health; // measures the generator itself, once a second
 mod iteration; // one pass through a flow
+mod jar; // the cookies of a session
 mod judge; // the checks and captures of an answer
 pub mod lifetime; // ends a generator that hangs
 mod link; // one request after another: connections, cookies, redirects
+mod look; // looks for values in a body, for a limited time
 pub mod once; // one plain GET, before there is load
 pub mod ownership; // looks for proofs of the target's owner
 mod redirect; // where a redirect leads, and what goes with it

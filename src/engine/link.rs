@@ -4,7 +4,6 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use cookie_store::{CookieStore, RawCookie};
 use rustls::HandshakeKind;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
@@ -13,6 +12,7 @@ use tokio_rustls::TlsConnector;
 use super::coming::{Coming, Cut, Taken};
 use super::connection::{Connection, Endpoint, NotOpened, Opening};
 use super::context::WorkerContext;
+use super::jar::Jar;
 use super::redirect::{Asked, Onward, carried, is_redirect, onward};
 use super::request::{Prepared, ReadyRequest};
 use super::wire::HttpAnswer;
@@ -24,7 +24,7 @@ use model::scenario::{Method, Pool, Reuse};
 pub(crate) struct Link {
     connection: Option<Connection>,
     /// The cookies of each endpoint. One does not see the cookies of another.
-    jars: Vec<(Endpoint, CookieStore)>,
+    jars: Vec<(Endpoint, Jar)>,
     tls: Option<TlsConnector>,
 }
 
@@ -95,11 +95,7 @@ impl Trace {
 
 impl Link {
     pub(crate) fn cookie(&self, name: &str) -> Option<String> {
-        self.jars
-            .iter()
-            .flat_map(|(_, jar)| jar.iter_unexpired())
-            .find(|cookie| cookie.name() == name)
-            .map(|cookie| cookie.value().to_owned())
+        self.jars.iter().find_map(|(_, jar)| jar.value(name))
     }
 
     /// Sends the request, follows redirects, and reads the last answer to its end.
@@ -216,12 +212,7 @@ impl Link {
         if sending.prepared.has_own_cookies() {
             return None;
         }
-        let url = context.url(sending.origin, sending.path())?;
-        let pairs: Vec<String> = jar
-            .get_request_values(&url)
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        (!pairs.is_empty()).then(|| pairs.join("; "))
+        jar.header(&context.url(sending.origin, sending.path())?)
     }
 
     fn store_cookies(
@@ -242,15 +233,15 @@ impl Link {
         let Some(url) = context.url(origin, path) else {
             return;
         };
-        let texts = set.filter_map(|(_, value)| std::str::from_utf8(value).ok());
-        let cookies = texts.filter_map(|text| RawCookie::parse(text.to_owned()).ok());
         let own = origin.of_cookies();
         let known = self.jars.iter().position(|(of, _)| *of == own);
         let place = known.unwrap_or_else(|| {
-            self.jars.push((own, CookieStore::default()));
+            self.jars.push((own, Jar::default()));
             self.jars.len() - 1
         });
-        self.jars[place].1.store_response_cookies(cookies, &url);
+        for text in set.filter_map(|(_, value)| std::str::from_utf8(value).ok()) {
+            self.jars[place].1.set(text, &url);
+        }
     }
 
     /// Returns the connection kept from before, or a new one, and whether it was kept.

@@ -5,7 +5,7 @@ use rand::RngExt as _;
 use rand_pcg::Pcg64Mcg;
 
 use model::plan::Share;
-use model::scenario::{DataFile, Order, WhenUsedUp};
+use model::scenario::{DataFile, Division, Order, WhenUsedUp};
 
 /// The rows of one data file that belong to a worker.
 #[derive(Debug)]
@@ -28,8 +28,14 @@ pub(crate) enum Drawn {
 }
 
 impl RowCursor {
-    pub(crate) fn new(data: &DataFile, share: Share) -> Self {
-        let share = if data.split { share } else { Share::WHOLE };
+    /// Returns the rows of a worker: `share` is its part of the run, `of_task` its part of this
+    /// task.
+    pub(crate) fn new(data: &DataFile, share: Share, of_task: Share) -> Self {
+        let share = match data.division {
+            Division::OverRun => share,
+            Division::OverTask => of_task,
+            Division::None => Share::WHOLE,
+        };
         let (first, step) = (u64::from(share.index), u64::from(share.of.max(1)));
         let count = (data.rows.len() as u64)
             .saturating_sub(first)
@@ -73,16 +79,17 @@ mod tests {
     use rand::SeedableRng as _;
 
     use super::*;
+    use model::scenario::Rows;
 
     fn data(rows: usize, order: Order, when_used_up: WhenUsedUp) -> DataFile {
-        let rows = (0..rows).map(|row| vec![row.to_string()]).collect();
         DataFile {
             name: "d".to_owned(),
             columns: vec!["c".to_owned()],
-            rows,
+            rows: Rows::of(1, &vec![&["x"][..]; rows]),
             order,
             when_used_up,
-            split: true,
+            division: Division::OverRun,
+            file: String::new(),
         }
     }
 
@@ -94,7 +101,12 @@ mod tests {
     #[test]
     fn what_happens_at_the_end_is_what_the_file_says() {
         let share = Share { index: 1, of: 2 };
-        let draw = |order, when| drawn(&mut RowCursor::new(&data(4, order, when), share), 3);
+        let draw = |order, when| {
+            drawn(
+                &mut RowCursor::new(&data(4, order, when), share, Share::WHOLE),
+                3,
+            )
+        };
         let (one, three) = (Drawn::Row(1), Drawn::Row(3));
         assert_eq!(
             draw(Order::Sequential, WhenUsedUp::Recycle),
@@ -113,8 +125,19 @@ mod tests {
                 .iter()
                 .all(|row| [one, three].contains(row))
         );
-        let few = RowCursor::new(&data(1, Order::Sequential, WhenUsedUp::Recycle), share);
+        let few = RowCursor::new(
+            &data(1, Order::Sequential, WhenUsedUp::Recycle),
+            share,
+            Share::WHOLE,
+        );
         assert_eq!(drawn(&mut { few }, 1), [Drawn::Stop]);
+        let own = DataFile {
+            division: Division::OverTask,
+            ..data(4, Order::Once, WhenUsedUp::Stop)
+        };
+        let far = Share { index: 90, of: 91 };
+        let wanted = [one, three, Drawn::Stop];
+        assert_eq!(drawn(&mut RowCursor::new(&own, far, share), 3), wanted);
     }
 
     proptest! {
@@ -123,7 +146,7 @@ mod tests {
             let data = data(rows, Order::Once, WhenUsedUp::Stop);
             let mut seen = Vec::new();
             for index in 0..workers {
-                for drawn in drawn(&mut RowCursor::new(&data, Share { index, of: workers }), rows + 1) {
+                for drawn in drawn(&mut RowCursor::new(&data, Share { index, of: workers }, Share::WHOLE), rows + 1) {
                     match drawn {
                         Drawn::Row(row) => seen.push(row as usize),
                         other => prop_assert_eq!(other, Drawn::Stop),

@@ -187,6 +187,8 @@ async fn answer(log: Log, connection: usize, request: Request<hyper::body::Incom
             .header("x-t", "v1")
             .header("x-t", "v2")
             .body(Full::from("{\"price\": 10.0}")),
+        // Every tag looks through all that are open.
+        "/deep" => Response::builder().body(Full::from("<div>".repeat(400_000))),
         "/slow" => {
             tokio::time::sleep(Duration::from_millis(700)).await;
             Response::builder().body(Full::from("slow"))
@@ -367,6 +369,132 @@ flows:
         [None, None, Some("7")]
     );
     assert_eq!(shop.log.connections(), 1);
+}
+
+#[tokio::test]
+async fn numbers_reach_the_target_with_the_digits_of_file_and_answer() {
+    let shop = Shop::open().await;
+    let results = run(
+        &shop,
+        r#"
+phases: [{ users: 1, hold: 1ms, grace: 5s }]
+steps:
+  - post: /echo
+    json: { id: 9007199254740993, big: 123456789012345678901234567890, price: 0.10, e: 1e3, zip: 01234, phone: +4930123456 }
+    check: { json: { $.id: 9007199254740993, $.big: 123456789012345678901234567890, $.price: 0.1, $.e: 1000, $.zip: 01234 } }
+    capture: { id: $.id, big: $.big, price: $.price, e: $.e, zip: $.zip, phone: $.phone, all: $ }
+  - post: /json
+    json: { id: "{{ id }}", big: "{{ big }}", price: "{{ price }}", e: "{{ e }}", zip: "{{ zip }}", phone: "{{ phone }}", all: "{{ all }}", own: "{{ all.price }}" }
+  - post: /form
+    form: { id: 9007199254740993, price: 0.10, zip: 01234, phone: +4930123456, big: "{{ big }}", e: "{{ e }}" }
+  - get: "/p/{{ big }}/{{ price }}/{{ zip }}?phone={{ phone }}"
+  - get: /equal
+    if: id == 9007199254740993
+  - get: /other
+    if: id == 9007199254740992
+  - get: /wrong
+    check: { soft: true, json: { $.id: 1 } }
+"#,
+    )
+    .await;
+    assert_eq!(tally(&results).errors(), 0, "{:?}", tally(&results));
+    let seen = shop.log.all();
+    let sent = r#"{"id":9007199254740993,"big":123456789012345678901234567890,"price":0.10,"e":1e3,"zip":"01234","phone":"+4930123456"}"#;
+    assert_eq!(seen[0].body, sent);
+    let members = sent.trim_end_matches('}');
+    assert_eq!(
+        seen[1].body,
+        format!("{members},\"all\":{sent},\"own\":0.10}}")
+    );
+    assert_eq!(
+        seen[2].body,
+        "id=9007199254740993&price=0.10&zip=01234&phone=%2B4930123456&big=123456789012345678901234567890&e=1e3"
+    );
+    assert_eq!(
+        shop.log.lines()[3..],
+        [
+            "GET /p/123456789012345678901234567890/0.10/01234?phone=%2B4930123456",
+            "GET /equal",
+            "GET /wrong"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn characters_that_no_path_may_hold_are_encoded_once_and_lists_are_fields() {
+    let shop = Shop::open().await;
+    let results = run(
+        &shop,
+        r#"
+phases: [{ users: 1, hold: 1ms, grace: 5s }]
+steps:
+  - post: /echo
+    body: '{ "next": "/ü b?q=%20x|y" }'
+    capture: { next: $.next }
+  - get: "{{ raw(next) }}"
+  - get: '/a b?filter={"x":1}&d=<1>^2&ü={{ next }}'
+  - post: /form
+    form: { tag: [red, "a b", "{{ next }}", 1.0], none: [], last: x }
+"#,
+    )
+    .await;
+    assert_eq!(tally(&results).errors(), 0, "{:?}", tally(&results));
+    let next = "%2F%C3%BC%20b%3Fq%3D%2520x%7Cy";
+    assert_eq!(
+        shop.log.lines()[1..3],
+        [
+            "GET /%C3%BC%20b?q=%20x%7Cy".to_owned(),
+            format!("GET /a%20b?filter=%7B%22x%22:1%7D&d=%3C1%3E%5E2&%C3%BC={next}"),
+        ]
+    );
+    assert_eq!(
+        shop.log.all()[3].body,
+        format!("tag=red&tag=a%20b&tag={next}&tag=1.0&last=x")
+    );
+}
+
+#[tokio::test]
+async fn a_repeated_step_asks_its_condition_before_each_repetition() {
+    let shop = Shop::open().await;
+    let results = run(
+        &shop,
+        r#"
+phases: [{ users: 1, hold: 1ms, grace: 5s }]
+steps:
+  - { get: /empty, capture: { open: { json: $.open, default: "" } } }
+  - { get: /items, name: poll, repeat: 10, if: "not open", capture: { open: $.open } }
+  - { get: /after }
+"#,
+    )
+    .await;
+    assert_eq!(tally(&results).errors(), 0, "{:?}", tally(&results));
+    assert_eq!(shop.log.lines(), ["GET /empty", "GET /items", "GET /after"]);
+}
+
+#[tokio::test]
+async fn a_look_that_takes_too_long_is_a_failed_step_and_strain_in_every_second() {
+    let shop = Shop::open().await;
+    let text = format!(
+        "name: t\ntarget: {{ url: \"{}\" }}\nphases: [{{ users: 1, hold: 3s, grace: 5s }}]\nsteps: [{{ get: /deep, capture: {{ x: {{ css: div, pick: last }} }} }}]\n",
+        shop.url()
+    );
+    let scenario = parsed(&text, &[]);
+    let results = measure(scenario.clone(), Share::WHOLE, 1).await;
+    let tally = tally(&results);
+    assert_eq!((tally.check, tally.ok), (tally.requests(), 0), "{tally:?}");
+    assert_eq!(
+        checks(&scenario, &results),
+        [
+            ("capture x".to_owned(), false),
+            ("look within 1s".to_owned(), false)
+        ]
+    );
+    let seconds: Vec<Saturation> = results.saturation().map(|(_, second)| *second).collect();
+    assert!(seconds.len() >= 3, "{seconds:?}");
+    // The last second may have been just begun.
+    for second in &seconds[..seconds.len() - 1] {
+        assert!(second.beyond().is_some() && second.busy > 0, "{second:?}");
+    }
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 //! the heartbeat stays away for the lease, and at its lifetime's end. If its runtime hangs, the
 //! clocks of `lifetime` end it.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +19,12 @@ mod outbox;
 use self::outbox::deliver;
 use super::decide::{self, ChannelView, FIRST_HEARTBEAT, GeneratorAction};
 use super::{RunningWorkers, Work, WorkerError, begin};
-use cloud::channel::message::{Control, End, Ready, TaskEnd, VERSION};
+use cloud::channel::message::{Control, End, Plan, Ready, TaskEnd, VERSION};
 use cloud::channel::{Channel, ChannelError, POLL};
 use model::limits::AddressPolicy;
 use model::plan::Share;
 use model::redact;
-use model::scenario::{self, Scenario};
+use model::scenario::{self, Division, Scenario};
 
 /// Handing over the last results may take a few tries. Then the orchestrator names the missing
 /// ones.
@@ -95,8 +96,8 @@ enum Booted {
 
 async fn boot(task: &GeneratorTask, born: Instant) -> Result<Booted, GenerateError> {
     let give_up = born + FIRST_HEARTBEAT;
-    let plan = patiently(give_up, || task.channel.plan()).await?;
-    let mut substitutions = plan.surroundings;
+    let mut plan = patiently(give_up, || task.channel.plan()).await?;
+    let mut substitutions = std::mem::take(&mut plan.surroundings);
     if plan.secrets {
         // The secrets were written before the plan. If they are gone, the run has begun without
         // this task.
@@ -106,14 +107,13 @@ async fn boot(task: &GeneratorTask, born: Instant) -> Result<Booted, GenerateErr
         redact::keep(&read.secrets);
         substitutions.secrets = read.secrets;
     }
-    let files = fetch_files(task, &plan.files, give_up).await?;
+    let files = RefCell::new(fetch_files(task, &plan, give_up).await?);
+    // A file is handed over, not copied: it is asked for once.
     let open = |name: &str| {
-        files
-            .get(name)
-            .cloned()
-            .ok_or(scenario::FileError::NotInPlan)
+        let file = files.borrow_mut().remove(name);
+        file.ok_or(scenario::FileError::NotInPlan)
     };
-    let read = scenario::read(&plan.scenario, &substitutions, &open).map_err(|problems| {
+    let mut read = scenario::read(&plan.scenario, &substitutions, &open).map_err(|problems| {
         GenerateError::Scenario(scenario::render(
             "scenario",
             &plan.scenario,
@@ -121,6 +121,11 @@ async fn boot(task: &GeneratorTask, born: Instant) -> Result<Booted, GenerateErr
             false,
         ))
     })?;
+    for data in &mut read.scenario.data {
+        if plan.divided.contains(&data.file) {
+            data.division = Division::OverTask;
+        }
+    }
     Ok(Booted::Ready(
         Box::new(read.scenario),
         plan.seed,
@@ -148,18 +153,20 @@ async fn fail(task: &GeneratorTask, error: GenerateError) -> Result<TaskEnd, Gen
     Err(error)
 }
 
-/// Returns the files that the scenario names. They were written before the plan.
+/// Returns the files that the scenario names, or this task's parts of them. They were written before
+/// the plan.
 async fn fetch_files(
     task: &GeneratorTask,
-    names: &[String],
+    plan: &Plan,
     give_up: Instant,
 ) -> Result<BTreeMap<String, Vec<u8>>, GenerateError> {
     let mut files = BTreeMap::new();
-    for (number, name) in names.iter().enumerate() {
-        files.insert(
-            name.clone(),
-            patiently(give_up, || task.channel.file(number)).await?,
-        );
+    for (number, name) in plan.files.iter().enumerate() {
+        let file = match plan.divided.contains(name) {
+            true => patiently(give_up, || task.channel.part(number, task.slot)).await?,
+            false => patiently(give_up, || task.channel.file(number)).await?,
+        };
+        files.insert(name.clone(), file);
     }
     Ok(files)
 }

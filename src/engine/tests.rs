@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::scenario_tests::Shop;
 use super::task::{GeneratorTask, carry_out_for_test, generate};
 use super::{Work, begin};
 use cloud::channel::message::{Control, Plan, SecretsMessage, Start, TaskEnd, VERSION};
@@ -574,6 +575,40 @@ async fn two_tasks_carry_out_a_plan_and_report_all_of_it() {
 }
 
 #[tokio::test]
+async fn tasks_draw_every_row_of_the_parts_that_they_were_sent() {
+    let (shop, channel) = (Shop::open().await, channel());
+    let scenario = format!(
+        "name: x\ntarget: {{ url: '{}' }}\nphases: [{{ users: 16, hold: 500ms }}]\n\
+         data: {{ u: {{ file: u.csv, order: once }} }}\nsteps: [{{ get: '/{{{{ u.id }}}}' }}]\n",
+        shop.url()
+    );
+    let rows: Vec<String> = (10..37).map(|row| row.to_string()).collect();
+    let file = format!("id\n{}\n", rows.join("\n"));
+    let parts = model::scenario::divide("u.csv", file.as_bytes(), 2).unwrap();
+    for (slot, part) in (0..).zip(parts) {
+        channel.put_part(0, slot, part).await.unwrap();
+    }
+    let plan = Plan {
+        scenario,
+        files: vec!["u.csv".to_owned()],
+        divided: vec!["u.csv".to_owned()],
+        ..plan(false)
+    };
+    channel.put_plan(&plan).await.unwrap();
+    channel.put_control(&control(&[0, 1]), None).await.unwrap();
+    let (first, second) = (task(&channel, 0), task(&channel, 1));
+    let (a, b) = tokio::join!(generate(&first), generate(&second));
+    assert_eq!(
+        (a.unwrap(), b.unwrap()),
+        (TaskEnd::Complete, TaskEnd::Complete)
+    );
+    let mut lines = shop.log.lines();
+    lines.sort_unstable();
+    let wanted: Vec<String> = rows.iter().map(|row| format!("GET /{row}")).collect();
+    assert_eq!(lines, wanted);
+}
+
+#[tokio::test]
 async fn a_task_that_hears_no_beat_stops_by_itself() {
     let (server, channel) = (Server::start().await, channel());
     channel.put_control(&control(&[0]), None).await.unwrap();
@@ -635,6 +670,7 @@ fn plan(secrets: bool) -> Plan {
         },
         seed: 1,
         files: Vec::new(),
+        divided: Vec::new(),
     }
 }
 

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use rand::RngExt as _;
 use rand_pcg::Pcg64Mcg;
 
+use model::json;
 use model::scenario::{Condition, DataFile, Escape, Expression, Literal, Segment, Template};
 
 /// A captured value: as text, and whether that text is JSON as it stands (a number, `true`, an
@@ -13,6 +14,23 @@ use model::scenario::{Condition, DataFile, Escape, Expression, Literal, Segment,
 pub struct CapturedValue {
     pub text: Box<str>,
     pub json: bool,
+}
+
+impl CapturedValue {
+    /// Returns a value out of a JSON document: a string as the text it means, anything else as the
+    /// document writes it.
+    pub(crate) fn of_json(written: &str) -> Self {
+        match json::unquoted(written) {
+            Some(text) => Self {
+                text: text.into(),
+                json: false,
+            },
+            None => Self {
+                text: written.into(),
+                json: true,
+            },
+        }
+    }
 }
 
 /// The values that templates may read at one moment of a session.
@@ -80,6 +98,15 @@ impl Values<'_> {
                 .and_then(Option::as_ref)
                 .ok_or(MissingValue)?
                 .clone(),
+            Expression::Member(index, path) => {
+                let object = self
+                    .variables
+                    .get(*index as usize)
+                    .and_then(Option::as_ref)
+                    .ok_or(MissingValue)?;
+                let found = json::member(&object.text, path).filter(|_| object.json);
+                CapturedValue::of_json(found.ok_or(MissingValue)?)
+            }
             Expression::Column(data, column) => {
                 let row = self
                     .rows
@@ -90,8 +117,12 @@ impl Values<'_> {
                 let cell = self
                     .data
                     .get(*data as usize)
-                    .and_then(|data| data.rows.get(row as usize)?.get(*column as usize));
-                text(cell.ok_or(MissingValue)?)
+                    .and_then(|data| data.rows.cell(row as usize, *column as usize));
+                let cell = cell.ok_or(MissingValue)?;
+                CapturedValue {
+                    text: cell.text.into(),
+                    json: cell.json,
+                }
             }
             Expression::Random(from, to) => number(&self.chance.random_range(*from..=*to)),
             Expression::Uuid => text(&uuid(self.chance)),
@@ -128,7 +159,7 @@ fn of_literal(literal: &Literal) -> CapturedValue {
             json: false,
         },
         Literal::Number(number) => CapturedValue {
-            text: number.to_string().into(),
+            text: number.as_str().into(),
             json: true,
         },
         Literal::Bool(value) => CapturedValue {
@@ -183,16 +214,17 @@ mod tests {
     use rand::SeedableRng as _;
 
     use super::*;
-    use model::scenario::{Operator, Order, WhenUsedUp};
+    use model::scenario::{Division, Operator, Order, Rows, WhenUsedUp};
 
     fn rendered(expression: Expression, escape: Escape) -> Result<String, MissingValue> {
         let data = [DataFile {
             name: "users".to_owned(),
             columns: vec!["email".to_owned()],
-            rows: vec![vec!["a".to_owned()], vec!["b@c".to_owned()]],
+            rows: Rows::of(1, &[&["a"], &["b@c"]]),
             order: Order::Sequential,
             when_used_up: WhenUsedUp::Recycle,
-            split: true,
+            division: Division::OverRun,
+            file: String::new(),
         }];
         let variables = [
             Some(CapturedValue {
@@ -204,6 +236,10 @@ mod tests {
                 json: true,
             }),
             None,
+            Some(CapturedValue {
+                text: r#"{"id": 9007199254740993, "tags": ["a b", 0.10]}"#.into(),
+                json: true,
+            }),
         ];
         let mut chance = Pcg64Mcg::seed_from_u64(1);
         let mut values = Values {
@@ -262,6 +298,27 @@ mod tests {
     }
 
     #[test]
+    fn a_captured_object_gives_its_members_as_they_are_written() {
+        let member = |names: &[&str]| {
+            let names = names.iter().map(|name| (*name).to_owned()).collect();
+            Expression::Member(3, names)
+        };
+        for (names, escape, wanted) in [
+            (vec!["id"], Escape::Json, Ok("9007199254740993")),
+            (vec!["tags", "1"], Escape::Json, Ok("0.10")),
+            (vec!["tags", "0"], Escape::Percent, Ok("a%20b")),
+            (vec!["tags", "0"], Escape::Json, Ok("\"a b\"")),
+            (vec!["price"], Escape::Raw, Err(MissingValue)),
+            (vec!["id", "x"], Escape::Raw, Err(MissingValue)),
+        ] {
+            let rendered = rendered(member(&names), escape);
+            assert_eq!(rendered.as_deref(), wanted.as_ref().copied(), "{names:?}");
+        }
+        let text = rendered(Expression::Member(0, vec!["id".to_owned()]), Escape::Raw);
+        assert_eq!(text, Err(MissingValue), "a text has no members");
+    }
+
+    #[test]
     fn a_uuid_is_a_version_4_and_follows_the_seed() {
         let uuid = rendered(Expression::Uuid, Escape::Raw).unwrap();
         assert_eq!(uuid.len(), 36);
@@ -295,7 +352,7 @@ mod tests {
                 comparison,
             })
         };
-        let four = || Expression::Literal(Literal::Number(4.into()));
+        let four = || Expression::Literal(Literal::Number("4".to_owned()));
         assert!(!holds(false, Expression::Variable(0), None));
         assert!(holds(true, Expression::Variable(0), None));
         assert!(holds(false, Expression::Variable(1), None));

@@ -27,8 +27,8 @@ impl<'b> Walk<'b> {
         }
     }
 
-    /// Returns the next step's index. A condition is tested when its block is reached, once for all
-    /// its passes.
+    /// Returns the next step's index. A condition is tested before each pass of its block: the first
+    /// time that it does not hold ends them.
     pub(crate) fn next(&mut self, holds: &mut dyn FnMut(&Condition) -> bool) -> Option<u16> {
         loop {
             match self
@@ -54,7 +54,9 @@ impl<'b> Walk<'b> {
                     }
                 }
                 None if self.here.passes_left > 1 && !self.here.block.actions.is_empty() => {
-                    self.here.passes_left -= 1;
+                    let condition = self.here.block.condition.as_ref();
+                    let again = condition.is_none_or(&mut *holds);
+                    self.here.passes_left = if again { self.here.passes_left - 1 } else { 0 };
                     self.here.next = 0;
                 }
                 None => self.here = self.outer.pop()?,
@@ -103,6 +105,20 @@ mod tests {
         }
         assert_eq!(seen, [0, 1, 2, 2, 2, 3, 1, 2, 2, 2, 3, 5, 6]);
         assert_eq!(body.requests(), 1 + 2 * 5 + 5 + 1 + 1);
+        let polls = Block {
+            condition: None,
+            repeat: 1,
+            actions: vec![block(10, Some(false), vec![R(1), R(2)]), R(3)],
+        };
+        let (mut walk, mut asked, mut seen) = (Walk::new(&polls), 0, Vec::new());
+        let mut twice = |_: &Condition| {
+            asked += 1;
+            asked <= 2
+        };
+        while let Some(step) = walk.next(&mut twice) {
+            seen.push(step);
+        }
+        assert_eq!((seen, asked), (vec![1, 2, 1, 2, 3], 3));
         assert!(Walk::new(&Block::default()).next(&mut |_| true).is_none());
     }
 }

@@ -48,6 +48,7 @@ pub mod plan; // how load is divided, how many tasks, when each starts and stops
 pub mod scaling; // a model of Auto Scaling policies over a clock
 
 pub mod events; // what happens, as one closed list
+pub mod json; // JSON as its document writes it
 pub mod measure; // histograms, tallies, series
 pub mod outcome; // verdict and exit code
 pub mod redact; // secrets, and what keeps them out of every text

@@ -110,6 +110,18 @@ pub fn duration(value: Duration) -> String {
     text
 }
 
+/// Returns a rate in whole or short numbers: per second, or per minute where that is shorter, such
+/// as `1/min`.
+pub fn rate(per_second: f64) -> String {
+    let is_short = |rate: f64| (rate * 1_000.0 - (rate * 1_000.0).round()).abs() < 1e-6;
+    let per_minute = per_second * 60.0;
+    match (is_short(per_second), is_short(per_minute)) {
+        (false, true) => format!("{}/min", (per_minute * 1_000.0).round() / 1_000.0),
+        (false, false) => format!("{}/s", (per_second * 1_000.0).round() / 1_000.0),
+        (true, _) => format!("{per_second}/s"),
+    }
+}
+
 /// Returns a number with its noun: `1 task`, `2 tasks`.
 pub fn count(number: impl Into<u64>, thing: &str) -> String {
     let number = number.into();
@@ -304,6 +316,22 @@ impl fmt::Display for RunId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rates_are_written_in_the_shorter_unit() {
+        for (written, shown) in [
+            (1.0 / 60.0, "1/min"),
+            (100.0 / 60.0, "100/min"),
+            (7.5 / 60.0, "0.125/s"),
+            (0.5, "0.5/s"),
+            (90.0 / 60.0, "1.5/s"),
+            (0.0, "0/s"),
+            (12_000.0 / 60.0, "200/s"),
+            (1.0 / 7.0, "0.143/s"),
+        ] {
+            assert_eq!(rate(written), shown);
+        }
+    }
 
     #[test]
     fn durations_are_read_as_written() {

@@ -9,7 +9,7 @@ use model::redact;
 use model::scenario::Substitutions;
 
 /// The two sides are the same binary, so a difference means that the folder is another version's.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// `plan.json`, written once by the orchestrator.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -30,6 +30,8 @@ pub struct Plan {
     pub address_policy: AddressPolicy,
     /// The files that the scenario names, in the order of their numbers in the channel.
     pub files: Vec<String>,
+    /// Those of them that each slot is sent a part of: its own rows.
+    pub divided: Vec<String>,
 }
 
 /// `secrets.json`, written once by the orchestrator before the plan, and deleted after the start

@@ -171,6 +171,24 @@ impl Channel {
         self.folder.is_some()
     }
 
+    /// Writes the part of file `number` that belongs to a slot.
+    pub async fn put_part(
+        &self,
+        number: usize,
+        slot: u32,
+        bytes: Vec<u8>,
+    ) -> Result<(), ChannelError> {
+        let path = self.path(&format!("files/{number}-{slot}"));
+        self.store.put(&path, PutPayload::from(bytes)).await?;
+        Ok(())
+    }
+
+    /// Returns the part of the file with this number that belongs to a slot.
+    pub async fn part(&self, number: usize, slot: u32) -> Result<Vec<u8>, ChannelError> {
+        let path = self.path(&format!("files/{number}-{slot}"));
+        Ok(self.store.get(&path).await?.bytes().await?.into())
+    }
+
     /// Writes file `number` of the plan's list.
     pub async fn put_file(&self, number: usize, bytes: &[u8]) -> Result<(), ChannelError> {
         self.store
@@ -190,7 +208,7 @@ impl Channel {
             .await?
             .bytes()
             .await?
-            .to_vec())
+            .into())
     }
 
     /// Writes `control.json` on condition that it is still as `known` (`None`: that there is none).

@@ -237,7 +237,7 @@ pub fn peak(scenario: &Scenario, schedule: &Schedule) -> String {
 pub fn level(model: Model, level: f64) -> String {
     match model {
         Model::Users => format!("{level} users"),
-        Model::Rate => format!("{level}/s"),
+        Model::Rate => units::rate(level),
     }
 }
 

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use super::Schedule;
-use crate::scenario::{Block, Flow, LoadPhase, Model, Order, Scenario, Think, WhenUsedUp};
+use crate::scenario::{
+    Block, DataFile, Division, Flow, LoadPhase, Model, Order, Scenario, Think, WhenUsedUp,
+};
 
 /// Two answers of the target: as it should be, and overloaded. A closed model asks for less in the
 /// second case, which is when a group must grow.
@@ -116,8 +118,58 @@ pub struct RowDemand {
     /// Iterations of the flows that draw from it, over the whole run, with a target that answers
     /// well.
     pub needed: u64,
-    /// The consequence of too few rows, in words; `None` if there are enough.
-    pub problem: Option<String>,
+    /// The consequence of too few rows; `None` if there are enough.
+    pub problem: Option<RowProblem>,
+}
+
+/// The consequence of too few rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RowProblem {
+    /// The rows are split, and some workers have none of their own.
+    #[error(
+        "fewer rows than the {workers} workers they are split over: some get none. \
+         Write `share: all`, add rows, or take fewer workers (`fleet.tasks`, `fleet.cpu`)"
+    )]
+    FewerThanWorkers {
+        /// Workers of all tasks.
+        workers: u32,
+    },
+    /// The rows last for a part of the run.
+    #[error("used up after about {percent}% of the run: then {}", after(*.then))]
+    UsedUp {
+        /// The part of the run, in hundredths.
+        percent: u64,
+        /// `when_used_up` of the file.
+        then: WhenUsedUp,
+    },
+}
+
+fn after(then: WhenUsedUp) -> &'static str {
+    match then {
+        WhenUsedUp::Stop | WhenUsedUp::Recycle => "no further iteration begins",
+        WhenUsedUp::Fail => "iterations fail",
+    }
+}
+
+/// Returns the data files that leave workers without any row, although their rows are to last for
+/// ever: the sessions of such a worker would stay idle for the whole run.
+pub fn too_few_rows(scenario: &Scenario, workers: u32) -> Vec<&DataFile> {
+    let in_headers = |index| {
+        let mut headers = scenario.target.headers.iter();
+        headers.any(|(_, value)| value.data().contains(&index))
+    };
+    let drawn: Vec<u16> = scenario.flows.iter().flat_map(Flow::draws).collect();
+    let is_drawn = |index| in_headers(index) || drawn.contains(&index);
+    (0..)
+        .zip(&scenario.data)
+        .filter(|(index, data)| {
+            data.division == Division::OverRun
+                && data.when_used_up == WhenUsedUp::Recycle
+                && data.rows.len() < workers as usize
+                && is_drawn(*index)
+        })
+        .map(|(_, data)| data)
+        .collect()
 }
 
 /// Compares the rows that data files have and need; `workers` is the number of workers that share
@@ -125,34 +177,28 @@ pub struct RowDemand {
 pub fn rows(scenario: &Scenario, schedule: &Schedule, workers: u32) -> Vec<RowDemand> {
     let iterations = iterations(scenario, schedule);
     let weights: f64 = scenario.flows.iter().map(|flow| flow.weight).sum();
+    let flows = scenario.flows.iter().map(|flow| (flow, flow.draws()));
+    let flows: Vec<(&Flow, Vec<u16>)> = flows.collect();
     let mut all = Vec::new();
     for (index, data) in (0..).zip(&scenario.data) {
-        let uses = |flow: &&Flow| flow.draws().contains(&index);
-        let share: f64 = scenario
-            .flows
+        let uses = |(_, draws): &(&Flow, Vec<u16>)| draws.contains(&index);
+        let share: f64 = flows
             .iter()
-            .filter(uses)
-            .map(|flow| flow.weight)
+            .filter(|flow| uses(flow))
+            .map(|(flow, _)| flow.weight)
             .sum::<f64>()
             / weights.max(f64::MIN_POSITIVE);
         let (there, needed) = (data.rows.len() as u64, (iterations * share).ceil() as u64);
         let used_up = data.order != Order::Random
             && data.when_used_up != WhenUsedUp::Recycle
             && needed > there;
-        let problem = if data.split && there < u64::from(workers) {
-            Some(format!(
-                "fewer rows than the {workers} workers they are split over: some get none"
-            ))
+        let problem = if data.division == Division::OverRun && there < u64::from(workers) {
+            Some(RowProblem::FewerThanWorkers { workers })
         } else if used_up {
-            let then = if data.when_used_up == WhenUsedUp::Stop {
-                "then no further iteration begins"
-            } else {
-                "then iterations fail"
-            };
-            Some(format!(
-                "used up after about {:.0}% of the run: {then}",
-                there as f64 / needed.max(1) as f64 * 100.0
-            ))
+            Some(RowProblem::UsedUp {
+                percent: (there as f64 / needed.max(1) as f64 * 100.0).round() as u64,
+                then: data.when_used_up,
+            })
         } else {
             None
         };
@@ -164,6 +210,51 @@ pub fn rows(scenario: &Scenario, schedule: &Schedule, workers: u32) -> Vec<RowDe
         });
     }
     all
+}
+
+/// Memory of a generator without sessions and data: code, buffers and histograms.
+const OWN_MEMORY: u64 = 32 << 20;
+/// Memory of a session: 15,000 of them take 121 MB (`docs/benchmarks.md`).
+const SESSION_MEMORY: u64 = 8 << 10;
+/// The same over TLS, whose buffers hold two records of 16 KiB.
+const TLS_SESSION_MEMORY: u64 = 48 << 10;
+
+/// The memory that each task needs, in bytes. What its sessions capture comes on top.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryDemand {
+    /// Without sessions and data.
+    pub own: u64,
+    /// Of its part of the sessions, when the target takes a second for each answer.
+    pub sessions: u64,
+    /// Of its data files: the file and its rows, while it is read.
+    pub data: u64,
+}
+
+impl MemoryDemand {
+    /// Returns the sum.
+    pub fn all(&self) -> u64 {
+        self.own + self.sessions + self.data
+    }
+}
+
+/// Estimates the memory that each of `tasks` tasks needs.
+pub fn memory(scenario: &Scenario, tasks: u32) -> MemoryDemand {
+    let (pass, tasks) = (Pass::of(scenario), u64::from(tasks.max(1)));
+    let sessions = |phase: &LoadPhase| pass.sessions(phase.model, phase.level, RESPONSES[1]);
+    let most = scenario.phases.iter().map(sessions).fold(0.0, f64::max);
+    let each = match scenario.target.url.https {
+        true => TLS_SESSION_MEMORY,
+        false => SESSION_MEMORY,
+    };
+    let data = scenario.data.iter().map(|data| match data.division {
+        Division::OverRun => data.rows.memory() as u64 / tasks,
+        Division::OverTask | Division::None => data.rows.memory() as u64,
+    });
+    MemoryDemand {
+        own: OWN_MEMORY,
+        sessions: (most.ceil() as u64).div_ceil(tasks) * each,
+        data: data.sum::<u64>() * 2,
+    }
 }
 
 /// Returns the iterations of the whole run.
@@ -206,7 +297,7 @@ pub fn thinks(scenario: &Scenario) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::{Action, DataFile, Method, PhaseRole, example};
+    use crate::scenario::{Action, Method, PhaseRole, Rows, example};
 
     fn shop() -> Scenario {
         let second = Duration::from_secs(1);
@@ -256,10 +347,11 @@ mod tests {
         let data = DataFile {
             name: "users".to_owned(),
             columns: vec!["id".to_owned()],
-            rows: vec![vec!["1".to_owned()]; 2_000],
+            rows: Rows::of(1, &vec![&["1"][..]; 2_000]),
             order: Order::Once,
             when_used_up: WhenUsedUp::Stop,
-            split: true,
+            division: Division::OverRun,
+            file: String::new(),
         };
         scenario.data = vec![data];
         let column = crate::scenario::Segment::Value(
@@ -272,16 +364,45 @@ mod tests {
         // 100 users for 100 s, one iteration each 2.1 s.
         assert_eq!((seen.there, seen.needed), (2_000, 4_762));
         assert_eq!(
-            seen.problem.as_deref(),
+            seen.problem.map(|problem| problem.to_string()).as_deref(),
             Some("used up after about 42% of the run: then no further iteration begins")
         );
+        let problem = |scenario: &Scenario| rows(scenario, &schedule, 2_001)[0].problem;
+        let few = RowProblem::FewerThanWorkers { workers: 2_001 };
+        assert_eq!(problem(&scenario), Some(few));
+        assert!(few.to_string().contains("`share: all`"));
+        let idle = |scenario: &Scenario, workers| too_few_rows(scenario, workers).len();
+        assert_eq!(idle(&scenario, 2_001), 0, "rows used once may run out");
+        scenario.data[0].when_used_up = WhenUsedUp::Recycle;
+        scenario.data[0].order = Order::Sequential;
+        assert_eq!((idle(&scenario, 2_000), idle(&scenario, 2_001)), (0, 1));
+        scenario.data[0].division = Division::None;
+        assert_eq!((idle(&scenario, 2_001), problem(&scenario)), (0, None));
+    }
+
+    #[test]
+    fn a_task_needs_memory_for_its_part_of_sessions_and_rows() {
+        let mut scenario = shop();
+        scenario.data = vec![DataFile {
+            name: "users".to_owned(),
+            columns: vec!["id".to_owned()],
+            rows: Rows::of(1, &vec![&["1"][..]; 2_000]),
+            order: Order::Sequential,
+            when_used_up: WhenUsedUp::Recycle,
+            division: Division::OverRun,
+            file: String::new(),
+        }];
+        let of = |scenario: &Scenario, tasks| memory(scenario, tasks);
+        let (one, two) = (of(&scenario, 1), of(&scenario, 2));
+        assert_eq!((one.sessions, two.sessions), (100 * 8_192, 50 * 8_192));
         assert!(
-            rows(&scenario, &schedule, 2_001)[0]
-                .problem
-                .as_ref()
-                .unwrap()
-                .contains("some get none")
+            one.data >= 8_000 && one.data == two.data * 2,
+            "{one:?} {two:?}"
         );
+        scenario.data[0].division = Division::None;
+        scenario.target.url.https = true;
+        assert_eq!(of(&scenario, 2).data, one.data);
+        assert_eq!(of(&scenario, 2).all(), one.own + 50 * (48 << 10) + one.data);
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! The body of a request: JSON, form, raw text, multipart, or a file as it is.
 
+use std::collections::HashSet;
+
 use super::fields::PART;
 use super::node::{Entry, Node, NodeValue};
 use super::reader::{Members, Reader, Text};
 use super::template::{Escape, Segment, Template, TemplateScope, parse};
-use super::{Problem, path};
+use super::{Problem, check, path};
 
 /// The body of a request.
 #[derive(Debug, Clone, PartialEq)]
@@ -118,7 +120,7 @@ fn json(reader: &mut Reader<'_>, node: &Node, known: &TemplateScope<'_>, out: &m
     match &node.value {
         NodeValue::Null => put("null"),
         NodeValue::Bool(value) => put(&value.to_string()),
-        NodeValue::Number(number) => put(&number.to_string()),
+        NodeValue::Number(number) => put(number),
         NodeValue::Text(_) => json_text(reader, node, known, out),
         NodeValue::List(items) => {
             put("[");
@@ -132,8 +134,9 @@ fn json(reader: &mut Reader<'_>, node: &Node, known: &TemplateScope<'_>, out: &m
         }
         NodeValue::Map(entries) => {
             put("{");
+            let mut keys = HashSet::new();
             for (at, entry) in entries.iter().enumerate() {
-                if entries[..at].iter().any(|other| other.key == entry.key) {
+                if !keys.insert(entry.key.as_str()) {
                     let problem = Problem::new(
                         entry.key_span.clone(),
                         format!("`{}` is written twice", entry.key),
@@ -175,17 +178,23 @@ fn json_text(reader: &mut Reader<'_>, node: &Node, known: &TemplateScope<'_>, ou
 fn form(reader: &mut Reader<'_>, node: &Node, known: &TemplateScope<'_>) -> Option<Body> {
     let entries = map(reader, node, "form", "form: { user: ada, remember: yes }")?;
     let mut content = Template::default();
-    for (at, entry) in entries.iter().enumerate() {
+    let literal = |part: &str| path::percent_encoded(part).into_bytes();
+    for entry in entries {
         fixed_key(reader, entry);
-        let ampersand = if at > 0 { "&" } else { "" };
-        content.push(Segment::Text(
-            format!("{ampersand}{}=", path::percent_encoded(&entry.key)).into_bytes(),
-        ));
-        if let Some(text) = reader.sent(&entry.node) {
-            let literal = |part: &str| path::percent_encoded(part).into_bytes();
-            content.append(
-                compile(reader, &text, Escape::Percent, known, &literal).unwrap_or_default(),
-            );
+        let key = path::percent_encoded(&entry.key);
+        // A field with a list is sent once for each of its items.
+        for value in check::several(Some(&entry.node)) {
+            if !value.is_scalar() {
+                let wanted = format!("the field `{}` is a text, or a list of texts", entry.key);
+                reader.wrong_kind(value, &wanted, "tags: [red, blue]");
+                continue;
+            }
+            let ampersand = if content.segments.is_empty() { "" } else { "&" };
+            content.push(Segment::Text(format!("{ampersand}{key}=").into_bytes()));
+            if let Some(text) = reader.sent(value) {
+                let value = compile(reader, &text, Escape::Percent, known, &literal);
+                content.append(value.unwrap_or_default());
+            }
         }
     }
     Some(Body {

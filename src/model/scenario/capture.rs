@@ -221,6 +221,14 @@ pub(super) fn json_path(reader: &mut Reader<'_>, node: &Node) -> Option<String> 
         return None;
     }
     match serde_json_path::JsonPath::parse(&text.value) {
+        Ok(_) if filters_by_the_whole_body(&text.value) => {
+            reader.report(text.refuse(
+                "a JSONPath",
+                "this filter looks through the whole body once for each item",
+                "compare with one value, like `$.items[?@.id == $.wanted]`",
+            ));
+            None
+        }
         Ok(_) => Some(text.value),
         Err(error) => {
             let start = error.position().min(text.value.len());
@@ -236,6 +244,33 @@ pub(super) fn json_path(reader: &mut Reader<'_>, node: &Node) -> Option<String> 
     }
 }
 
+/// True if a filter of the path asks the root for several values, such as `[?$..x]`: its cost grows
+/// with the square of the body.
+fn filters_by_the_whole_body(path: &str) -> bool {
+    let (mut depth, mut quote) = (0usize, None);
+    let mut characters = path.char_indices();
+    while let Some((at, c)) = characters.next() {
+        match (quote, c) {
+            (Some(_), '\\') => drop(characters.next()),
+            (Some(open), c) if c == open => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '[') => depth += 1,
+            (None, ']') => depth = depth.saturating_sub(1),
+            (None, '$') if depth > 0 => {
+                let query = &path[at..];
+                let end = query.find([' ', ')', '=', '!', '<', '>', '&', '|']);
+                let query = &query[..end.unwrap_or(query.len())];
+                if query.contains("..") || query.contains(['*', '?', ':']) {
+                    return true;
+                }
+            }
+            (None, _) => {}
+        }
+    }
+    false
+}
+
 fn selector(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     let text = reader.text(node)?;
     let like = "like `input[name=csrf]`";
@@ -248,6 +283,26 @@ fn selector(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
             let message = format!("this is not a CSS selector: {error}");
             reader.report(text.refuse("a CSS selector", message, like));
             None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_may_ask_the_root_for_one_value_only() {
+        for (path, whole) in [
+            ("$..a[*]", false),
+            ("$.a[?@.id == $.wanted]", false),
+            ("$.a[?@.id == '$..x']", false),
+            ("$.a[?@.id == $['w'][0] && @.b]", false),
+            ("$.a[?$..x]", true),
+            ("$.a[?count($[*]) > 1]", true),
+        ] {
+            assert_eq!(filters_by_the_whole_body(path), whole, "{path}");
+            assert!(serde_json_path::JsonPath::parse(path).is_ok(), "{path}");
         }
     }
 }

@@ -43,8 +43,10 @@ pub enum What {
 /// The value that a JSONPath must find.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Expected {
-    /// Compared as JSON.
+    /// Compared as JSON: a text, a truth value or `null`.
     Value(serde_json::Value),
+    /// A number, as written: compared by its value, with all its digits.
+    Number(String),
     /// Compared as text.
     Text(Template),
 }
@@ -188,7 +190,7 @@ fn bodies(
 }
 
 /// Returns the nodes of one value, or of a list of values.
-fn several(node: Option<&Node>) -> Vec<&Node> {
+pub(super) fn several(node: Option<&Node>) -> Vec<&Node> {
     match node {
         None => Vec::new(),
         Some(Node {
@@ -203,7 +205,7 @@ fn several(node: Option<&Node>) -> Vec<&Node> {
 fn written(node: &Node) -> String {
     match &node.value {
         NodeValue::Text(text) => text.chars().take(60).collect(),
-        NodeValue::Number(number) => number.to_string(),
+        NodeValue::Number(number) => number.clone(),
         NodeValue::Bool(value) => value.to_string(),
         NodeValue::Null => "null".to_owned(),
         NodeValue::List(items) => items.iter().map(written).collect::<Vec<_>>().join(", "),
@@ -245,10 +247,7 @@ fn json(reader: &mut Reader<'_>, node: &Node, known: &TemplateScope<'_>) -> Vec<
     };
     let mut found = Vec::new();
     for entry in entries {
-        let key = Node {
-            value: NodeValue::Text(entry.key.clone()),
-            span: entry.key_span.clone(),
-        };
+        let key = Node::text(entry.key.clone(), entry.key_span.clone());
         let Some(path) = json_path(reader, &key) else {
             continue;
         };
@@ -267,7 +266,7 @@ fn expected(reader: &mut Reader<'_>, entry: &Entry, known: &TemplateScope<'_>) -
     let value = match &entry.node.value {
         NodeValue::Null => serde_json::Value::Null,
         NodeValue::Bool(value) => (*value).into(),
-        NodeValue::Number(number) => number.clone().into(),
+        NodeValue::Number(number) => return Some(Expected::Number(number.clone())),
         NodeValue::Text(_) => {
             let text = template(reader, &entry.node, Escape::Raw, known)?;
             return Some(match text.constant().map(<[u8]>::to_vec) {
@@ -298,10 +297,7 @@ fn headers(reader: &mut Reader<'_>, node: &Node, known: &TemplateScope<'_>) -> V
     };
     let mut found = Vec::new();
     for entry in entries {
-        let key = Node {
-            value: NodeValue::Text(entry.key.clone()),
-            span: entry.key_span.clone(),
-        };
+        let key = Node::text(entry.key.clone(), entry.key_span.clone());
         let Some(name) = header(reader, &key) else {
             continue;
         };

@@ -1,9 +1,13 @@
 //! When a step or block is carried out: `if: product`, `if: not product`, `if: random(1, 100) <=
 //! 30`.
 
+use std::ops::Range;
+
+use super::literal::literal;
 use super::node::Node;
-use super::reader::Reader;
+use super::reader::{Reader, closest};
 use super::template::{Expression, TemplateFault, TemplateScope, expression};
+use crate::json;
 
 /// An `if` of a step or block.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,20 +46,18 @@ pub enum Operator {
 }
 
 impl Operator {
-    /// Numbers are compared as numbers, anything else as text.
+    /// Numbers are compared as numbers, with all their digits; anything else as text, such as
+    /// `007`, which is no number of JSON.
     pub fn holds(self, left: &str, right: &str) -> bool {
-        let order = match (left.parse::<f64>(), right.parse::<f64>()) {
-            (Ok(left), Ok(right)) => left.partial_cmp(&right),
-            _ => Some(left.cmp(right)),
-        };
-        order.is_some_and(|order| match self {
+        let order = json::compare(left, right).unwrap_or_else(|| left.cmp(right));
+        match self {
             Self::Equal => order.is_eq(),
             Self::NotEqual => order.is_ne(),
             Self::Less => order.is_lt(),
             Self::LessOrEqual => order.is_le(),
             Self::Greater => order.is_gt(),
             Self::GreaterOrEqual => order.is_ge(),
-        })
+        }
     }
 }
 
@@ -89,6 +91,17 @@ fn parse(text: &str, known: &TemplateScope<'_>) -> Result<Condition, TemplateFau
         Some(after) => (true, text.len() - after.len()),
         None => (false, start),
     };
+    if let Some(found) = junction(text, from) {
+        let help = "give the step the first comparison, and a block around it the second: `- { if: x == 1, steps: [{ get: /, if: y == 2 }] }`; for `or`, write the step twice";
+        return Err(TemplateFault {
+            message: format!(
+                "a condition is one comparison, without `{}`",
+                &text[found.clone()]
+            ),
+            range: found,
+            help: help.to_owned(),
+        });
+    }
     let Some((at, length, operator)) = operator(text, from) else {
         return Ok(Condition {
             negated,
@@ -97,12 +110,54 @@ fn parse(text: &str, known: &TemplateScope<'_>) -> Result<Condition, TemplateFau
         });
     };
     let left = expression(text, from..at, known)?;
-    let right = expression(text, at + length..text.len(), known)?;
+    let right = right(text, at + length, known)?;
     Ok(Condition {
         negated,
         left,
         comparison: Some((operator, right)),
     })
+}
+
+/// Reads the right side of a comparison: a bare word that names nothing was meant as a text.
+fn right(text: &str, from: usize, known: &TemplateScope<'_>) -> Result<Expression, TemplateFault> {
+    let word = text[from..].trim();
+    let is_word = !word.is_empty()
+        && word
+            .chars()
+            .all(|c| c.is_alphanumeric() || "_-+".contains(c));
+    let names_something = literal(word).is_some()
+        || known.variables.iter().any(|name| name == word)
+        || known.data.iter().any(|data| data.name == word);
+    if !is_word || names_something {
+        return expression(text, from..text.len(), known);
+    }
+    let help = format!("write `{} \"{word}\"` for a text", text[..from].trim());
+    let near = closest(word, known.variables.iter().map(String::as_str));
+    let start = from + (text[from..].len() - text[from..].trim_start().len());
+    Err(TemplateFault {
+        range: start..start + word.len(),
+        message: format!("nothing called `{word}` is known here"),
+        help: match near {
+            Some(name) => format!("did you mean `{name}`? Or {help}"),
+            None => help,
+        },
+    })
+}
+
+/// Returns the place of a word outside quotes that would join two comparisons.
+fn junction(text: &str, from: usize) -> Option<Range<usize>> {
+    let mut quoted = false;
+    for (at, c) in text.char_indices().filter(|(at, _)| *at >= from) {
+        quoted ^= c == '"';
+        let found = [" and ", " or ", "&&", "||"]
+            .into_iter()
+            .find(|word| !quoted && text[at..].starts_with(word));
+        if let Some(word) = found {
+            let start = at + usize::from(word.starts_with(' '));
+            return Some(start..start + word.trim().len());
+        }
+    }
+    None
 }
 
 /// Returns the first operator outside quotes.
@@ -154,7 +209,7 @@ mod tests {
             read("product == \"a < b\""),
             Ok(plain(false, Some((Operator::Equal, open))))
         );
-        let thirty = Expression::Literal(Literal::Number(30.into()));
+        let thirty = Expression::Literal(Literal::Number("30".to_owned()));
         let chance = Condition {
             negated: false,
             left: Expression::Random(1, 100),
@@ -166,6 +221,36 @@ mod tests {
             "write the bare name, like `if: product`"
         );
         assert_eq!(read("produkt").unwrap_err().help, "did you mean `product`?");
+        for (text, part, help) in [
+            (
+                "product == DONE",
+                "DONE",
+                "write `product == \"DONE\"` for a text",
+            ),
+            (
+                "product ==  007 ",
+                "007",
+                "write `product == \"007\"` for a text",
+            ),
+            (
+                "product == produkt",
+                "produkt",
+                "did you mean `product`? Or write `product == \"produkt\"` for a text",
+            ),
+        ] {
+            let fault = read(text).unwrap_err();
+            assert_eq!((&text[fault.range], fault.help.as_str()), (part, help));
+        }
+        for (text, word) in [
+            ("product == 1 and product != 2", "and"),
+            ("product or product", "or"),
+            ("product == 1 && product", "&&"),
+        ] {
+            let fault = read(text).unwrap_err();
+            let message = format!("a condition is one comparison, without `{word}`");
+            assert_eq!((&text[fault.range], fault.message), (word, message));
+        }
+        assert!(read("product == \"this and that\"").is_ok());
     }
 
     #[test]
@@ -174,5 +259,8 @@ mod tests {
         assert!(!Operator::Less.holds("b", "a"));
         assert!(Operator::Equal.holds("1.0", "1"));
         assert!(Operator::NotEqual.holds("x", "1"));
+        assert!(Operator::NotEqual.holds("9007199254740993", "9007199254740992"));
+        assert!(Operator::Equal.holds("1e3", "1000"));
+        assert!(Operator::NotEqual.holds("0123", "123"));
     }
 }

@@ -3,10 +3,15 @@
 //! Rows are split over tasks, workers and sessions, so that no two of them use the same one at
 //! once; unless the file says otherwise.
 
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+
 use super::fields::DATA;
 use super::node::{Entry, Node, NodeValue};
 use super::reader::{Reader, closest};
+use super::table::{Cell, Rows};
 use super::{Problem, is_name};
+use crate::json;
 
 /// A data file, with its rows in memory.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,13 +21,27 @@ pub struct DataFile {
     /// Column names, in the order of the file.
     pub columns: Vec<String>,
     /// The rows, at least one; each as long as `columns`.
-    pub rows: Vec<Vec<String>>,
+    pub rows: Rows,
     /// The order in which a worker draws its rows.
     pub order: Order,
     /// The behaviour when a worker has no row left.
     pub when_used_up: WhenUsedUp,
-    /// Row `r` belongs to worker `r mod n` of all workers of all tasks; else each has them all.
-    pub split: bool,
+    /// The workers that share the rows.
+    pub division: Division,
+    /// The file, by the name in the scenario.
+    pub file: String,
+}
+
+/// The workers that share the rows of a data file: of `n` workers, row `r` belongs to the one with
+/// number `r mod n`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Division {
+    /// All workers of all tasks.
+    OverRun,
+    /// The workers of this task: it was sent only its own rows.
+    OverTask,
+    /// None: each worker has every row.
+    None,
 }
 
 /// `order` of a data file.
@@ -127,20 +146,20 @@ fn one(reader: &mut Reader<'_>, entry: &Entry) -> DataFile {
         }
         Some(read)
     });
-    let split = members
-        .get("share")
-        .and_then(|node| choice(reader, node, "a share", &[("split", true), ("all", false)]));
-    let (columns, rows) = members
-        .get("file")
-        .and_then(|node| table(reader, node))
-        .unwrap_or_default();
+    let division = members.get("share").and_then(|node| {
+        let words = [("split", Division::OverRun), ("all", Division::None)];
+        choice(reader, node, "a share", &words)
+    });
+    let file = members.get("file").and_then(|node| table(reader, node));
+    let (file, (columns, rows)) = file.unwrap_or_default();
     DataFile {
         name: entry.key.clone(),
         columns,
         rows,
         order,
         when_used_up: when_used_up.unwrap_or(usual),
-        split: split.unwrap_or(true),
+        division: division.unwrap_or(Division::OverRun),
+        file,
     }
 }
 
@@ -168,13 +187,21 @@ pub(super) fn choice<T: Copy>(
     found
 }
 
-type Table = (Vec<String>, Vec<Vec<String>>);
+type Table = (Vec<String>, Rows);
 
-fn table(reader: &mut Reader<'_>, node: &Node) -> Option<Table> {
+fn table(reader: &mut Reader<'_>, node: &Node) -> Option<(String, Table)> {
     let (name, bytes) = reader.file(node)?;
-    let json = [".jsonl", ".ndjson"]
-        .iter()
-        .any(|ending| name.to_ascii_lowercase().ends_with(ending));
+    let lower = name.to_ascii_lowercase();
+    if lower.ends_with(".json") {
+        let stem = &name[..name.len() - ".json".len()];
+        let message =
+            format!("`{name}` is one JSON document, and a data file has a row on each line");
+        reader.report(Problem::new(node.span.clone(), message).help(format!(
+            "write one object on each line and name the file `.jsonl`, as by `jq -c '.[]' {name} > {stem}.jsonl`"
+        )));
+        return None;
+    }
+    let json = is_json_lines(&name);
     let read = if json {
         json_lines(&bytes)
     } else {
@@ -183,12 +210,14 @@ fn table(reader: &mut Reader<'_>, node: &Node) -> Option<Table> {
     match read {
         Ok(table) if table.1.is_empty() => {
             let problem = Problem::new(node.span.clone(), format!("`{name}` has no rows"));
-            reader.report(
-                problem.help("the first line names the columns, each further line is a row"),
-            );
+            let help = match json {
+                true => "write a row on each line, like `{\"email\": \"ada@example.com\"}`",
+                false => "the first line names the columns, each further line is a row",
+            };
+            reader.report(problem.help(help));
             None
         }
-        Ok(table) => Some(table),
+        Ok(table) => Some((name, table)),
         Err(why) => {
             let problem =
                 Problem::new(node.span.clone(), format!("`{name}` cannot be read: {why}"));
@@ -200,11 +229,23 @@ fn table(reader: &mut Reader<'_>, node: &Node) -> Option<Table> {
     }
 }
 
+/// True for the name of a file of JSON lines; every other data file is CSV.
+pub(super) fn is_json_lines(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    [".jsonl", ".ndjson"]
+        .iter()
+        .any(|ending| lower.ends_with(ending))
+}
+
 /// Why a data file is no table.
 #[derive(Debug, thiserror::Error)]
 enum TableError {
     #[error("{0}")]
-    Csv(#[from] csv::Error),
+    Csv(csv::Error),
+    #[error("line {line} has {there} values, and the first line names {columns} columns")]
+    Length { line: u64, there: u64, columns: u64 },
+    #[error("column {0} has no name")]
+    Unnamed(usize),
     #[error("the column `{0}` is there twice")]
     ColumnTwice(String),
     #[error("{0}")]
@@ -214,8 +255,29 @@ enum TableError {
         line: usize,
         source: serde_json::Error,
     },
-    #[error("line {line} has no `{column}`")]
+    #[error("line {line} is {found}, not an object like `{{\"email\": \"ada@example.com\"}}`")]
+    NotAnObject { line: usize, found: &'static str },
+    #[error("line {0} is an empty object, so no column has a name")]
+    Empty(usize),
+    #[error("line {line} has no `{column}`, which the first line has")]
     NoColumn { line: usize, column: String },
+}
+
+impl From<csv::Error> for TableError {
+    fn from(error: csv::Error) -> Self {
+        match error.kind() {
+            csv::ErrorKind::UnequalLengths {
+                pos: Some(place),
+                expected_len,
+                len,
+            } => Self::Length {
+                line: place.line(),
+                there: *len,
+                columns: *expected_len,
+            },
+            _ => Self::Csv(error),
+        }
+    }
 }
 
 fn csv(bytes: &[u8]) -> Result<Table, TableError> {
@@ -224,62 +286,132 @@ fn csv(bytes: &[u8]) -> Result<Table, TableError> {
         .trim(csv::Trim::Headers)
         .from_reader(bytes);
     let columns: Vec<String> = reader.headers()?.iter().map(str::to_owned).collect();
-    if let Some(twice) = columns
-        .iter()
-        .enumerate()
-        .find(|(at, column)| columns[..*at].contains(column))
-    {
-        return Err(TableError::ColumnTwice(twice.1.clone()));
+    let mut names = HashSet::new();
+    for (at, column) in columns.iter().enumerate() {
+        if column.is_empty() {
+            return Err(TableError::Unnamed(at + 1));
+        }
+        if !names.insert(column) {
+            return Err(TableError::ColumnTwice(column.clone()));
+        }
     }
-    let rows = reader
-        .records()
-        .map(|row| row.map(|row| row.iter().map(str::to_owned).collect()));
-    let rows: Result<Vec<Vec<String>>, csv::Error> = rows.collect();
-    Ok((columns, rows?))
+    let mut rows = Rows::new(columns.len(), bytes.len());
+    let mut record = csv::StringRecord::new();
+    while reader.read_record(&mut record)? {
+        rows.push(record.iter().map(|text| Cell { text, json: false }));
+    }
+    Ok((columns, rows.finished()))
 }
 
 /// Reads a table of JSON lines. The columns are those of the first object; a row that lacks one is
 /// an error.
 fn json_lines(bytes: &[u8]) -> Result<Table, TableError> {
     let text = std::str::from_utf8(bytes)?;
-    let (mut columns, mut rows) = (Vec::new(), Vec::new());
+    let (mut columns, mut rows) = (Vec::new(), Rows::default());
     for (line, text) in (1..)
         .zip(text.lines())
         .filter(|(_, text)| !text.trim().is_empty())
     {
-        let object: serde_json::Map<String, serde_json::Value> =
+        let value: serde_json::Value =
             serde_json::from_str(text).map_err(|source| TableError::Json { line, source })?;
+        let found = match value {
+            serde_json::Value::Object(object) if object.is_empty() => {
+                return Err(TableError::Empty(line));
+            }
+            serde_json::Value::Object(_) => None,
+            serde_json::Value::Array(_) => Some("a list"),
+            _ => Some("a single value"),
+        };
+        if let Some(found) = found {
+            return Err(TableError::NotAnObject { line, found });
+        }
+        // Numbers keep the digits of the file.
+        let object: HashMap<String, &str> = json::entries(text)
+            .unwrap_or_default()
+            .into_iter()
+            .collect();
         if columns.is_empty() {
             columns = object.keys().cloned().collect();
+            columns.sort_unstable();
+            rows = Rows::new(columns.len(), bytes.len());
         }
-        let value = |column: &String| match object.get(column) {
-            None => Err(TableError::NoColumn {
-                line,
-                column: column.clone(),
-            }),
-            Some(serde_json::Value::String(text)) => Ok(text.clone()),
-            Some(value) => Ok(value.to_string()),
-        };
-        rows.push(columns.iter().map(value).collect::<Result<_, _>>()?);
+        let cells = row(line, &columns, &object)?;
+        rows.push(cells.iter().map(|(text, json)| Cell { text, json: *json }));
     }
-    Ok((columns, rows))
+    Ok((columns, rows.finished()))
+}
+
+/// Returns the cells of a JSON line in the order of the columns: as text, and whether it is JSON.
+fn row<'o>(
+    line: usize,
+    columns: &[String],
+    object: &HashMap<String, &'o str>,
+) -> Result<Vec<(Cow<'o, str>, bool)>, TableError> {
+    let cell = |column: &String| match object.get(column) {
+        None => Err(TableError::NoColumn {
+            line,
+            column: column.clone(),
+        }),
+        Some(value) => Ok(match json::unquoted(value) {
+            Some(text) => (Cow::Owned(text), false),
+            None => (Cow::Borrowed(*value), true),
+        }),
+    };
+    columns.iter().map(cell).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn cells((columns, rows): Table) -> (Vec<String>, Vec<(String, bool)>) {
+        let all =
+            (0..rows.len()).flat_map(|row| (0..columns.len()).map(move |column| (row, column)));
+        let cell = |(row, column)| {
+            let cell = rows.cell(row, column).unwrap();
+            (cell.text.to_owned(), cell.json)
+        };
+        let all = all.map(cell).collect();
+        (columns, all)
+    }
+
     #[test]
     fn tables_are_read_from_csv_and_json_lines() {
-        let wanted = (
-            vec!["email".to_owned(), "n".to_owned()],
-            vec![vec!["a,b".to_owned(), "1".to_owned()]],
-        );
-        assert_eq!(csv(b"\xef\xbb\xbfemail, n\n\"a,b\",1\n").unwrap(), wanted);
+        let wanted = |columns: &[&str], cells: &[(&str, bool)]| {
+            let cells = cells.iter().map(|(text, json)| ((*text).to_owned(), *json));
+            let columns = columns.iter().map(|name| (*name).to_owned());
+            (columns.collect(), cells.collect())
+        };
         assert_eq!(
-            json_lines(b"{\"email\": \"a,b\", \"n\": 1}\n\n").unwrap(),
-            wanted
+            cells(csv(b"\xef\xbb\xbfemail, n\n\"a,b\",01\n").unwrap()),
+            wanted(&["email", "n"], &[("a,b", false), ("01", false)])
         );
+        assert_eq!(
+            cells(json_lines(b"{\"n\": 0.10, \"email\": \"a,b\"}\n\n").unwrap()),
+            wanted(&["email", "n"], &[("a,b", false), ("0.10", true)])
+        );
+        let lines = b"{\"n\": 12345678901234567890123}\n{\"n\": \"007\"}";
+        assert_eq!(
+            cells(json_lines(lines).unwrap()),
+            wanted(&["n"], &[("12345678901234567890123", true), ("007", false)])
+        );
+    }
+
+    #[test]
+    fn a_table_takes_about_the_size_of_its_file() {
+        let csv_text = format!("n\n{}", "1\n".repeat(100_000));
+        let json_text = "{\"n\":1}\n".repeat(100_000);
+        for (bytes, (_, rows)) in [
+            (csv_text.len(), csv(csv_text.as_bytes()).unwrap()),
+            (json_text.len(), json_lines(json_text.as_bytes()).unwrap()),
+        ] {
+            assert_eq!(rows.len(), 100_000);
+            assert!(
+                rows.memory() * 10 < bytes * 11,
+                "{} of {bytes}",
+                rows.memory()
+            );
+        }
     }
 
     #[test]
@@ -288,18 +420,27 @@ mod tests {
             csv(b"a,a\n1,2\n").unwrap_err().to_string(),
             "the column `a` is there twice"
         );
-        assert!(
-            csv(b"a,b\n1\n")
-                .unwrap_err()
-                .to_string()
-                .contains("line: 2")
-        );
-        assert!(
-            json_lines(b"{\"a\": 1}\n{\"b\": 1}\n")
-                .unwrap_err()
-                .to_string()
-                .contains("line 2 has no `a`")
-        );
+        for (faulty, why) in [
+            (
+                csv(b"a,b\n1\n"),
+                "line 2 has 1 values, and the first line names 2 columns",
+            ),
+            (csv(b"a,,b\n1,2,3\n"), "column 2 has no name"),
+            (
+                json_lines(b"{\"a\": 1}\n{\"b\": 1}\n"),
+                "line 2 has no `a`, which the first line has",
+            ),
+            (
+                json_lines(b"{}\n{}\n"),
+                "line 1 is an empty object, so no column has a name",
+            ),
+            (
+                json_lines(b"[1]"),
+                "line 1 is a list, not an object like `{\"email\": \"ada@example.com\"}`",
+            ),
+        ] {
+            assert_eq!(faulty.unwrap_err().to_string(), why);
+        }
         assert!(
             json_lines(b"{\"a\": 1}\nnonsense\n")
                 .unwrap_err()

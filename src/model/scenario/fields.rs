@@ -65,6 +65,8 @@ pub(super) enum FieldKind {
     NamedTextOr(&'static Object),
     /// Text to scalars.
     Values,
+    /// Text to scalars or lists of them.
+    FormFields,
     Cpu,
     /// `auto` or a whole number.
     Tasks,

@@ -1,5 +1,7 @@
 //! The behavior of users: flows of steps, in order, repeated, or under a condition.
 
+use std::collections::HashSet;
+
 use super::fields::{AUTH, BASIC, FLOW, STEP};
 use super::node::{Entry, Node, NodeValue};
 use super::reader::{Members, Reader};
@@ -48,14 +50,14 @@ pub(super) fn read(
 }
 
 fn read_flows(reader: &mut Reader<'_>, node: &Node, data: &[DataFile]) -> Vec<Flow> {
-    let mut flows: Vec<Flow> = Vec::new();
+    let (mut flows, mut names): (Vec<Flow>, _) = (Vec::new(), HashSet::new());
     for item in reader.items(node, "flows", "{ name: browse, steps: [{ get: / }] }") {
         let members = reader.members(item, &FLOW);
         let name = members
             .get("name")
             .and_then(|node| reader.name(node))
             .unwrap_or_default();
-        if !name.is_empty() && flows.iter().any(|flow| flow.name == name) {
+        if !name.is_empty() && !names.insert(name.clone()) {
             let problem = Problem::new(
                 place(&members, "name"),
                 "this name belongs to an earlier flow",

@@ -4,7 +4,7 @@
 //! *all* its problems at once; `fields` names every key once for readers, schema and reference
 //! page. Pure: the environment, the file's text and the files it names are arguments.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ mod capture;
 mod check;
 mod condition;
 mod data;
+mod divide;
 #[cfg(any(test, feature = "testing"))]
 pub mod example;
 mod fields;
@@ -29,6 +30,7 @@ mod grammar;
 mod init;
 mod k6;
 mod limit;
+mod literal;
 mod node;
 mod outside;
 mod path;
@@ -38,6 +40,7 @@ mod reader;
 mod scaling;
 mod schema;
 mod step;
+mod table;
 mod target;
 mod template;
 mod think;
@@ -51,17 +54,19 @@ pub use body::Body;
 pub use capture::{Capture, From, Occurrence};
 pub use check::{Check, Expected, What};
 pub use condition::{Condition, Operator};
-pub use data::{DataFile, Order, WhenUsedUp};
+pub use data::{DataFile, Division, Order, WhenUsedUp};
+pub use divide::divide;
 pub use files::{FileContents, FileError, ReadFile, no_files};
 pub use fleet::{UsdError, parse_usd};
 pub use init::TestKind;
 pub use limit::Limit;
 pub use outside::secrets_named;
-pub use path::percent_encoded;
+pub use path::{percent_encoded, request_target};
 pub use phases::parse_rate;
 pub use problem::{Problem, render};
 pub use schema::json_schema;
 pub use step::{Action, Block, Method, Step};
+pub use table::{Cell, Rows};
 pub use target::TargetUrlError;
 pub use template::{Escape, Expression, Literal, Now, Segment, Template};
 pub use threshold::{Threshold, ThresholdMetric, ThresholdOperator, ThresholdScope};
@@ -91,6 +96,8 @@ pub struct Read {
     pub secrets: Secrets,
     /// The contents of the files that it names.
     pub files: FileContents,
+    /// Those of them whose rows may be divided among the tasks: nothing else reads them.
+    pub divisible: BTreeSet<String>,
 }
 
 /// Reads a scenario, or returns every problem of the text, in the order of their places.

@@ -7,23 +7,26 @@ use std::fmt;
 use std::ops::Range;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_json::Number;
-use serde_saphyr::{DuplicateKeyPolicy, Location, Spanned};
+use serde_saphyr::{DuplicateKeyPolicy, Location, NonFiniteFloatPolicy, Spanned};
 
 use super::Problem;
+use crate::json;
 
 /// A value and the bytes of the text it was written in.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Node {
     pub value: NodeValue,
     pub span: Range<usize>,
+    /// The place of what an alias stands for; else `span`.
+    defined: Range<usize>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum NodeValue {
     Null,
     Bool(bool),
-    Number(Number),
+    /// A number of JSON, as written.
+    Number(String),
     Text(String),
     List(Vec<Node>),
     Map(Vec<Entry>),
@@ -42,10 +45,30 @@ pub(super) fn parse(text: &str) -> Result<Node, Problem> {
     let options = serde_saphyr::options! {
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         strict_booleans: true,
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
         with_snippet: false,
     };
-    serde_saphyr::from_str_with_options::<Node>(text, options)
-        .map_err(|error| syntax_problem(text, &error))
+    let mut root = serde_saphyr::from_str_with_options::<Node>(text, options)
+        .map_err(|error| syntax_problem(text, &error))?;
+    root.keep_digits(text);
+    Ok(root)
+}
+
+/// Returns a number as the file writes it. One that JSON cannot write, such as `007`, `+49301234`
+/// or `1_000`, is text: its digits would be others as a number. `read` is what YAML takes it for.
+fn as_written(written: &str, read: String) -> NodeValue {
+    let unsigned = written.strip_prefix(['+', '-']).unwrap_or(written);
+    let other_radix = ["0x", "0o", "0b"]
+        .iter()
+        .any(|prefix| unsigned.starts_with(prefix));
+    let bare_point = written.ends_with('.') || unsigned.starts_with('.');
+    if json::is_number(written) {
+        NodeValue::Number(written.to_owned())
+    } else if (other_radix || bare_point) && json::is_number(&read) {
+        NodeValue::Number(read)
+    } else {
+        NodeValue::Text(written.to_owned())
+    }
 }
 
 fn syntax_problem(text: &str, error: &serde_saphyr::Error) -> Problem {
@@ -107,6 +130,7 @@ impl<'de> Deserialize<'de> for Node {
         Ok(Self {
             value: spanned.value,
             span: span_of(&spanned.referenced),
+            defined: span_of(&spanned.defined),
         })
     }
 }
@@ -143,18 +167,17 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<NodeValue, E> {
-        Ok(NodeValue::Number(value.into()))
+        Ok(NodeValue::Number(value.to_string()))
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<NodeValue, E> {
-        Ok(NodeValue::Number(value.into()))
+        Ok(NodeValue::Number(value.to_string()))
     }
 
-    // `.inf` and `.nan` have no place in a scenario or in JSON: as text they are refused where a
-    // number is wanted.
+    // `.inf` and `.nan` have no place in a scenario or in JSON: they become text, which is refused
+    // where a number is wanted.
     fn visit_f64<E>(self, value: f64) -> Result<NodeValue, E> {
-        Ok(Number::from_f64(value)
-            .map_or_else(|| NodeValue::Text(value.to_string()), NodeValue::Number))
+        Ok(NodeValue::Number(value.to_string()))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<NodeValue, E> {
@@ -191,7 +214,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
 fn key_text(key: Node) -> Option<String> {
     match key.value {
         NodeValue::Text(text) => Some(text),
-        NodeValue::Number(number) => Some(number.to_string()),
+        NodeValue::Number(number) => Some(number),
         NodeValue::Bool(value) => Some(value.to_string()),
         NodeValue::Null => Some("null".to_owned()),
         NodeValue::List(_) | NodeValue::Map(_) => None,
@@ -199,6 +222,44 @@ fn key_text(key: Node) -> Option<String> {
 }
 
 impl Node {
+    /// Returns a text that is no value of the file itself, at a place of it.
+    pub(super) fn text(text: String, span: Range<usize>) -> Self {
+        Self {
+            value: NodeValue::Text(text),
+            defined: span.clone(),
+            span,
+        }
+    }
+
+    /// Replaces every number by the digits in the file: as a number it may have lost some.
+    fn keep_digits(&mut self, source: &str) {
+        match &mut self.value {
+            NodeValue::Number(read) => {
+                // A tag or an anchor may stand before the number.
+                let slice = source.get(self.defined.clone()).unwrap_or_default();
+                let written = slice.split_whitespace().next_back().unwrap_or_default();
+                if written.contains(|c: char| c.is_ascii_digit())
+                    || written.starts_with(['.', '-', '+'])
+                {
+                    self.value = as_written(written, std::mem::take(read));
+                }
+            }
+            NodeValue::List(items) => items.iter_mut().for_each(|item| item.keep_digits(source)),
+            NodeValue::Map(entries) => entries
+                .iter_mut()
+                .for_each(|entry| entry.node.keep_digits(source)),
+            NodeValue::Null | NodeValue::Bool(_) | NodeValue::Text(_) => {}
+        }
+    }
+
+    /// True for a text, a number or a truth value.
+    pub(super) fn is_scalar(&self) -> bool {
+        matches!(
+            self.value,
+            NodeValue::Text(_) | NodeValue::Number(_) | NodeValue::Bool(_)
+        )
+    }
+
     /// Returns the name of this kind of value, for a problem that wanted another kind.
     pub(super) fn kind(&self) -> &'static str {
         match self.value {
@@ -253,7 +314,44 @@ mod tests {
         };
         assert_eq!(slice(text, &inner[0].node.span), "\"b c\"");
         assert_eq!(slice(text, &inner[1].node.span), "200");
-        assert_eq!(inner[1].node.value, NodeValue::Number(200.into()));
+        assert_eq!(inner[1].node.value, NodeValue::Number("200".to_owned()));
+    }
+
+    #[test]
+    fn numbers_keep_the_digits_of_the_file() {
+        let number = |text: &str| NodeValue::Number(text.to_owned());
+        let text = |text: &str| NodeValue::Text(text.to_owned());
+        for (written, value) in [
+            ("9007199254740993", number("9007199254740993")),
+            (
+                "123456789012345678901234567890",
+                number("123456789012345678901234567890"),
+            ),
+            ("0.10", number("0.10")),
+            ("1e3", number("1e3")),
+            ("1e999", number("1e999")),
+            ("-0", number("-0")),
+            ("&a 1.10", number("1.10")),
+            ("0x1F", number("31")),
+            (".5", number("0.5")),
+            ("007", text("007")),
+            ("-007", text("-007")),
+            ("+4930123456", text("+4930123456")),
+            ("1_000", text("1_000")),
+            (".inf", text(".inf")),
+            ("\"5\"", text("5")),
+        ] {
+            let node = parse(&format!("[{written}]")).unwrap();
+            let NodeValue::List(items) = node.value else {
+                panic!("{written}")
+            };
+            assert_eq!(items[0].value, value, "{written}");
+        }
+        let node = parse("[&a 1.10, *a]").unwrap();
+        let NodeValue::List(items) = node.value else {
+            panic!("a list")
+        };
+        assert_eq!(items[1].value, number("1.10"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Paths of requests: they stay on the target.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::body;
 use super::reader::{Reader, Text};
@@ -13,6 +13,26 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
+/// Characters that no path or query may hold, and those that would end the request line. `%` stays:
+/// it encodes others. Brackets stay too, as in browsers: servers take them.
+const NOT_ALLOWED: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// Percent-encodes, once, what a request line may not hold. All that is allowed stays, and `%`
+/// too.
+pub fn request_target(path: &str) -> String {
+    utf8_percent_encode(path, NOT_ALLOWED).to_string()
+}
+
 /// Returns the text as one part of a path or query: only letters, digits and `-._~` stay.
 pub fn percent_encoded(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
@@ -23,9 +43,12 @@ pub(super) fn read(
     text: &Text,
     known: &TemplateScope<'_>,
 ) -> Option<Template> {
-    let template = body::compile(reader, text, Escape::Percent, known, &|part| {
-        part.as_bytes().to_vec()
-    })?;
+    // A control character stays, to be refused below.
+    let encoded = |part: &str| match part.contains(|c: char| c.is_ascii_control()) {
+        true => part.as_bytes().to_vec(),
+        false => request_target(part).into_bytes(),
+    };
+    let template = body::compile(reader, text, Escape::Percent, known, &encoded)?;
     // The text of a value is not known yet. A raw value at the beginning must bring the whole path,
     // so it stands for `/` here.
     let whole: String = template
@@ -68,12 +91,10 @@ fn path_fault(path: &str) -> Option<(String, String)> {
             "leave out what follows `#`".to_owned(),
         ));
     }
-    if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
-        let help = "percent-encode it, like `%20` for a space".to_owned();
-        return Some((
-            "this path holds a character that no URL may".to_owned(),
-            help,
-        ));
+    // Anything else that a URL may not hold has been encoded.
+    if path.bytes().any(|byte| byte.is_ascii_control()) {
+        let help = "percent-encode it, like `%0A` for a line break".to_owned();
+        return Some(("this path holds a control character".to_owned(), help));
     }
     None
 }
@@ -81,6 +102,23 @@ fn path_fault(path: &str) -> Option<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_request_line_may_not_hold_is_encoded_once() {
+        for (path, encoded) in [
+            ("/a?x[]=1&y=%20~*'()", "/a?x[]=1&y=%20~*'()"),
+            ("/a b\r\nx", "/a%20b%0D%0Ax"),
+            ("/ä b", "/%C3%A4%20b"),
+            ("/ä", "/%C3%A4"),
+            (
+                "/?{\"x\":1}|<2>^`\\",
+                "/?%7B%22x%22:1%7D%7C%3C2%3E%5E%60%5C",
+            ),
+        ] {
+            assert_eq!(request_target(path), encoded);
+            assert_eq!(request_target(encoded), encoded, "once");
+        }
+    }
 
     #[test]
     fn only_paths_of_the_target_are_accepted() {
@@ -102,7 +140,7 @@ mod tests {
                 "write `/`, and the host as `target.url`",
             ),
             ("api/cart", "write `/api/cart`"),
-            ("/a b", "percent-encode it, like `%20` for a space"),
+            ("/a\nb", "percent-encode it, like `%0A` for a line break"),
             ("/a#top", "leave out what follows `#`"),
             ("", "write `/`"),
         ] {

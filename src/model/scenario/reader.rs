@@ -7,7 +7,6 @@
 //! [`Reader::text`] refuses it.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -41,6 +40,8 @@ pub(super) struct Reader<'a> {
     secrets_read: Vec<(String, Range<usize>)>,
     /// The files that were read, by the names in the text.
     pub files: FileContents,
+    /// How often each of them was asked for.
+    pub file_uses: BTreeMap<String, usize>,
 }
 
 /// The use of a text: `${secret:NAME}` may only stand in a text that is sent.
@@ -148,12 +149,14 @@ impl<'a> Reader<'a> {
             read: Vec::new(),
             secrets_read: Vec::new(),
             files: FileContents::new(),
+            file_uses: BTreeMap::new(),
         }
     }
 
     /// Returns the content of a file that the text names, and its name.
     pub(super) fn file(&mut self, node: &Node) -> Option<(String, Arc<Vec<u8>>)> {
         let text = self.text(node)?;
+        *self.file_uses.entry(text.value.clone()).or_default() += 1;
         if let Some(known) = self.files.get(&text.value) {
             return Some((text.value.clone(), Arc::clone(known)));
         }
@@ -305,14 +308,20 @@ impl<'a> Reader<'a> {
     fn scalar(&mut self, node: &Node, place: Place) -> Option<Text> {
         let raw = match &node.value {
             NodeValue::Text(text) => text.clone(),
-            NodeValue::Number(number) => self.as_in_file(node, number),
-            NodeValue::Bool(value) => self.as_in_file(node, value),
+            NodeValue::Number(number) => number.clone(),
+            NodeValue::Bool(value) => self.as_in_file(node, *value),
             NodeValue::Null | NodeValue::List(_) | NodeValue::Map(_) => {
                 let problem = Problem::new(
                     node.place(),
                     format!("this should be text, but is {}", node.kind()),
                 );
-                self.report(problem);
+                let help = match node.value {
+                    NodeValue::Null => "write a value, or `\"\"` for an empty text",
+                    _ => {
+                        "write one text or number; a text that begins with `{` or `[` needs quotes"
+                    }
+                };
+                self.report(problem.help(help));
                 return None;
             }
         };
@@ -327,9 +336,8 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Returns a scalar as written. `1.10` must not become `1.1` when it is a name or a header; an
-    /// alias has no text of its own.
-    fn as_in_file(&self, node: &Node, value: &impl Display) -> String {
+    /// Returns a truth value as written; an alias has no text of its own.
+    fn as_in_file(&self, node: &Node, value: bool) -> String {
         match self.source.get(node.span.clone()) {
             Some(slice) if !slice.is_empty() && !slice.starts_with(['*', '!', '&']) => {
                 slice.trim().to_owned()

@@ -72,6 +72,10 @@ fn kind(kind: &FieldKind, definitions: &mut Map<String, Value>) -> Value {
         }
         FieldKind::HeaderCheck => json!({ "anyOf": [{ "type": "string" }, values()] }),
         FieldKind::Values => values(),
+        FieldKind::FormFields => {
+            let many = json!({ "type": "array", "items": scalar() });
+            json!({ "type": "object", "additionalProperties": { "anyOf": [scalar(), many] } })
+        }
         FieldKind::Named(of) => {
             json!({ "type": "object", "additionalProperties": reference(of, definitions) })
         }
@@ -155,6 +159,7 @@ impl Field {
             FieldKind::OneOrMore => "text or list of texts".to_owned(),
             FieldKind::HeaderCheck => "name, or map of texts".to_owned(),
             FieldKind::Values => "map of values".to_owned(),
+            FieldKind::FormFields => "map of values or lists of them".to_owned(),
             FieldKind::Named(of) => format!("map of names to [{0}](#{0})", of.name),
             FieldKind::NamedTextOr(of) => format!("map of names to text or [{0}](#{0})", of.name),
             FieldKind::TextsOr(of) => format!("list of texts or [{0}](#{0})", of.name),

@@ -42,7 +42,13 @@ impl Step {
             .captures
             .iter()
             .map(|capture| format!("capture {}", capture.name));
-        let always = ["redirects", "values"].map(str::to_owned);
+        let always = [
+            "redirects",
+            "values",
+            "look within 1s",
+            "captures within 1MiB",
+        ];
+        let always = always.map(str::to_owned);
         checks.chain(captures).chain(always).collect()
     }
 

@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use super::DataFile;
 use super::capture::{DEEPEST, is_too_deep};
+use super::literal::{literal, literals};
 use super::reader::{Text, closest};
 
 /// Bytes to send.
@@ -49,6 +50,8 @@ pub enum Expression {
     Literal(Literal),
     /// Index into the flow's variables.
     Variable(u16),
+    /// A member of a captured object or list, by the names on the way to it.
+    Member(u16, Vec<String>),
     /// Indices into the scenario's data and its columns.
     Column(u16, u16),
     /// A whole number, both ends included.
@@ -76,8 +79,8 @@ pub enum Expression {
 pub enum Literal {
     /// A text in quotes.
     Text(String),
-    /// A number, as written.
-    Number(serde_json::Number),
+    /// A number of JSON, as written.
+    Number(String),
     /// `true` or `false`.
     Bool(bool),
 }
@@ -290,7 +293,10 @@ pub(super) fn expression(
         );
     }
     if let Some((data, column)) = part.split_once('.') {
-        return self::column(range, data.trim(), column.trim(), known);
+        return match member(data.trim(), column, known) {
+            Some(member) => Ok(member),
+            None => self::column(range, data.trim(), column.trim(), known),
+        };
     }
     match known
         .variables
@@ -320,6 +326,17 @@ pub(super) fn expression(
             here(format!("nothing called `{part}` is known here"), help)
         }
     }
+}
+
+/// Reads `item.id`, where `item` was captured and names no data.
+fn member(name: &str, path: &str, known: &TemplateScope<'_>) -> Option<Expression> {
+    if known.data.iter().any(|data| data.name == name) {
+        return None;
+    }
+    let index = known.variables.iter().rposition(|known| known == name)?;
+    let names: Vec<String> = path.split('.').map(|name| name.trim().to_owned()).collect();
+    let all_named = names.iter().all(|name| !name.is_empty());
+    all_named.then_some(Expression::Member(index as u16, names))
 }
 
 fn first_column<'a>(known: &TemplateScope<'a>, name: &str) -> &'a str {
@@ -442,50 +459,6 @@ fn bounds(arguments: &str) -> Option<Vec<i64>> {
         .collect()
 }
 
-/// Returns the items of a list in brackets.
-fn literals(arguments: &str) -> Option<Vec<Literal>> {
-    let list = arguments.trim().strip_prefix('[')?.strip_suffix(']')?;
-    split(list)
-        .into_iter()
-        .map(|item| literal(item.trim()))
-        .collect()
-}
-
-/// Splits at commas outside quotes.
-fn split(list: &str) -> Vec<&str> {
-    let (mut items, mut from, mut quoted) = (Vec::new(), 0, false);
-    for (at, c) in list.char_indices() {
-        match c {
-            '"' => quoted = !quoted,
-            ',' if !quoted => {
-                items.push(&list[from..at]);
-                from = at + 1;
-            }
-            _ => {}
-        }
-    }
-    items.push(&list[from..]);
-    items
-}
-
-/// Reads `"text"`, a number, `true` or `false`.
-pub(super) fn literal(text: &str) -> Option<Literal> {
-    if let Some(inner) = text
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'))
-    {
-        return (!inner.contains('"')).then(|| Literal::Text(inner.to_owned()));
-    }
-    match text {
-        "true" => Some(Literal::Bool(true)),
-        "false" => Some(Literal::Bool(false)),
-        number if number.starts_with(|c: char| c.is_ascii_digit() || c == '-') => {
-            number.parse().ok().map(Literal::Number)
-        }
-        _ => None,
-    }
-}
-
 fn trimmed(text: &str, range: Range<usize>) -> Range<usize> {
     let part = &text[range.clone()];
     let start = range.start + (part.len() - part.trim_start().len());
@@ -497,16 +470,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::scenario::{Order, WhenUsedUp};
+    use crate::scenario::{Division, Order, Rows, WhenUsedUp};
 
     fn data() -> Vec<DataFile> {
         vec![DataFile {
             name: "users".to_owned(),
             columns: vec!["email".to_owned(), "password".to_owned()],
-            rows: vec![vec!["a".to_owned(), "b".to_owned()]],
+            rows: Rows::of(2, &[&["a", "b"]]),
             order: Order::Sequential,
             when_used_up: WhenUsedUp::Recycle,
-            split: true,
+            division: Division::OverRun,
+            file: String::new(),
         }]
     }
 
@@ -524,7 +498,7 @@ mod tests {
     #[test]
     fn texts_are_split_at_their_braces() {
         use Expression::{
-            Column, Literal as Constant, Now as At, Pick, Random, Raw, Uuid, Variable,
+            Column, Literal as Constant, Member, Now as At, Pick, Random, Raw, Uuid, Variable,
         };
         let text = |text: &str| Segment::Text(text.as_bytes().to_vec());
         let value = |expression| Segment::Value(expression, Escape::Percent);
@@ -542,6 +516,10 @@ mod tests {
             ),
             ("{{ users.password }}", vec![value(Column(0, 1))]),
             (
+                "{{ product.tags.0 }}",
+                vec![value(Member(0, vec!["tags".to_owned(), "0".to_owned()]))],
+            ),
+            (
                 "{{ random(-1, 10) }}{{uuid()}}",
                 vec![value(Random(-1, 10)), value(Uuid)],
             ),
@@ -553,7 +531,7 @@ mod tests {
                 "{{ pick([\"a, }} b\", 3, true]) }}",
                 vec![value(Pick(vec![
                     Literal::Text("a, }} b".to_owned()),
-                    Literal::Number(3.into()),
+                    Literal::Number("3".to_owned()),
                     Literal::Bool(true),
                 ]))],
             ),

@@ -619,6 +619,64 @@ fn every_rule_of_phases_flows_and_steps_has_a_message_of_its_own() {
 }
 
 #[test]
+fn files_and_values_of_the_wrong_kind_are_found_with_what_to_write() {
+    let files: ReadFile<'_> = &|name| match name {
+        "users.json" => Ok(b"[{\"id\": 1}]".to_vec()),
+        "empty.jsonl" => Ok(b"{}\n".to_vec()),
+        "users.csv" => Ok(b"id,email\n1,a\n".to_vec()),
+        _ => Err(FileError::NotInPlan),
+    };
+    for (data, step, message, help) in [
+        (
+            "users.json",
+            "get: /",
+            "`users.json` is one JSON document, and a data file has a row on each line",
+            "write one object on each line and name the file `.jsonl`, as by `jq -c '.[]' users.json > users.jsonl`",
+        ),
+        (
+            "empty.jsonl",
+            "get: /",
+            "`empty.jsonl` cannot be read: line 1 is an empty object, so no column has a name",
+            "CSV with a line of column names, or JSON lines (`.jsonl`) with an object in each",
+        ),
+        (
+            "users.csv",
+            "get: '/{{ users.mail }}'",
+            "`users` has no column `mail`",
+            "did you mean `users.email`?",
+        ),
+        (
+            "users.csv",
+            "post: /, form: { a: { b: 1 } }",
+            "the field `a` is a text, or a list of texts, but this is a map",
+            "write it like `tags: [red, blue]`",
+        ),
+        (
+            "users.csv",
+            "post: /, form: { a: [1, null] }",
+            "the field `a` is a text, or a list of texts, but this is nothing",
+            "write it like `tags: [red, blue]`",
+        ),
+        (
+            "users.csv",
+            "get: /, headers: { a: [1] }",
+            "this should be text, but is a list",
+            "write one text or number; a text that begins with `{` or `[` needs quotes",
+        ),
+    ] {
+        let text = format!(
+            "name: x\ntarget: {{ url: http://shop }}\nphases: [{{ users: 1, hold: 1s }}]\ndata: {{ users: {{ file: {data} }} }}\nsteps: [{{ {step} }}]\n"
+        );
+        let problems = super::read(&text, &with_environment(&[]), files).unwrap_err();
+        let said: Vec<_> = problems
+            .iter()
+            .map(|problem| (problem.message.as_str(), problem.help.as_deref()))
+            .collect();
+        assert_eq!(said, [(message, Some(help))], "{step}");
+    }
+}
+
+#[test]
 fn what_is_left_out_has_its_documented_default() {
     let text = "\
 name: short

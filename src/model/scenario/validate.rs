@@ -1,11 +1,15 @@
 //! Turns the tree into a [`Scenario`], or into all its problems.
 
+use std::collections::{BTreeSet, HashSet};
+
 use super::fields::SCENARIO;
 use super::grammar::{self, KnownNames};
 use super::node::{self, Node, NodeValue};
 use super::phases::Common;
 use super::reader::{Members, Reader};
-use super::{Flow, Problem, Read, ReadFile, Scenario, Substitutions, Threshold, ThresholdMetric};
+use super::{
+    Division, Flow, Problem, Read, ReadFile, Scenario, Substitutions, Threshold, ThresholdMetric,
+};
 use super::{data, fleet, flows, phases, scaling, target};
 
 pub(super) fn read(
@@ -25,13 +29,22 @@ pub(super) fn read(
                 used,
                 secrets,
                 files,
+                file_uses,
                 ..
             } = reader;
+            let mut divisible: BTreeSet<String> = scenario
+                .data
+                .iter()
+                .filter(|data| data.division == Division::OverRun)
+                .map(|data| data.file.clone())
+                .collect();
+            divisible.retain(|name| file_uses.get(name) == Some(&1));
             Ok(Read {
                 scenario,
                 used,
                 secrets,
                 files,
+                divisible,
             })
         }
         _ => Err(problems),
@@ -133,21 +146,21 @@ fn report_ambiguous_names(reader: &mut Reader<'_>, members: &Members<'_>, flows:
     let Some(place) = members.entry("flows").map(|entry| entry.key_span.clone()) else {
         return;
     };
+    let names: HashSet<&str> = flows.iter().map(|flow| flow.name.as_str()).collect();
+    let mut said = HashSet::new();
     for step in flows.iter().flat_map(|flow| &flow.steps) {
         if let Some(group) = step
             .group
-            .as_ref()
-            .filter(|group| flows.iter().any(|flow| flow.name == **group))
+            .as_deref()
+            .filter(|group| names.contains(group) && said.insert(*group))
         {
             let problem = Problem::new(
                 place.clone(),
                 format!("`{group}` names both a flow and a group"),
             );
-            if !reader.problems.contains(&problem) {
-                reader.report(problem);
-            }
+            reader.report(problem);
         }
-        if flows.iter().any(|flow| flow.name == step.name) {
+        if names.contains(step.name.as_str()) {
             let problem = Problem::new(
                 place.clone(),
                 format!("`{}` names both a flow and a step", step.name),

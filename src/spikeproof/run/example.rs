@@ -1,6 +1,6 @@
 //! A run for tests: it has a plan, a folder and a journal, and nothing else yet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +56,7 @@ fn plan(runs_dir: &Path) -> RunPlan {
         seed: 0,
         surroundings: Substitutions::default(),
         files: FileContents::new(),
+        divisible: BTreeSet::new(),
         schedule: Schedule::new(&scenario),
         sizing: Sizing {
             tasks: 2,

@@ -1,6 +1,7 @@
 //! Plan: what the run will do, with how many tasks, at what cost, and whether it may and can do it.
 //! Creates nothing.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub(super) struct RunPlan {
     /// Sent to the tasks, so that they read the same scenario.
     pub surroundings: Substitutions,
     pub files: FileContents,
+    /// Those of them whose rows are divided among the tasks.
+    pub divisible: BTreeSet<String>,
     /// Determines every random choice of the sessions: the scenario's seed, or one of this run.
     pub seed: u64,
     pub schedule: Schedule,
@@ -101,6 +104,7 @@ pub(super) async fn plan(cx: &Context) -> Result<RunPlan, RunError> {
         scenario: preview.scenario,
         surroundings: preview.surroundings,
         files: preview.files,
+        divisible: preview.divisible,
         schedule: preview.schedule,
         sizing: preview.sizing,
         estimate: preview.estimate,

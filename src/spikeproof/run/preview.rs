@@ -1,12 +1,14 @@
 //! Preview: the part of the plan that needs neither AWS nor network. `check` prints it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::{FleetKind, RunError, ScenarioOptions};
 use crate::cost::{self, TaskCost};
-use crate::plan::{Schedule, Sizing, size};
+use crate::plan::{Schedule, Sizing, forecast, size};
 use crate::redact::{self, Secrets};
-use crate::scenario::{self, FileContents, Scenario, Substitutions, TaskCount};
+use crate::scenario::{self, DataFile, FileContents, Scenario, Substitutions, TaskCount};
+use crate::units;
 
 /// The scenario, with its load scheduled and its fleet sized and priced.
 pub struct Preview {
@@ -16,10 +18,14 @@ pub struct Preview {
     pub surroundings: Substitutions,
     /// The contents of the files that the scenario names.
     pub files: FileContents,
+    /// Those of them whose rows are divided among the tasks.
+    pub divisible: BTreeSet<String>,
     /// The load over time.
     pub schedule: Schedule,
     /// The number of tasks with its reason.
     pub sizing: Sizing,
+    /// Workers of all tasks together, each with rows of its own.
+    pub workers: u32,
     /// Estimated cost of the tasks; a local fleet has none, so the caller ignores it.
     pub estimate: TaskCost,
 }
@@ -30,6 +36,7 @@ pub fn preview(options: &ScenarioOptions, colour: bool) -> Result<Preview, RunEr
     let scenario::Read {
         mut scenario,
         files,
+        divisible,
         used,
         secrets,
     } = read_scenario(options, colour)?;
@@ -38,6 +45,8 @@ pub fn preview(options: &ScenarioOptions, colour: bool) -> Result<Preview, RunEr
     }
     let schedule = Schedule::new(&scenario);
     let sizing = fleet_size(&scenario, options.fleet);
+    let workers = workers(&scenario, &sizing, options.fleet);
+    refuse_idle_workers(&scenario, workers)?;
     let estimate = cost::estimate(
         scenario.fleet.size,
         scenario.fleet.arch,
@@ -53,10 +62,43 @@ pub fn preview(options: &ScenarioOptions, colour: bool) -> Result<Preview, RunEr
         scenario,
         surroundings,
         files,
+        divisible,
         schedule,
         sizing,
+        workers,
         estimate,
     })
+}
+
+/// The workers that the tasks will have: one for each core.
+fn workers(scenario: &Scenario, sizing: &Sizing, fleet: FleetKind) -> u32 {
+    let cores = match fleet {
+        FleetKind::Local => {
+            std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32)
+        }
+        FleetKind::Fargate => scenario.fleet.size.cpu_units / 1_024,
+    };
+    sizing.tasks * cores.max(1)
+}
+
+/// A worker without rows would be missing from the load, with all its sessions.
+fn refuse_idle_workers(scenario: &Scenario, workers: u32) -> Result<(), RunError> {
+    let refused = forecast::too_few_rows(scenario, workers);
+    if refused.is_empty() {
+        return Ok(());
+    }
+    let sentence = |data: &DataFile| {
+        let (name, rows) = (&data.name, data.rows.len());
+        let idle = u64::from(workers) - rows as u64;
+        format!(
+            "error: `{name}` has {}, split over {workers} workers: the sessions of {} would stay idle\n  \
+             = help: write `share: all` in `data.{name}`, add rows, or take fewer workers (`fleet.tasks`, `fleet.cpu`)\n",
+            units::count(rows as u64, "row"),
+            units::count(idle, "worker"),
+        )
+    };
+    let sentences: Vec<String> = refused.into_iter().map(sentence).collect();
+    Err(RunError::invalid_scenario(sentences.join("\n")))
 }
 
 fn read_scenario(options: &ScenarioOptions, colour: bool) -> Result<scenario::Read, RunError> {
@@ -95,5 +137,37 @@ fn fleet_size(scenario: &Scenario, fleet: FleetKind) -> Sizing {
             why: "one process on this machine".to_owned(),
         },
         _ => size(scenario),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::Exit;
+
+    #[test]
+    fn fewer_rows_than_workers_are_refused_with_what_to_write() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("u.csv"), "id\n1\n").unwrap();
+        let read = |share: &str| {
+            let text = format!(
+                "name: rows\ntarget: {{ url: http://shop }}\ndata: {{ u: {{ file: u.csv{share} }} }}\nphases: [{{ users: 4, hold: 3s }}]\nsteps: [{{ get: '/u/{{{{ u.id }}}}' }}]\n"
+            );
+            let mut options = crate::run::example::options(Path::new("")).scenario;
+            options.file = folder.path().join("rows.yaml").display().to_string();
+            options.text = text;
+            options.tasks = Some(2);
+            preview(&options, false)
+        };
+        let Err(refused) = read("") else {
+            panic!("one row is not enough for two workers")
+        };
+        assert_eq!(refused.kind.exit(), Exit::ScenarioInvalid);
+        assert_eq!(
+            refused.what,
+            "error: `u` has 1 row, split over 2 workers: the sessions of 1 worker would stay idle\n  \
+             = help: write `share: all` in `data.u`, add rows, or take fewer workers (`fleet.tasks`, `fleet.cpu`)\n"
+        );
+        assert_eq!(read(", share: all").unwrap().workers, 2);
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::plan::RunPlan;
 use super::provision::Provisioned;
 use super::readiness::{Readiness, wait_until_ready};
 use super::state::RunState;
@@ -15,6 +16,7 @@ use crate::events::Phase;
 use crate::journal::Record;
 use crate::journal::names::{ResourceKind, ResourceNames, Thing};
 use crate::report::words;
+use crate::scenario;
 use crate::verdict::Warning;
 
 /// From the start order to the start: every task polls several times in between.
@@ -63,9 +65,7 @@ async fn publish_plan(
     channel: &Channel,
 ) -> Result<(), ChannelError> {
     let plan = &state.plan;
-    for (number, bytes) in plan.files.values().enumerate() {
-        channel.put_file(number, bytes).await?;
-    }
+    let divided = publish_files(plan, channel).await?;
     let secrets = &plan.surroundings.secrets;
     state.put_secrets(secrets).await?;
     let message = message::Plan {
@@ -77,8 +77,28 @@ async fn publish_plan(
         seed: plan.seed,
         address_policy: plan.authorization.address_policy,
         files: plan.files.keys().cloned().collect(),
+        divided,
     };
     channel.put_plan(&message).await
+}
+
+/// Writes the files that the scenario names. Each slot is sent only its own rows of a data file.
+/// Returns the files that were divided.
+async fn publish_files(plan: &RunPlan, channel: &Channel) -> Result<Vec<String>, ChannelError> {
+    let mut divided = Vec::new();
+    for (number, (name, bytes)) in plan.files.iter().enumerate() {
+        let is_divisible = plan.divisible.contains(name) && plan.sizing.tasks > 1;
+        let parts = is_divisible.then(|| scenario::divide(name, bytes, plan.sizing.tasks));
+        let Some(parts) = parts.flatten() else {
+            channel.put_file(number, bytes).await?;
+            continue;
+        };
+        divided.push(name.clone());
+        for (slot, part) in (0..).zip(parts) {
+            channel.put_part(number, slot, part).await?;
+        }
+    }
+    Ok(divided)
 }
 
 /// Tasks on Fargate must be found by destroy; local processes end with this one.

@@ -3,6 +3,7 @@
 use super::figures::{latency, percent};
 use crate::verdict::ThresholdReason;
 use model::scenario::{ThresholdMetric, ThresholdOperator};
+use model::units;
 
 pub(super) fn threshold(reason: &ThresholdReason) -> String {
     let fixed = match reason {
@@ -73,6 +74,6 @@ fn limit_of(metric: ThresholdMetric, comparison: ThresholdOperator, limit: f64) 
             format!("{sign} {}", latency(limit))
         }
         ThresholdMetric::Errors | ThresholdMetric::Checks => format!("{sign} {}%", percent(limit)),
-        ThresholdMetric::Rate => format!("{sign} {limit}/s"),
+        ThresholdMetric::Rate => format!("{sign} {}", units::rate(limit)),
     }
 }

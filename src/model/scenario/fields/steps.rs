@@ -43,7 +43,11 @@ pub(crate) static STEP: Object = Object {
             FieldKind::Json,
             "The body: any YAML value, sent as JSON. A text that is one `{{ }}` alone keeps its type.",
         ),
-        optional("form", FieldKind::Values, "The body: fields of a form."),
+        optional(
+            "form",
+            FieldKind::FormFields,
+            "The body: fields of a form. One with a list is sent once for each item.",
+        ),
         optional("body", FieldKind::Text, "The body: text as it is."),
         optional(
             "multipart",
@@ -80,7 +84,7 @@ pub(crate) static STEP: Object = Object {
         optional(
             "repeat",
             FieldKind::Count,
-            "Number of times, 1 to 10000 (default 1).",
+            "Number of times, 1 to 10000 (default 1). `if` is asked before each of them.",
         ),
         optional(
             "group",

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::cost;
+use crate::engine::health;
 use crate::plan::{Schedule, Sizing, forecast};
 use crate::report::terminal::{level, peak};
 use crate::run::{FleetKind, Preview, ScenarioOptions, objections, proof_needed};
@@ -23,6 +24,7 @@ fn write_plan(out: &mut String, preview: &Preview, fleet: FleetKind) -> std::fmt
         scenario,
         schedule,
         sizing,
+        workers,
         estimate,
         ..
     } = preview;
@@ -37,7 +39,7 @@ fn write_plan(out: &mut String, preview: &Preview, fleet: FleetKind) -> std::fmt
     write_phases(out, scenario, schedule)?;
     write_flows(out, scenario)?;
     write_load(out, scenario, sizing)?;
-    write_data(out, scenario, schedule, sizing)?;
+    write_data(out, scenario, schedule, *workers)?;
     write_thresholds(out, scenario)?;
     writeln!(out, "\nfleet")?;
     writeln!(
@@ -47,6 +49,7 @@ fn write_plan(out: &mut String, preview: &Preview, fleet: FleetKind) -> std::fmt
         fleet.word(),
         sizing.why
     )?;
+    write_memory(out, scenario, sizing, fleet)?;
     if fleet == FleetKind::Fargate {
         let (cpu, memory) = (
             scenario.fleet.size.cpu_units,
@@ -74,6 +77,37 @@ fn write_plan(out: &mut String, preview: &Preview, fleet: FleetKind) -> std::fmt
             };
             writeln!(out, "  {word} the budget of {budget}")?;
         }
+    }
+    Ok(())
+}
+
+/// The memory that each task needs, against the memory that it has.
+fn write_memory(
+    out: &mut String,
+    scenario: &Scenario,
+    sizing: &Sizing,
+    fleet: FleetKind,
+) -> std::fmt::Result {
+    let there = match fleet {
+        FleetKind::Local => health::memory() / u64::from(sizing.tasks.max(1)),
+        FleetKind::Fargate => u64::from(scenario.fleet.size.memory_mib) << 20,
+    };
+    let need = forecast::memory(scenario, sizing.tasks);
+    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+    writeln!(
+        out,
+        "  memory of each: about {} MiB of {} ({} for sessions, {} for data), and what sessions capture",
+        mib(need.all()),
+        mib(there),
+        mib(need.sessions),
+        mib(need.data)
+    )?;
+    // Beyond nine tenths a generator counts as saturated.
+    if need.all() > there / 10 * 9 {
+        writeln!(
+            out,
+            "  NOT ENOUGH: take more tasks (`fleet.tasks`), more memory (`fleet.memory`) or fewer rows"
+        )?;
     }
     Ok(())
 }
@@ -281,12 +315,11 @@ fn write_data(
     out: &mut String,
     scenario: &Scenario,
     schedule: &Schedule,
-    sizing: &Sizing,
+    workers: u32,
 ) -> std::fmt::Result {
     if scenario.data.is_empty() {
         return Ok(());
     }
-    let workers = sizing.tasks * (scenario.fleet.size.cpu_units / 1_024).max(1);
     writeln!(out, "\ndata")?;
     for rows in forecast::rows(scenario, schedule, workers) {
         let verdict = rows.problem.map_or("enough".to_owned(), |problem| {

@@ -1,0 +1,144 @@
+//! The cookies of a session, as many as a browser keeps (RFC 6265, 6.1).
+
+use std::collections::VecDeque;
+
+use cookie_store::{Cookie, CookieStore, RawCookie, StoreAction};
+use url::Url;
+
+/// Cookies of one domain: beyond, the oldest one goes.
+const MOST_OF_A_DOMAIN: usize = 50;
+/// Bytes of one cookie with its name and attributes: a longer one is not kept.
+const LONGEST: usize = 4_096;
+
+/// Cookies, the oldest first.
+#[derive(Default)]
+pub(crate) struct Jar {
+    store: CookieStore,
+    order: VecDeque<CookieKey>,
+}
+
+/// The identity of a cookie.
+#[derive(Debug, PartialEq, Eq)]
+struct CookieKey {
+    domain: String,
+    path: String,
+    name: String,
+}
+
+impl Jar {
+    /// Returns the value of a cookie, by its name.
+    pub(crate) fn value(&self, name: &str) -> Option<String> {
+        let mut all = self.store.iter_unexpired();
+        let found = all.find(|cookie| cookie.name() == name);
+        found.map(|cookie| cookie.value().to_owned())
+    }
+
+    /// Returns the header `cookie` of a request; `None` if there is nothing to send.
+    pub(crate) fn header(&self, url: &Url) -> Option<String> {
+        let pairs = self.store.get_request_values(url);
+        let pairs: Vec<String> = pairs
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        (!pairs.is_empty()).then(|| pairs.join("; "))
+    }
+
+    /// Keeps the cookie of a header `set-cookie`, or forgets it, as the header says.
+    pub(crate) fn set(&mut self, header: &str, url: &Url) {
+        if header.len() > LONGEST {
+            return;
+        }
+        let cookie = RawCookie::parse(header)
+            .ok()
+            .and_then(|raw| Cookie::try_from_raw_cookie(&raw, url).ok());
+        let Some(cookie) = cookie.map(Cookie::into_owned) else {
+            return;
+        };
+        let key = CookieKey {
+            domain: String::from(&cookie.domain),
+            path: String::from(&cookie.path),
+            name: cookie.name().to_owned(),
+        };
+        match self.store.insert(cookie, url) {
+            Ok(StoreAction::Inserted) => {
+                self.order.push_back(key);
+                self.drop_beyond_the_most();
+            }
+            Ok(StoreAction::ExpiredExisting) => {
+                self.remove(&key);
+                self.order.retain(|known| *known != key);
+            }
+            Ok(StoreAction::UpdatedExisting) | Err(_) => {}
+        }
+    }
+
+    fn drop_beyond_the_most(&mut self) {
+        let Some(domain) = self.order.back().map(|key| key.domain.clone()) else {
+            return;
+        };
+        let same = |key: &&CookieKey| key.domain == domain;
+        if self.order.iter().filter(same).count() <= MOST_OF_A_DOMAIN {
+            return;
+        }
+        let oldest = self.order.iter().position(|key| key.domain == domain);
+        if let Some(key) = oldest.and_then(|at| self.order.remove(at)) {
+            self.remove(&key);
+        }
+    }
+
+    fn remove(&mut self, key: &CookieKey) {
+        drop(self.store.remove(&key.domain, &key.path, &key.name));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url() -> Url {
+        Url::parse("http://shop.example.com/a").unwrap()
+    }
+
+    #[test]
+    fn a_jar_keeps_the_latest_cookies_of_each_domain() {
+        let mut jar = Jar::default();
+        for number in 0..60 {
+            jar.set(&format!("c{number}={number}; Path=/"), &url());
+            jar.set(
+                &format!("d{number}={number}; Path=/; Domain=example.com"),
+                &url(),
+            );
+        }
+        let sent = jar.header(&url()).unwrap();
+        assert_eq!(sent.split("; ").count(), 2 * MOST_OF_A_DOMAIN);
+        assert_eq!(
+            (jar.value("c9"), jar.value("c10")),
+            (None, Some("10".to_owned()))
+        );
+        assert_eq!(
+            (jar.value("d9"), jar.value("d59")),
+            (None, Some("59".to_owned()))
+        );
+        assert_eq!(jar.order.len(), 2 * MOST_OF_A_DOMAIN);
+    }
+
+    #[test]
+    fn a_cookie_is_replaced_or_forgotten_in_its_place() {
+        let mut jar = Jar::default();
+        jar.set("a=1; Path=/", &url());
+        jar.set("a=2; Path=/", &url());
+        jar.set("b=3; Path=/", &url());
+        assert_eq!((jar.value("a"), jar.order.len()), (Some("2".to_owned()), 2));
+        jar.set("a=; Path=/; Max-Age=0", &url());
+        assert_eq!(jar.header(&url()).as_deref(), Some("b=3"));
+        assert_eq!(jar.order.len(), 1);
+    }
+
+    #[test]
+    fn a_cookie_longer_than_browsers_keep_is_not_kept() {
+        let mut jar = Jar::default();
+        let fits = format!("a={}", "x".repeat(LONGEST - 2));
+        jar.set(&fits, &url());
+        jar.set(&format!("b{fits}"), &url());
+        assert_eq!(jar.header(&url()), Some(fits));
+    }
+}

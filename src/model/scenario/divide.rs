@@ -1,0 +1,75 @@
+//! Divides a data file among tasks, so that each is sent only its own rows.
+
+use super::data::is_json_lines;
+
+/// Returns the file in parts: row `r` is in part `r mod parts`, byte for byte, and each part of a
+/// CSV file begins with the line of column names. `None` if a part would have no row, or the file
+/// is no table.
+pub fn divide(name: &str, bytes: &[u8], parts: u32) -> Option<Vec<Vec<u8>>> {
+    let (head, rows) = match is_json_lines(name) {
+        true => (&bytes[..0], lines(bytes)),
+        false => records(bytes)?,
+    };
+    let mut all = vec![head.to_vec(); parts as usize];
+    let mut count = 0;
+    for row in rows {
+        let part = all.get_mut(count % parts as usize)?;
+        part.extend_from_slice(row);
+        if !row.ends_with(b"\n") {
+            part.push(b'\n');
+        }
+        count += 1;
+    }
+    (count >= parts as usize).then_some(all)
+}
+
+fn lines(bytes: &[u8]) -> Vec<&[u8]> {
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+    lines.filter(|line| !line.trim_ascii().is_empty()).collect()
+}
+
+/// Returns the line of column names, and each record as it is written.
+fn records(bytes: &[u8]) -> Option<(&[u8], Vec<&[u8]>)> {
+    let mut reader = csv::Reader::from_reader(bytes);
+    reader.byte_headers().ok()?;
+    let begin = line_end(bytes, reader.position())?;
+    let (mut from, mut rows) = (begin, Vec::new());
+    let mut record = csv::ByteRecord::new();
+    while reader.read_byte_record(&mut record).ok()? {
+        let to = line_end(bytes, reader.position())?;
+        rows.push(bytes.get(from..to)?);
+        from = to;
+    }
+    Some((bytes.get(..begin)?, rows))
+}
+
+/// Returns the end of the line that a reader stands at: of `\r\n` it has passed one byte only.
+fn line_end(bytes: &[u8], position: &csv::Position) -> Option<usize> {
+    let at = usize::try_from(position.byte()).ok()?;
+    let within = at > 0 && bytes.get(at - 1) == Some(&b'\r') && bytes.get(at) == Some(&b'\n');
+    Some(at + usize::from(within))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_has_its_own_rows_as_they_are_written() {
+        let texts = |name: &str, text: &str, parts| {
+            let parts = divide(name, text.as_bytes(), parts)?;
+            let text = |part: Vec<u8>| String::from_utf8(part).unwrap();
+            Some(parts.into_iter().map(text).collect::<Vec<_>>())
+        };
+        let csv = "\u{feff}a,b\r\n1,\"x\ny\"\r\n2,\"\"\"\"\r\n3,z";
+        let wanted = [
+            "\u{feff}a,b\r\n1,\"x\ny\"\r\n3,z\n",
+            "\u{feff}a,b\r\n2,\"\"\"\"\r\n",
+        ];
+        assert_eq!(texts("u.csv", csv, 2).unwrap(), wanted);
+        let lines = "{\"a\": 1}\n\n{\"a\": 2}\n{\"a\": 3}";
+        let wanted = ["{\"a\": 1}\n{\"a\": 3}\n", "{\"a\": 2}\n"];
+        assert_eq!(texts("u.JSONL", lines, 2).unwrap(), wanted);
+        assert_eq!(texts("u.csv", csv, 4), None, "a part would be empty");
+    }
+}
