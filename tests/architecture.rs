@@ -20,7 +20,7 @@ const LAYERS: [(&str, &[&[&str]]); 10] = [
     ),
     ("engine", &[]),
     ("watch", &[]),
-    ("cloud", &[&["channel", "image"], &["aws"]]),
+    ("cloud", &[&["channel", "image"], &["aws", "files"]]),
     ("judge", &[&["report"], &["advice", "verdict"]]),
     ("evidence", &[]),
     ("lab", &[]),
@@ -35,7 +35,7 @@ const LAYERS: [(&str, &[&[&str]]); 10] = [
 ];
 
 /// Modules without clock, network, process or file.
-const PURE: [&str; 11] = [
+const PURE: [&str; 12] = [
     "scenario", "plan", "measure", "scaling", "evidence", "verdict", "advice", "cost", "limits",
     "units", "outcome",
 ];

@@ -27,7 +27,7 @@
 //! | the command line, and one run from plan to destroy | [`cli`] [`run`] |
 //! | destroy and its proof | [`teardown`] |
 //! | the fleet, and what is written down of it | [`terraform`] [`fleet`] [`settings`] [`journal`] |
-//! | AWS, the objects between orchestrator and tasks, the image | [`aws`] [`channel`] [`image`] |
+//! | AWS, the objects between orchestrator and tasks, the image, files of this machine | [`aws`] [`channel`] [`image`] [`files`] |
 //! | the generator | [`engine`] |
 //! | the target's group, polled | [`watch`] |
 //! | judgements, suggestions, words and pictures | [`verdict`] [`advice`] [`report`] |
@@ -59,7 +59,7 @@ pub mod run; // the life cycle: plan provision start load recover collect judge 
 
 pub use ::teardown; // destroys what a run made and proves it: destroy, reap, guard
 
-pub use ::cloud::{aws, channel, image};
+pub use ::cloud::{aws, channel, files, image};
 pub use ::engine; // the generator
 pub use ::engine::ownership; // whose target it is, by load balancer, TXT record or file
 pub use ::evidence; // what was seen of the group and the load, and the facts that follow

@@ -4,6 +4,7 @@
 //! once; unless the file says otherwise.
 
 use super::fields::DATA;
+use super::files::FileUse;
 use super::node::{Entry, Node, NodeValue};
 use super::reader::{Reader, closest};
 use super::{Problem, is_name};
@@ -171,7 +172,7 @@ pub(super) fn choice<T: Copy>(
 type Table = (Vec<String>, Vec<Vec<String>>);
 
 fn table(reader: &mut Reader<'_>, node: &Node) -> Option<Table> {
-    let (name, bytes) = reader.file(node)?;
+    let (name, bytes) = reader.file(node, FileUse::Data)?;
     let json = [".jsonl", ".ndjson"]
         .iter()
         .any(|ending| name.to_ascii_lowercase().ends_with(ending));
@@ -205,17 +206,28 @@ fn table(reader: &mut Reader<'_>, node: &Node) -> Option<Table> {
 enum TableError {
     #[error("{0}")]
     Csv(#[from] csv::Error),
-    #[error("the column `{0}` is there twice")]
+    #[error("{} is there twice", named_column(.0))]
     ColumnTwice(String),
     #[error("{0}")]
     NotText(#[from] std::str::Utf8Error),
-    #[error("line {line}: {source}")]
-    Json {
-        line: usize,
-        source: serde_json::Error,
-    },
-    #[error("line {line} has no `{column}`")]
+    #[error("line {line} is not a JSON object (column {column})")]
+    Json { line: usize, column: usize },
+    #[error("line {line} lacks {}", named_column(.column))]
     NoColumn { line: usize, column: String },
+}
+
+/// The columns of data if each looks like a name: the first line of another kind of file is
+/// content, which no message shows.
+pub(super) fn shown_columns(columns: &[String]) -> Option<&[String]> {
+    columns.iter().all(|name| is_name(name)).then_some(columns)
+}
+
+fn named_column(name: &str) -> String {
+    if is_name(name) {
+        format!("the column `{name}`")
+    } else {
+        "a column of the first line".to_owned()
+    }
 }
 
 fn csv(bytes: &[u8]) -> Result<Table, TableError> {
@@ -247,8 +259,11 @@ fn json_lines(bytes: &[u8]) -> Result<Table, TableError> {
         .zip(text.lines())
         .filter(|(_, text)| !text.trim().is_empty())
     {
-        let object: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_str(text).map_err(|source| TableError::Json { line, source })?;
+        let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text)
+            .map_err(|error| TableError::Json {
+                line,
+                column: error.column(),
+            })?;
         if columns.is_empty() {
             columns = object.keys().cloned().collect();
         }
@@ -298,13 +313,38 @@ mod tests {
             json_lines(b"{\"a\": 1}\n{\"b\": 1}\n")
                 .unwrap_err()
                 .to_string()
-                .contains("line 2 has no `a`")
+                .contains("line 2 lacks the column `a`")
         );
         assert!(
             json_lines(b"{\"a\": 1}\nnonsense\n")
                 .unwrap_err()
                 .to_string()
-                .contains("line 2")
+                .contains("line 2 is not a JSON object (column 2)")
         );
+    }
+
+    #[test]
+    fn messages_show_no_content_of_a_file_that_holds_no_table() {
+        for (text, said) in [
+            (
+                "root:x:0,root:x:0\n",
+                "a column of the first line is there twice",
+            ),
+            (
+                "a\nroot:x,0\n",
+                "CSV error: record 1 (line: 2, byte: 2): found record with 2 fields, but the previous record has 1 fields",
+            ),
+        ] {
+            assert_eq!(csv(text.as_bytes()).unwrap_err().to_string(), said);
+        }
+        for (text, said) in [
+            ("\"hunter2\"\n", "line 1 is not a JSON object (column 9)"),
+            (
+                "{\"a=b\": 1}\n{}\n",
+                "line 2 lacks a column of the first line",
+            ),
+        ] {
+            assert_eq!(json_lines(text.as_bytes()).unwrap_err().to_string(), said);
+        }
     }
 }

@@ -36,7 +36,7 @@ impl Problem {
         }
     }
 
-    /// Sets the proposal for a repair.
+    /// Sets the proposal for a repair, in one line.
     pub(super) fn help(self, help: impl Into<String>) -> Self {
         Self {
             help: Some(help.into()),
@@ -62,11 +62,9 @@ pub fn render(file: &str, text: &str, problems: &[Problem], colour: bool) -> Str
 fn render_one(renderer: &Renderer, file: &str, text: &str, problem: &Problem) -> String {
     let annotation = AnnotationKind::Primary
         .span(inside(text, &problem.span))
-        .label(problem.label.as_str());
-    let snippet = Snippet::source(text).path(file).annotation(annotation);
-    let mut group = Level::ERROR
-        .primary_title(problem.message.as_str())
-        .element(snippet);
+        .label(&*label);
+    let snippet = Snippet::source(text).path(&*file).annotation(annotation);
+    let mut group = Level::ERROR.primary_title(&*message).element(snippet);
     if let Some(help) = &problem.help {
         group = group.element(Level::HELP.message(help.as_str()));
     }
@@ -78,4 +76,30 @@ fn inside(text: &str, span: &Range<usize>) -> Range<usize> {
     let start = text.floor_char_boundary(span.start);
     let end = text.ceil_char_boundary(span.end.max(span.start));
     start..end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_text_with_a_key_of_a_scenario_is_meant_as_one() {
+        for text in [
+            "name: x\ntarget: { url: \"http://a\" }",
+            "{\"name\": \"x\",\n \"target\" : {}}",
+            "phases:\n\tbad",
+            "\u{feff}steps: []",
+        ] {
+            assert!(is_meant_as_one(text), "{text}");
+        }
+        for text in [
+            "",
+            "root:x:0:0:root:/root:/bin/bash\ntargets:x:1:1::/:/bin/sh",
+            "apiVersion: v1\nkind: Secret\ndata: { password: aHVudGVy }",
+            "jobs:\n  a:\n    steps:\n      - run: echo",
+            "AWS_SECRET_ACCESS_KEY=target",
+        ] {
+            assert!(!is_meant_as_one(text), "{text}");
+        }
+    }
 }

@@ -13,7 +13,7 @@ use crate::outcome::Exit;
 use crate::report::{compare, live, terminal, words};
 use crate::run::{
     self, Context, FleetKind, Interrupt, NotTried, OrganisationFile, Repeats, RunOptions,
-    RunOutcome, ScenarioOptions, Trial,
+    RunOutcome, ScenarioFolders, ScenarioOptions, Trial,
 };
 use crate::teardown::reap;
 use crate::verdict::{RunWarning, Warning};
@@ -71,9 +71,13 @@ pub(super) struct RunArgs {
 /// The arguments that `run` and `check` share.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ScenarioArgs {
-    /// The scenario file
+    /// The scenario file; `-` is standard input
     #[arg(value_name = "SCENARIO")]
     file: PathBuf,
+    /// Permits data, bodies and certificates of the scenario below the folder DIR, beside those in the
+    /// scenario's own folder
+    #[arg(long, value_name = "DIR")]
+    allow_files: Vec<PathBuf>,
     /// Replaces `target.url` of the scenario
     #[arg(long, env = "SPIKEPROOF_URL")]
     url: Option<String>,
@@ -105,16 +109,12 @@ enum FleetArg {
 impl ScenarioArgs {
     /// Reads the scenario and the environment.
     pub(super) fn options(&self) -> Result<ScenarioOptions, CommandOutput> {
-        let file = self.file.display().to_string();
-        let text = std::fs::read_to_string(&self.file).map_err(|error| {
-            CommandOutput::error(
-                format!("cannot read the scenario {file}: {error}"),
-                Exit::ScenarioInvalid,
-            )
-        })?;
+        let folders = ScenarioFolders::of(&self.file, &self.allow_files);
         Ok(ScenarioOptions {
-            file,
-            text,
+            file: self.file.display().to_string(),
+            text: run::scenario_text(&self.file)
+                .map_err(|error| CommandOutput::error(error, Exit::ScenarioInvalid))?,
+            folders: folders.map_err(|error| CommandOutput::error(error, Exit::Usage))?,
             environment: std::env::vars_os()
                 .filter_map(|(name, value)| {
                     Some((name.into_string().ok()?, value.into_string().ok()?))
