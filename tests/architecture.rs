@@ -30,6 +30,7 @@ const LAYERS: [(&str, &[&[&str]]); 10] = [
             &["plan", "cost", "limits", "scaling"],
             &["scenario", "measure", "events"],
             &["outcome", "redact", "units"],
+            &["visible"],
         ],
     ),
 ];
@@ -37,7 +38,7 @@ const LAYERS: [(&str, &[&[&str]]); 10] = [
 /// Modules without clock, network, process or file.
 const PURE: [&str; 12] = [
     "scenario", "plan", "measure", "scaling", "evidence", "verdict", "advice", "cost", "limits",
-    "units", "outcome",
+    "units", "outcome", "visible",
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

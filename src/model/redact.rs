@@ -20,6 +20,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::visible;
+
 /// Bytes. A shorter value occurs in any text by chance, and its removal would spoil all of them.
 pub const SHORTEST: usize = 4;
 
@@ -262,13 +264,18 @@ pub fn message<T: Serialize + DeserializeOwned + Clone>(message: &T, fixed: &[&s
     }
 }
 
-/// A writer that redacts: for whatever writes whole lines at once, as the log does.
+/// A writer that redacts, and makes visible what would act on a terminal: for whatever writes whole
+/// lines at once, as the log does.
 pub struct Writer<W>(pub W);
 
 impl<W: Write> Write for Writer<W> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0
-            .write_all(text(&String::from_utf8_lossy(bytes)).as_bytes())?;
+        let said = text(&String::from_utf8_lossy(bytes));
+        let said = match said.strip_suffix('\n') {
+            Some(line) => visible::line(line).into_owned() + "\n",
+            None => visible::line(&said).into_owned(),
+        };
+        self.0.write_all(visible::text(&said).as_bytes())?;
         Ok(bytes.len())
     }
 
@@ -346,11 +353,11 @@ mod tests {
         keep(&secrets(&[("LOGGED", "c4nary-of-the-log")]));
         let mut writer = Writer(Vec::new());
         writer
-            .write_all(b"token c4nary-of-the-log refused\n")
+            .write_all(b"token c4nary-of-the-log refused\n::error::x\x1b[2J\n")
             .unwrap();
         assert_eq!(
             String::from_utf8(writer.0).unwrap(),
-            "token [secret LOGGED] refused\n"
+            "token [secret LOGGED] refused␊::error::x␛[2J\n"
         );
     }
 

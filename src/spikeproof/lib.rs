@@ -32,7 +32,7 @@
 //! | the target's group, polled | [`watch`] |
 //! | judgements, suggestions, words and pictures | [`verdict`] [`advice`] [`report`] |
 //! | facts, computed once | [`evidence`] |
-//! | decisions before a run, and the vocabulary | [`plan`] [`cost`] [`limits`] [`scaling`] [`scenario`] [`measure`] [`events`] [`outcome`] [`redact`] [`units`] |
+//! | decisions before a run, and the vocabulary | [`plan`] [`cost`] [`limits`] [`scaling`] [`scenario`] [`measure`] [`events`] [`outcome`] [`redact`] [`units`] [`visible`] |
 //! | an AWS on this machine | [`lab`] |
 //!
 //! Modules that decide are pure: they have no clock, network, process or file.
@@ -65,6 +65,8 @@ pub use ::engine::ownership; // whose target it is, by load balancer, TXT record
 pub use ::evidence; // what was seen of the group and the load, and the facts that follow
 pub use ::judge::{advice, report, verdict};
 pub use ::lab; // an AWS on this machine
-pub use ::model::{cost, events, limits, measure, outcome, plan, redact, scaling, scenario, units};
+pub use ::model::{
+    cost, events, limits, measure, outcome, plan, redact, scaling, scenario, units, visible,
+};
 pub use ::provision::{fleet, journal, settings, terraform};
 pub use ::watch; // polls the target

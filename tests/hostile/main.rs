@@ -9,6 +9,7 @@
 )]
 
 mod files;
+mod texts;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

@@ -371,7 +371,7 @@ pub fn reap_command(runs: &Path, run: &RunId) -> String {
 }
 
 /// Quotes a text for a shell.
-fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     let plain = |letter: char| letter.is_alphanumeric() || "/._-+:@".contains(letter);
     if text.chars().all(plain) {
         text.to_owned()

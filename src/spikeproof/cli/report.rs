@@ -24,7 +24,7 @@ pub(super) struct ReportArgs {
 pub(super) fn run(args: &ReportArgs) -> CommandOutput {
     // The exit code is that of showing the report, not the verdict of its run.
     match folder_of(&args.run, &args.runs_dir).and_then(|folder| read(&folder)) {
-        Ok((text, _)) if args.json => CommandOutput::out(text, Exit::Passed),
+        Ok((text, _)) if args.json => CommandOutput::json(text, Exit::Passed),
         Ok((_, report)) => CommandOutput::out(terminal::text(&report), Exit::Passed),
         Err(why) => CommandOutput::error(why, Exit::Usage),
     }

@@ -12,8 +12,8 @@ use crate::events::Events;
 use crate::outcome::Exit;
 use crate::report::{compare, live, terminal, words};
 use crate::run::{
-    self, Context, FleetKind, Interrupt, NotTried, OrganisationFile, Repeats, RunOptions,
-    RunOutcome, ScenarioFolders, ScenarioOptions, Trial,
+    self, Context, FleetKind, Interrupt, NotTried, OrganisationFile, Repeats, RunErrorKind,
+    RunOptions, RunOutcome, ScenarioFolders, ScenarioOptions, Trial,
 };
 use crate::teardown::reap;
 use crate::verdict::{RunWarning, Warning};
@@ -321,7 +321,13 @@ async fn run_once(
     // The last sender goes, so the view ends after its last event.
     interrupt.tell_to(None);
     view.join_next().await;
-    let outcome = outcome.map_err(|error| CommandOutput::error(&error, error.kind.exit()))?;
+    let outcome = outcome.map_err(|error| match error.kind {
+        // The problems of the scenario are rendered.
+        RunErrorKind::ScenarioInvalid => {
+            CommandOutput::rendered(format!("{error}\n"), error.kind.exit())
+        }
+        _ => CommandOutput::error(&error, error.kind.exit()),
+    })?;
     let text = terminal::text(&outcome.report);
     let next = next_steps(&outcome.folder, &outcome.report.run);
     Ok((outcome, format!("\n{text}\n{next}")))
