@@ -20,7 +20,10 @@ fn main() -> ExitCode {
             return ExitCode::from(4);
         }
     };
-    let answer = runtime.block_on(spikeproof::cli::run(std::env::args_os()));
+    let answer = runtime.block_on(async {
+        spikeproof::cli::survive_full_files();
+        spikeproof::cli::run(std::env::args_os()).await
+    });
     // Nothing of ours is under way any more; a blocked read of a closed terminal must not hold the
     // exit.
     runtime.shutdown_background();

@@ -8,6 +8,7 @@
     reason = "the helpers of tests are tests, which clippy.toml cannot see"
 )]
 
+mod faults;
 mod files;
 mod texts;
 

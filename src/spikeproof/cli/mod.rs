@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::journal::JournalError;
 use crate::outcome::{EXIT_CODES, Exit};
@@ -181,6 +182,14 @@ fn install_redacting_log() {
 
 fn redacted_stderr() -> redact::Writer<std::io::Stderr> {
     redact::Writer(std::io::stderr())
+}
+
+/// Makes a file that reaches its limit (`ulimit -f`) an error like a full disk. Without this the
+/// signal ends the process in the middle of a run.
+pub fn survive_full_files() {
+    let full = rustix::process::Signal::XFSZ.as_raw();
+    // The handler stays for the life of the process; without it the signal does what it did before.
+    drop(signal(SignalKind::from_raw(full)));
 }
 
 /// Parses a command line and carries it out.
