@@ -20,7 +20,7 @@ const LAYERS: [(&str, &[&[&str]]); 10] = [
     ),
     ("engine", &[]),
     ("watch", &[]),
-    ("cloud", &[&["channel", "image"], &["aws"]]),
+    ("cloud", &[&["channel", "image"], &["aws", "files"]]),
     ("judge", &[&["report"], &["advice", "verdict"]]),
     ("evidence", &[]),
     ("lab", &[]),
@@ -30,14 +30,15 @@ const LAYERS: [(&str, &[&[&str]]); 10] = [
             &["plan", "cost", "limits", "scaling"],
             &["scenario", "measure", "events"],
             &["json", "outcome", "redact", "units"],
+            &["visible"],
         ],
     ),
 ];
 
 /// Modules without clock, network, process or file.
-const PURE: [&str; 12] = [
+const PURE: [&str; 13] = [
     "scenario", "plan", "measure", "scaling", "evidence", "verdict", "advice", "cost", "limits",
-    "units", "outcome", "json",
+    "units", "outcome", "json", "visible",
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
@@ -321,6 +322,82 @@ fn few_files_start_processes() {
         counts.keys().all(|module| known.contains(&module.as_str())),
         "{counts:?}"
     );
+}
+
+/// Files that write to the terminal, each through `visible`.
+const PRINTS: [(&str, &str); 4] = [
+    ("spikeproof/main.rs", ".printed()"),
+    ("spikeproof/cli/mod.rs", "visible::text("),
+    ("spikeproof/cli/lab.rs", "visible::"),
+    ("judge/report/live.rs", "visible::text("),
+];
+
+#[test]
+fn few_files_print_and_each_through_the_door() {
+    let src = src();
+    let mut found = BTreeSet::new();
+    for path in sources(&src) {
+        let code = code(&path);
+        let prints = ["io::stdout()", "io::stderr()"]
+            .iter()
+            .flat_map(|stream| code.split(stream).skip(1))
+            .any(|rest| !rest.trim_start().starts_with(".is_terminal"));
+        if !prints {
+            continue;
+        }
+        let file = path.strip_prefix(&src).unwrap().display().to_string();
+        let known = PRINTS.iter().find(|(known, _)| *known == file);
+        let (_, door) = known.unwrap_or_else(|| panic!("{file} prints"));
+        assert!(code.contains(door), "{file} prints without {door}");
+        found.insert(file);
+    }
+    assert_eq!(found.len(), PRINTS.len(), "listed for nothing: {found:?}");
+}
+
+/// Files that open others for reading, and whose those are. Everything that a scenario names, that
+/// the user names, or that a folder of runs holds is read through `cloud::files`: with a bound, and
+/// never a device or a pipe.
+const OPENS: [(&str, &str); 11] = [
+    ("cloud/files.rs", "the door"),
+    ("cloud/image/pack.rs", "the program that is packed"),
+    ("cloud/image/push.rs", "the layer that was just packed"),
+    ("engine/health.rs", "/proc and /dev/null"),
+    ("provision/journal/locks.rs", "/proc"),
+    ("provision/journal/mod.rs", "a folder, to sync it"),
+    ("provision/terraform/driver/error.rs", "terraform's log"),
+    ("provision/terraform/driver/process.rs", "terraform's log"),
+    ("provision/terraform/state.rs", "terraform's state and logs"),
+    ("spikeproof/run/provision.rs", "terraform's state"),
+    (
+        "spikeproof/run/scenario_file.rs",
+        "a descriptor that the user sends",
+    ),
+];
+
+#[test]
+fn few_files_open_others_by_themselves() {
+    let src = src();
+    let calls = [
+        "fs::read(",
+        "fs::read_to_string(",
+        "File::open(",
+        "fs::open(",
+    ];
+    let mut found = BTreeSet::new();
+    for path in sources(&src) {
+        let code = code(&path);
+        let mut lines = code
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"));
+        let file = path.strip_prefix(&src).unwrap().display().to_string();
+        if !file.starts_with("lab/")
+            && lines.any(|line| calls.iter().any(|call| line.contains(call)))
+        {
+            found.insert(file);
+        }
+    }
+    let known: BTreeSet<String> = OPENS.iter().map(|(file, _)| (*file).to_owned()).collect();
+    assert_eq!(found, known);
 }
 
 /// Members that a member of the workspace depends on, tests left out.

@@ -1,5 +1,6 @@
 //! AWS as the orchestrator and the generators meet it: credentials and signed calls, the channel of
-//! objects between them, and the image that a registry gets.
+//! objects between them, the image that a registry gets, and the one door to files of this machine
+//! that others named.
 //!
 //! It leaves out creating and destroying resources in AWS (`provision`, `teardown`) and reading the
 //! target (`watch`).
@@ -29,4 +30,5 @@
 
 pub mod aws; // where AWS is and who we are there
 pub mod channel; // orchestrator and generators over an object-store prefix
+pub mod files; // files that others named or wrote: opened without waiting, read to a bound
 pub mod image; // packs the generator as an OCI image and pushes it, without Docker

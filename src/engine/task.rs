@@ -141,7 +141,9 @@ where
     loop {
         match attempt().await {
             Ok(done) => return Ok(done),
-            Err(error) if Instant::now() >= give_up => return Err(error.into()),
+            Err(error) if error.is_final() || Instant::now() >= give_up => {
+                return Err(error.into());
+            }
             Err(_) => sleep(POLL).await,
         }
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::redact;
 use crate::units::{RunId, Usd};
+use crate::{redact, visible};
 
 /// The life cycle of a run, in order. The files of `run` have these names.
 #[derive(
@@ -162,9 +162,9 @@ pub enum Event {
 }
 
 impl Event {
-    /// Foreign text in an event may contain a secret. Names and levels come from places that refuse
-    /// secrets.
-    fn redacted(self) -> Self {
+    /// Foreign text in an event may contain a secret, a line break or a control character. Names and
+    /// levels come from places that refuse them.
+    fn shown(self) -> Self {
         match self {
             Self::Resource {
                 action,
@@ -172,25 +172,29 @@ impl Event {
                 took,
             } => Self::Resource {
                 action,
-                address: redact::text(&address),
+                address: shown(&address),
                 took,
             },
             Self::Warning { message } => Self::Warning {
-                message: redact::text(&message),
+                message: shown(&message),
             },
             Self::Note { message } => Self::Note {
-                message: redact::text(&message),
+                message: shown(&message),
             },
-            Self::Gone { name } => Self::Gone {
-                name: redact::text(&name),
-            },
+            Self::Gone { name } => Self::Gone { name: shown(&name) },
             Self::Left { name, why } => Self::Left {
-                name: redact::text(&name),
-                why: redact::text(&why),
+                name: shown(&name),
+                why: shown(&why),
             },
             other => other,
         }
     }
+}
+
+/// An event is one line: the hints of an error follow its text.
+fn shown(text: &str) -> String {
+    let text = redact::text(text).replace("\n  try: ", "; try: ");
+    visible::line(&text).into_owned()
 }
 
 /// The load as it is now: over the last whole second that every task has reported.
@@ -231,10 +235,11 @@ impl Events {
         (Self(sender), receiver)
     }
 
-    /// Sends an event without secrets: `redact` lists this function as one of its exits.
+    /// Sends an event without secrets, and each of its texts as one line: `redact` and `visible` name
+    /// this function as one of their exits.
     pub fn say(&self, event: Event) {
         // The receiver may be gone (closed terminal); the run continues.
-        drop(self.0.send(event.redacted()));
+        drop(self.0.send(event.shown()));
     }
 
     /// Sends [`Event::Note`].
@@ -255,6 +260,17 @@ impl Events {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn no_event_breaks_its_line_or_acts_on_a_terminal() {
+        let (events, mut listener) = Events::channel();
+        events.warn("refused\nPASSED  all hold\u{1b}[2J\n  try: again");
+        let event = listener.recv().await.unwrap();
+        assert!(
+            matches!(&event, Event::Warning { message } if message == "refused␊PASSED  all hold␛[2J; try: again"),
+            "{event:?}"
+        );
+    }
 
     #[tokio::test]
     async fn no_event_contains_a_secret() {

@@ -54,3 +54,5 @@ pub mod outcome; // verdict and exit code
 pub mod redact; // secrets, and what keeps them out of every text
 pub mod scenario; // what the user wants, valid by construction
 pub mod units; // durations, money, run ids
+
+pub mod visible; // what keeps printed texts from acting on terminals and CI systems

@@ -20,6 +20,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::visible;
+
+mod decode;
+
+use decode::{Decoded, LEVELS};
+
 /// Bytes. A shorter value occurs in any text by chance, and its removal would spoil all of them.
 pub const SHORTEST: usize = 4;
 
@@ -87,29 +93,82 @@ impl Redactor {
         }
     }
 
-    /// The text with each known value replaced by `[secret NAME]`; borrowed if there is none.
+    /// The text with each known value replaced by `[secret NAME]`, however it is escaped; borrowed
+    /// if there is none.
     pub fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let mut clean = String::new();
-        let mut rest = text;
-        while let Some((at, form)) = self.first(rest) {
-            clean.push_str(&rest[..at]);
-            clean.push_str(&form.label);
-            rest = &rest[at + form.text.len()..];
+        let plain = self.plain(text);
+        if self.forms.is_empty() || !plain.contains(['%', '\\', '&']) {
+            return plain;
         }
-        if rest.len() == text.len() {
-            Cow::Borrowed(text)
-        } else {
-            Cow::Owned(clean + rest)
+        match self.escaped(&plain) {
+            Some(clean) => Cow::Owned(clean),
+            None => plain,
         }
     }
 
-    /// The first form in a text; the longest, where several begin.
-    fn first(&self, text: &str) -> Option<(usize, &SecretForm)> {
-        let found = self
-            .forms
-            .iter()
-            .filter_map(|form| Some((text.find(&form.text)?, form)));
-        found.min_by_key(|(at, form)| (*at, std::cmp::Reverse(form.text.len())))
+    /// The text without the values that stand in it in a form that is known.
+    fn plain<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let find = |form: &SecretForm, from: usize| Some(from + text[from..].find(&form.text)?);
+        let mut next: Vec<Option<usize>> = self.forms.iter().map(|form| find(form, 0)).collect();
+        let (mut clean, mut done) = (String::new(), 0);
+        loop {
+            let found = self.forms.iter().zip(&next);
+            // The first form, and the longest where several begin.
+            let found = found
+                .filter_map(|(form, at)| Some(((*at)?, form)))
+                .min_by_key(|(at, form)| (*at, std::cmp::Reverse(form.text.len())));
+            let Some((at, form)) = found else {
+                break;
+            };
+            clean.push_str(&text[done..at]);
+            clean.push_str(&form.label);
+            done = at + form.text.len();
+            for (form, at) in self.forms.iter().zip(&mut next) {
+                if at.is_some_and(|at| at < done) {
+                    *at = find(form, done);
+                }
+            }
+        }
+        if done == 0 {
+            Cow::Borrowed(text)
+        } else {
+            Cow::Owned(clean + &text[done..])
+        }
+    }
+
+    /// The text without the values that are seen when its escapes are undone; none if there is no
+    /// such value.
+    fn escaped(&self, text: &str) -> Option<String> {
+        let mut found: Vec<(usize, usize, &str)> = Vec::new();
+        let mut decoded = Decoded::of(text);
+        for _ in 0..LEVELS {
+            let Some(further) = decoded.further() else {
+                break;
+            };
+            decoded = further;
+            for form in &self.forms {
+                let places = memchr::memmem::find_iter(&decoded.bytes, form.text.as_bytes());
+                found.extend(
+                    places
+                        .filter_map(|at| decoded.escaped_place(at, form.text.len()))
+                        .map(|(begin, end)| (begin, end, form.label.as_str())),
+                );
+            }
+        }
+        if found.is_empty() {
+            return None;
+        }
+        // The first one, and of several there the longest; what overlaps goes with it.
+        found.sort_by_key(|(begin, end, _)| (*begin, std::cmp::Reverse(*end)));
+        let (mut clean, mut done) = (String::new(), 0);
+        for (begin, end, label) in found {
+            if begin >= done {
+                clean.push_str(text.get(done..begin).unwrap_or_default());
+                clean.push_str(label);
+            }
+            done = done.max(end);
+        }
+        Some(clean + text.get(done..).unwrap_or_default())
     }
 
     /// Every text of a JSON value; what the members named in `fixed` hold is our own word, and
@@ -152,8 +211,8 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// A value as it is, and as it looks in a URL, a form, JSON, HTML, a `{:?}`, and in the middle of
-/// base64.
+/// A value as it is, and as it looks in a URL, a form, JSON, HTML, a `{:?}`, as it is printed, and in
+/// the middle of base64. Other escapes of these forms are undone: see [`decode`].
 fn forms(value: &str) -> Vec<String> {
     let percent = utf8_percent_encode(value, RESERVED).to_string();
     let mut forms = vec![
@@ -166,17 +225,30 @@ fn forms(value: &str) -> Vec<String> {
         unquoted(&Value::from(value).to_string()),
         unquoted(&format!("{value:?}")),
         html(value),
+        visible::line(value).into_owned(),
+        visible::line(value.trim()).into_owned(),
     ];
-    let whole = [STANDARD.encode(value), STANDARD_NO_PAD.encode(value)];
-    for encoded in whole
+    let of_base64: Vec<String> = forms.iter().flat_map(|form| in_base64(form)).collect();
+    let twice = in_base64(value)
         .into_iter()
-        .chain((0..3).map(|before| within_base64(value.as_bytes(), before)))
-    {
-        forms.push(encoded.replace('+', "-").replace('/', "_"));
-        forms.push(encoded);
-    }
+        .flat_map(|form| in_base64(&form));
+    let twice: Vec<String> = twice.collect();
+    forms.extend(of_base64);
+    forms.extend(twice);
+    forms.sort_unstable();
+    forms.dedup();
     forms.retain(|form| form.len() >= SHORTEST);
     forms
+}
+
+/// A text in base64, alone and in the middle of others, in both alphabets.
+fn in_base64(text: &str) -> Vec<String> {
+    let whole = [STANDARD.encode(text), STANDARD_NO_PAD.encode(text)];
+    let within = (0..3).map(|before| within_base64(text.as_bytes(), before));
+    let encoded = whole.into_iter().chain(within);
+    encoded
+        .flat_map(|one| [one.replace('+', "-").replace('/', "_"), one])
+        .collect()
 }
 
 /// `%2F` and `%2f` are the same byte.
@@ -243,11 +315,8 @@ pub fn text(text: &str) -> String {
 
 /// Whether a text holds a secret.
 pub fn holds_secret(text: &str) -> bool {
-    KNOWN
-        .read()
-        .unwrap_or_else(PoisonError::into_inner)
-        .first(text)
-        .is_some()
+    let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
+    matches!(known.text(text), Cow::Owned(_))
 }
 
 /// A message that may be written: each of its texts redacted, but for what the members named in
@@ -262,13 +331,18 @@ pub fn message<T: Serialize + DeserializeOwned + Clone>(message: &T, fixed: &[&s
     }
 }
 
-/// A writer that redacts: for whatever writes whole lines at once, as the log does.
+/// A writer that redacts, and makes visible what would act on a terminal: for whatever writes whole
+/// lines at once, as the log does.
 pub struct Writer<W>(pub W);
 
 impl<W: Write> Write for Writer<W> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0
-            .write_all(text(&String::from_utf8_lossy(bytes)).as_bytes())?;
+        let said = text(&String::from_utf8_lossy(bytes));
+        let said = match said.strip_suffix('\n') {
+            Some(line) => visible::line(line).into_owned() + "\n",
+            None => visible::line(&said).into_owned(),
+        };
+        self.0.write_all(visible::text(&said).as_bytes())?;
         Ok(bytes.len())
     }
 
@@ -319,6 +393,58 @@ mod tests {
     }
 
     #[test]
+    fn a_value_is_found_however_it_is_escaped() {
+        let value = "c4nary/9+x=y&z";
+        let redactor = redactor(&[("KEY", value)]);
+        let each = |write: &dyn Fn(char) -> String| value.chars().map(write).collect::<String>();
+        let percent = each(&|c| format!("%{:02X}", u32::from(c)));
+        let unicode = each(&|c| format!("\\u{:04x}", u32::from(c)));
+        let entity = each(&|c| format!("&#x{:x};", u32::from(c)));
+        let decimal = each(&|c| format!("&#{};", u32::from(c)));
+        let once = utf8_percent_encode(value, RESERVED).to_string();
+        let twice = utf8_percent_encode(&once, RESERVED).to_string();
+        for escaped in [
+            percent.to_ascii_lowercase(),
+            utf8_percent_encode(&percent, RESERVED).to_string(),
+            percent,
+            unicode.to_ascii_uppercase().replace("\\U", "\\u"),
+            unicode.replace('\\', "\\\\"),
+            unicode,
+            entity.replace('x', "X"),
+            entity.replace('&', "&amp;"),
+            entity,
+            decimal,
+            each(&|c| format!("\\x{:02x}", u32::from(c))),
+            utf8_percent_encode(&twice, RESERVED).to_string(),
+            twice,
+            // Only a part of it, and in two ways.
+            "c%34nar\\u0079/9&#43;x=y&amp;z".to_owned(),
+            utf8_percent_encode(&STANDARD.encode(value), NON_ALPHANUMERIC).to_string(),
+            STANDARD.encode(STANDARD.encode(value)),
+            STANDARD.encode(&once),
+        ] {
+            let said = redactor.text(&format!("a {escaped} b")).into_owned();
+            // The padding of base64 may be left.
+            let said = said.replace('=', "").replace("%3D", "");
+            assert_eq!(said, "a [secret KEY] b", "{escaped}");
+        }
+        for harmless in ["100 %, c4nar\\u0078 &amp; co", "[secret KEY]%41"] {
+            assert!(
+                matches!(redactor.text(harmless), Cow::Borrowed(_)),
+                "{harmless}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_value_is_found_in_a_text_that_was_made_visible() {
+        let value = "-----BEGIN KEY-----\nc4nary\n-----END KEY-----\n";
+        let redactor = redactor(&[("PEM", value)]);
+        let shown = visible::line(&format!("refused: {value} (401)")).into_owned();
+        assert_eq!(redactor.text(&shown), "refused: [secret PEM] (401)");
+    }
+
+    #[test]
     fn the_longest_secret_wins_and_short_ones_are_not_looked_for() {
         let redactor = redactor(&[("A", "abcd"), ("B", "abcdef"), ("C", "xyz")]);
         assert_eq!(
@@ -346,11 +472,11 @@ mod tests {
         keep(&secrets(&[("LOGGED", "c4nary-of-the-log")]));
         let mut writer = Writer(Vec::new());
         writer
-            .write_all(b"token c4nary-of-the-log refused\n")
+            .write_all(b"token c4nary-of-the-log refused\n::error::x\x1b[2J\n")
             .unwrap();
         assert_eq!(
             String::from_utf8(writer.0).unwrap(),
-            "token [secret LOGGED] refused\n"
+            "token [secret LOGGED] refused␊::error::x␛[2J\n"
         );
     }
 

@@ -27,12 +27,12 @@
 //! | the command line, and one run from plan to destroy | [`cli`] [`run`] |
 //! | destroy and its proof | [`teardown`] |
 //! | the fleet, and what is written down of it | [`terraform`] [`fleet`] [`settings`] [`journal`] |
-//! | AWS, the objects between orchestrator and tasks, the image | [`aws`] [`channel`] [`image`] |
+//! | AWS, the objects between orchestrator and tasks, the image, files of this machine | [`aws`] [`channel`] [`image`] [`files`] |
 //! | the generator | [`engine`] |
 //! | the target's group, polled | [`watch`] |
 //! | judgements, suggestions, words and pictures | [`verdict`] [`advice`] [`report`] |
 //! | facts, computed once | [`evidence`] |
-//! | decisions before a run, and the vocabulary | [`plan`] [`cost`] [`limits`] [`scaling`] [`scenario`] [`measure`] [`events`] [`outcome`] [`redact`] [`units`] |
+//! | decisions before a run, and the vocabulary | [`plan`] [`cost`] [`limits`] [`scaling`] [`scenario`] [`measure`] [`events`] [`outcome`] [`redact`] [`units`] [`visible`] |
 //! | an AWS on this machine | [`lab`] |
 //!
 //! Modules that decide are pure: they have no clock, network, process or file.
@@ -59,12 +59,14 @@ pub mod run; // the life cycle: plan provision start load recover collect judge 
 
 pub use ::teardown; // destroys what a run made and proves it: destroy, reap, guard
 
-pub use ::cloud::{aws, channel, image};
+pub use ::cloud::{aws, channel, files, image};
 pub use ::engine; // the generator
 pub use ::engine::ownership; // whose target it is, by load balancer, TXT record or file
 pub use ::evidence; // what was seen of the group and the load, and the facts that follow
 pub use ::judge::{advice, report, verdict};
 pub use ::lab; // an AWS on this machine
-pub use ::model::{cost, events, limits, measure, outcome, plan, redact, scaling, scenario, units};
+pub use ::model::{
+    cost, events, limits, measure, outcome, plan, redact, scaling, scenario, units, visible,
+};
 pub use ::provision::{fleet, journal, settings, terraform};
 pub use ::watch; // polls the target

@@ -4,8 +4,6 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use spikeproof::redact;
-
 fn main() -> ExitCode {
     // One TLS provider in the whole process: two of them panic at the first handshake.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
@@ -22,12 +20,17 @@ fn main() -> ExitCode {
             return ExitCode::from(4);
         }
     };
-    let answer = runtime.block_on(spikeproof::cli::run(std::env::args_os()));
+    let answer = runtime.block_on(async {
+        spikeproof::cli::survive_full_files();
+        spikeproof::cli::run(std::env::args_os()).await
+    });
     // Nothing of ours is under way any more; a blocked read of a closed terminal must not hold the
     // exit.
     runtime.shutdown_background();
-    // Redacted here, because the output of every command passes here, and a generator's last words.
-    drop(std::io::stdout().write_all(redact::text(&answer.stdout).as_bytes()));
-    drop(std::io::stderr().write_all(redact::text(&answer.stderr).as_bytes()));
+    // The output of every command passes here, and a generator's last words: without secrets, and
+    // without characters that act on a terminal or a CI system.
+    let (stdout, stderr) = answer.printed();
+    drop(std::io::stdout().write_all(stdout.as_bytes()));
+    drop(std::io::stderr().write_all(stderr.as_bytes()));
     ExitCode::from(answer.code)
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Teardown;
 use cloud::aws::Cloud;
+use cloud::files;
 use model::units::RunId;
 use provision::journal::Record;
 use provision::journal::names::Thing;
@@ -15,6 +16,9 @@ use provision::journal::names::Thing;
 /// The name of the proof in the run's folder; beside the runs it is `RUN.proof.json`. It has every
 /// expected name, with the answer that says it is gone.
 pub const PROOF: &str = "proof.json";
+
+/// The most bytes of a proof: it has some hundred bytes for each thing.
+const LARGEST: u64 = 16 << 20;
 
 /// The result of a destroy: each thing, proven gone or not. Empty where there was nothing to do.
 #[derive(Debug, Default)]
@@ -141,7 +145,7 @@ struct ProofPlace {
 
 /// True if an earlier proof at this path was made in this teardown's account and region.
 pub fn is_from_same_place(path: &Path, teardown: &Teardown<'_>) -> bool {
-    let place = std::fs::read(path)
+    let place = files::read(path, LARGEST)
         .ok()
         .and_then(|proof| serde_json::from_slice::<ProofPlace>(&proof).ok());
     let Cloud { aws, caller } = teardown.aws;

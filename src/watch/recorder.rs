@@ -10,12 +10,16 @@ use serde::{Deserialize, Serialize};
 
 use super::{Last, Looks, WatchError, observation};
 use cloud::aws::clock::ApiClock;
+use cloud::files::{self, FileRefused};
 use evidence::Timeline;
 use evidence::timeline::{Gap, Observation, Observed};
 use model::redact;
 
 /// The version of the file, in its first line.
 const VERSION: u32 = 2;
+
+/// The most bytes of a recording: a day of a large group takes a tenth of it.
+const LARGEST: u64 = 1 << 30;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Head {
@@ -159,8 +163,8 @@ pub enum RecordingError {
     File {
         /// Path of the file.
         path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
+        /// The reason.
+        source: FileRefused,
     },
     /// The version in the first line is above the one that is known here.
     #[error("{}: written by a newer spikeproof (version {version})", path.display())]
@@ -171,7 +175,7 @@ pub enum RecordingError {
         version: u32,
     },
     /// A line before the last holds no observation.
-    #[error("{}, line {line}: {source}", path.display())]
+    #[error("{}, line {line}: this is no observation (column {})", path.display(), source.column())]
     Line {
         /// Path of the file.
         path: PathBuf,
@@ -191,7 +195,7 @@ pub enum RecordingError {
 /// Reads the timeline that was written line by line. A last line that a killed run left half
 /// written is not read.
 pub fn read(path: &Path) -> Result<Timeline, RecordingError> {
-    let text = std::fs::read_to_string(path).map_err(|source| RecordingError::File {
+    let text = files::read_text(path, LARGEST).map_err(|source| RecordingError::File {
         path: path.to_owned(),
         source,
     })?;

@@ -217,7 +217,9 @@ impl Failure {
     pub fn of_io(kind: io::ErrorKind) -> Self {
         use io::ErrorKind;
         match kind {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Disk,
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+                Self::Disk
+            }
             ErrorKind::BrokenPipe
             | ErrorKind::ConnectionAborted
             | ErrorKind::ConnectionRefused
@@ -490,6 +492,7 @@ mod tests {
     fn an_io_error_is_known_by_its_kind() {
         for (kind, failure) in [
             (io::ErrorKind::StorageFull, Failure::Disk),
+            (io::ErrorKind::FileTooLarge, Failure::Disk),
             (io::ErrorKind::ConnectionReset, Failure::Network),
             (io::ErrorKind::NotFound, Failure::Unknown),
             (io::ErrorKind::PermissionDenied, Failure::Unknown),

@@ -36,7 +36,7 @@ mod open;
 
 pub use open::open;
 
-use message::{Control, End, Plan, Ready, Report, SecretsMessage};
+use message::{Control, End, Plan, Ready, Report, SecretsMessage, VERSION};
 
 const SECRETS: &str = "secrets.json";
 
@@ -66,6 +66,19 @@ pub enum ChannelError {
         path: String,
         /// The error of the JSON parser.
         source: serde_json::Error,
+    },
+    /// The object names another version of the messages: a task or an orchestrator is another
+    /// spikeproof's.
+    #[error(
+        "channel: {path} is of version {theirs} of the messages, and this spikeproof ({}) has version {VERSION}: the tasks \
+         need the same spikeproof as the run (`--image`, `--generator-binary`)",
+        env!("CARGO_PKG_VERSION")
+    )]
+    Version {
+        /// The object, below the run's prefix.
+        path: String,
+        /// Its version.
+        theirs: u64,
     },
     /// An interval's gzip is damaged, or could not be made.
     #[error("channel: {path} cannot be unpacked: {source}")]
@@ -355,9 +368,7 @@ impl Channel {
             path: path.clone(),
             source,
         })?;
-        serde_json::from_slice(&json)
-            .map(Some)
-            .map_err(|source| ChannelError::Message { path, source })
+        parse(&path, &json).map(Some)
     }
 
     /// Removes everything under the prefix: a bucket must be empty to be deleted.
@@ -392,10 +403,7 @@ impl Channel {
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ChannelError> {
         let bytes = self.store.get(&self.path(path)).await?.bytes().await?;
-        serde_json::from_slice(&bytes).map_err(|source| ChannelError::Message {
-            path: path.to_owned(),
-            source,
-        })
+        parse(path, &bytes)
     }
 
     async fn get_if_there<T: DeserializeOwned>(
@@ -415,6 +423,37 @@ impl Channel {
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// Reads a message. One of another version is refused by its name, even if it looks like ours; the
+/// orders of `control.json` keep their form, and are followed.
+fn parse<T: DeserializeOwned>(path: &str, json: &[u8]) -> Result<T, ChannelError> {
+    #[derive(serde::Deserialize)]
+    struct Versioned {
+        version: u64,
+    }
+    let named = serde_json::from_slice::<Versioned>(json).ok();
+    let theirs = named.map(|named| named.version);
+    let other = theirs.filter(|version| *version != u64::from(VERSION));
+    match (serde_json::from_slice(json), other) {
+        (Ok(message), None) => Ok(message),
+        (Ok(message), Some(_)) if path == CONTROL => Ok(message),
+        (_, Some(theirs)) => Err(ChannelError::Version {
+            path: path.to_owned(),
+            theirs,
+        }),
+        (Err(source), None) => Err(ChannelError::Message {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+impl ChannelError {
+    /// True if waiting does not help: the same object would be refused again.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Version { .. })
     }
 }
 
@@ -491,6 +530,50 @@ mod tests {
         assert_eq!(channel.report(3, 1).await.unwrap(), None);
         assert_eq!(channel.clear().await.unwrap(), 2);
         assert_eq!(channel.report(3, 0).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_message_of_another_version_is_refused_by_its_name() {
+        let channel = channel();
+        let ready = Ready {
+            version: VERSION + 1,
+            slot: 0,
+            attempt: 1,
+            identity: "pid 1".to_owned(),
+            cores: 1,
+            at: jiff::Timestamp::UNIX_EPOCH,
+        };
+        channel.put_ready(&ready).await.unwrap();
+        let refused = channel.ready(0).await.unwrap_err();
+        assert!(refused.is_final());
+        let said = refused.to_string();
+        assert!(
+            said.starts_with(&format!(
+                "channel: tasks/0/ready.json is of version {}",
+                VERSION + 1
+            )),
+            "{said}"
+        );
+        // One whose form has changed as well.
+        let plan = br#"{ "version": 1, "what": "else" }"#;
+        let path = channel.path("plan.json");
+        let put = channel.store.put(&path, PutPayload::from_static(plan));
+        put.await.unwrap();
+        let refused = channel.plan().await.unwrap_err();
+        assert!(
+            matches!(refused, ChannelError::Version { theirs: 1, .. }),
+            "{refused}"
+        );
+        // A stop order of another version is one all the same.
+        let control = Control {
+            version: VERSION + 1,
+            epoch: 1,
+            heartbeat: 1,
+            start: None,
+            stop: None,
+        };
+        channel.put_control(&control, None).await.unwrap();
+        assert_eq!(channel.control().await.unwrap(), control);
     }
 
     #[tokio::test]

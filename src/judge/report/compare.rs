@@ -10,7 +10,7 @@ use super::{Judgement, RunReport, words};
 use crate::verdict::{Conclusion, Expectation, is_unstable};
 use model::outcome::Verdict;
 use model::scenario::PhaseRole;
-use model::units;
+use model::{units, visible};
 
 /// A figure of every run that has it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -252,10 +252,16 @@ fn write_text(out: &mut String, comparison: &Comparison) -> std::fmt::Result {
         judgements,
         because,
     } = comparison;
-    writeln!(out, "{}  {because}", verdict.word().to_uppercase())?;
     writeln!(
         out,
-        "  {scenario}, {}",
+        "{}  {}",
+        verdict.word().to_uppercase(),
+        visible::line(because)
+    )?;
+    writeln!(
+        out,
+        "  {}, {}",
+        visible::line(scenario),
         units::count(runs.len() as u64, "run")
     )?;
     write_figures(out, runs, figures)?;
@@ -273,7 +279,8 @@ fn write_text(out: &mut String, comparison: &Comparison) -> std::fmt::Result {
     writeln!(out, "\n  not the same in every run")?;
     for one in unstable {
         let words: Vec<&str> = one.verdicts.iter().map(|verdict| verdict.word()).collect();
-        writeln!(out, "    {}: {}", one.question, words.join(", "))?;
+        let question = visible::line(&one.question);
+        writeln!(out, "    {question}: {}", words.join(", "))?;
     }
     Ok(())
 }
@@ -281,7 +288,7 @@ fn write_text(out: &mut String, comparison: &Comparison) -> std::fmt::Result {
 fn write_figures(out: &mut String, runs: &[String], figures: &[Figure]) -> std::fmt::Result {
     write!(out, "\n  {:<32}", "")?;
     for run in runs {
-        write!(out, " {run:>14}")?;
+        write!(out, " {:>14}", visible::line(run))?;
     }
     writeln!(out, " {:>8}", "spread")?;
     for figure in figures {

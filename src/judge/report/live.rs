@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::latency;
 use model::events::{Event, Phase, Progress};
-use model::units;
+use model::{units, visible};
 
 /// Time between two progress lines where there is no terminal.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
@@ -82,7 +82,7 @@ impl View {
     fn progress(&mut self, progress: &Progress) {
         let text = progress_line(progress);
         if self.terminal {
-            return self.bar.set_message(text);
+            return self.bar.set_message(visible::text(&text));
         }
         if self
             .last_progress
@@ -105,7 +105,7 @@ impl View {
 
 /// A closed stderr is no reason to end a run, so the error is dropped.
 fn write_line(line: &str) {
-    drop(writeln!(std::io::stderr(), "{line}"));
+    drop(writeln!(std::io::stderr(), "{}", visible::text(line)));
 }
 
 fn progress_line(progress: &Progress) -> String {

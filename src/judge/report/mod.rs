@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use evidence::reaction::Times;
@@ -17,6 +18,7 @@ use model::outcome::Exit;
 use model::plan::Schedule;
 use model::scenario::{Model, PhaseRole, Scenario};
 use model::units::{self, Seconds, seconds};
+use model::visible;
 
 mod advice;
 mod advised;
@@ -111,6 +113,15 @@ pub struct RunReport {
     pub trial: Option<ReportedTrial>,
     /// Doubts about the run; empty where there are none.
     pub warnings: Vec<ReportedWarning>,
+}
+
+/// Members of a report that have lines of their own: the error has its hints, the snippet its code.
+const WITH_LINES: [&str; 2] = ["error", "snippet"];
+
+/// The same with texts that can be parts of lines: every form of a report for people passes here,
+/// because the names and messages in it are those of the scenario, the target and AWS.
+fn shown<T: Clone + Serialize + DeserializeOwned>(value: &T) -> T {
+    visible::each(value, &WITH_LINES).unwrap_or_else(|| value.clone())
 }
 
 impl RunReport {

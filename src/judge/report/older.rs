@@ -12,7 +12,9 @@ use model::units;
 /// Reads a report of version 1 to the present one.
 pub fn read(text: &str) -> Result<RunReport, serde_json::Error> {
     let mut report: Value = serde_json::from_str(text)?;
-    let version = report["version"].as_u64().unwrap_or_default();
+    let Some(version) = report["version"].as_u64() else {
+        return Err(serde_json::Error::custom("it names no version"));
+    };
     if version > u64::from(VERSION) {
         return Err(serde_json::Error::custom(format!(
             "it is of version {version}, made by a newer spikeproof"

@@ -6,7 +6,7 @@
 
 use askama::Template;
 
-use super::{Judgement, RunReport, latency, terminal, words};
+use super::{Judgement, RunReport, latency, shown, terminal, words};
 use model::units;
 
 mod chart;
@@ -65,6 +65,7 @@ struct LoadRow {
 
 /// Returns the page. Fails only if the template itself is broken, which its tests would show.
 pub fn html(report: &RunReport) -> Result<String, askama::Error> {
+    let report = &shown(report);
     let judged = report.judged.as_ref();
     let judgements = judged
         .map(|judged| {

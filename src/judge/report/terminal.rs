@@ -4,11 +4,13 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
-use super::{Destroyed, Judged, Judgement, Load, ReportedAdvice, Row, RunReport, latency, words};
+use super::{
+    Destroyed, Judged, Judgement, Load, ReportedAdvice, Row, RunReport, latency, shown, words,
+};
 use model::outcome::Verdict;
 use model::plan::Schedule;
 use model::scenario::{Model, Scenario};
-use model::units;
+use model::{units, visible};
 
 mod reaction;
 
@@ -18,7 +20,7 @@ use reaction::write_reaction;
 pub fn text(report: &RunReport) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
-    let _ = write_report(&mut out, report);
+    let _ = write_report(&mut out, &shown(report));
     out
 }
 
@@ -55,6 +57,7 @@ fn write_report(out: &mut String, report: &RunReport) -> std::fmt::Result {
 
 /// Returns the text of a watch without a load of its own.
 pub fn watched(judged: &Judged, began: Option<Timestamp>) -> String {
+    let judged = &shown(judged);
     let mut out = format!(
         "{}  {}\n",
         judged.verdict.word().to_uppercase(),
@@ -85,7 +88,7 @@ pub fn headline(report: &RunReport) -> String {
             format!("INTERRUPTED  ({word} on what there is) {because}")
         }
         (true, None, _) => "INTERRUPTED  before there was anything to judge".to_owned(),
-        (false, _, Some(error)) => format!("COULD NOT RUN  {error}"),
+        (false, _, Some(error)) => format!("COULD NOT RUN  {}", visible::indented(error)),
         (false, Some((word, because)), None) => format!("{word}  {because}"),
         (false, None, None) => "INCONCLUSIVE  nothing was judged".to_owned(),
     }
@@ -305,7 +308,7 @@ fn line(judgement: &Judgement) -> String {
 /// Returns the advice alone, as `spikeproof advise` prints it.
 pub fn advice(advice: &ReportedAdvice) -> String {
     let mut out = String::new();
-    let _ = write_advice(&mut out, advice);
+    let _ = write_advice(&mut out, &shown(advice));
     out
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::fields::PART;
+use super::files::FileUse;
 use super::node::{Entry, Node, NodeValue};
 use super::reader::{Members, Reader, Text};
 use super::template::{Escape, Segment, Template, TemplateScope, parse};
@@ -49,7 +50,7 @@ pub(super) fn read(
         "form" => form(reader, &entry.node, known),
         "multipart" => multipart(reader, &entry.node, known),
         "file" => {
-            let (name, bytes) = reader.file(&entry.node)?;
+            let (name, bytes) = reader.file(&entry.node, FileUse::Body)?;
             Some(Body {
                 content_type: type_of(&name).to_owned(),
                 content: Template::text(bytes.as_slice()),
@@ -282,7 +283,7 @@ fn part(
     }
     let members = reader.members(&entry.node, &PART);
     let kind = members.get("type").and_then(|node| reader.text(node));
-    let (name, bytes) = reader.file(members.get("file")?)?;
+    let (name, bytes) = reader.file(members.get("file")?, FileUse::Body)?;
     let own = name.rsplit('/').next().unwrap_or_default().replace('"', "");
     let kind = kind.map_or_else(|| type_of(&name).to_owned(), |kind| kind.value);
     let head = format!(

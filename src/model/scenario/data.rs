@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use super::fields::DATA;
+use super::files::FileUse;
 use super::node::{Entry, Node, NodeValue};
 use super::reader::{Reader, closest};
 use super::table::{Cell, Rows};
@@ -190,7 +191,7 @@ pub(super) fn choice<T: Copy>(
 type Table = (Vec<String>, Rows);
 
 fn table(reader: &mut Reader<'_>, node: &Node) -> Option<(String, Table)> {
-    let (name, bytes) = reader.file(node)?;
+    let (name, bytes) = reader.file(node, FileUse::Data)?;
     let lower = name.to_ascii_lowercase();
     if lower.ends_with(".json") {
         let stem = &name[..name.len() - ".json".len()];
@@ -246,20 +247,17 @@ enum TableError {
     Length { line: u64, there: u64, columns: u64 },
     #[error("column {0} has no name")]
     Unnamed(usize),
-    #[error("the column `{0}` is there twice")]
+    #[error("{} is there twice", named_column(.0))]
     ColumnTwice(String),
     #[error("{0}")]
     NotText(#[from] std::str::Utf8Error),
-    #[error("line {line}: {source}")]
-    Json {
-        line: usize,
-        source: serde_json::Error,
-    },
+    #[error("line {line} is not a JSON object (column {column})")]
+    Json { line: usize, column: usize },
     #[error("line {line} is {found}, not an object like `{{\"email\": \"ada@example.com\"}}`")]
     NotAnObject { line: usize, found: &'static str },
     #[error("line {0} is an empty object, so no column has a name")]
     Empty(usize),
-    #[error("line {line} has no `{column}`, which the first line has")]
+    #[error("line {line} lacks {}", named_column(.column))]
     NoColumn { line: usize, column: String },
 }
 
@@ -277,6 +275,20 @@ impl From<csv::Error> for TableError {
             },
             _ => Self::Csv(error),
         }
+    }
+}
+
+/// The columns of data if each looks like a name: the first line of another kind of file is
+/// content, which no message shows.
+pub(super) fn shown_columns(columns: &[String]) -> Option<&[String]> {
+    columns.iter().all(|name| is_name(name)).then_some(columns)
+}
+
+fn named_column(name: &str) -> String {
+    if is_name(name) {
+        format!("the column `{name}`")
+    } else {
+        "a column of the first line".to_owned()
     }
 }
 
@@ -313,7 +325,10 @@ fn json_lines(bytes: &[u8]) -> Result<Table, TableError> {
         .filter(|(_, text)| !text.trim().is_empty())
     {
         let value: serde_json::Value =
-            serde_json::from_str(text).map_err(|source| TableError::Json { line, source })?;
+            serde_json::from_str(text).map_err(|error| TableError::Json {
+                line,
+                column: error.column(),
+            })?;
         let found = match value {
             serde_json::Value::Object(object) if object.is_empty() => {
                 return Err(TableError::Empty(line));
@@ -428,7 +443,7 @@ mod tests {
             (csv(b"a,,b\n1,2,3\n"), "column 2 has no name"),
             (
                 json_lines(b"{\"a\": 1}\n{\"b\": 1}\n"),
-                "line 2 has no `a`, which the first line has",
+                "line 2 lacks the column `a`",
             ),
             (
                 json_lines(b"{}\n{}\n"),
@@ -445,7 +460,32 @@ mod tests {
             json_lines(b"{\"a\": 1}\nnonsense\n")
                 .unwrap_err()
                 .to_string()
-                .contains("line 2")
+                .contains("line 2 is not a JSON object (column 2)")
         );
+    }
+
+    #[test]
+    fn messages_show_no_content_of_a_file_that_holds_no_table() {
+        for (text, said) in [
+            (
+                "root:x:0,root:x:0\n",
+                "a column of the first line is there twice",
+            ),
+            (
+                "a\nroot:x,0\n",
+                "CSV error: record 1 (line: 2, byte: 2): found record with 2 fields, but the previous record has 1 fields",
+            ),
+        ] {
+            assert_eq!(csv(text.as_bytes()).unwrap_err().to_string(), said);
+        }
+        for (text, said) in [
+            ("\"hunter2\"\n", "line 1 is not a JSON object (column 9)"),
+            (
+                "{\"a=b\": 1}\n{}\n",
+                "line 2 lacks a column of the first line",
+            ),
+        ] {
+            assert_eq!(json_lines(text.as_bytes()).unwrap_err().to_string(), said);
+        }
     }
 }

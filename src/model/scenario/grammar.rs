@@ -48,10 +48,7 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node, names: &KnownNames<'_>)
             node.place(),
             "`thresholds` is a list of texts; this is how k6 writes them",
         );
-        reader.report(problem.help(format!(
-            "write instead:\n{}",
-            k6_translated(entries).join("\n")
-        )));
+        reader.report(problem.help_lines("write instead:", &k6_translated(entries)));
         return Vec::new();
     }
     let items = reader.items(node, "thresholds", "p95 < 500ms");
@@ -74,10 +71,7 @@ fn read_one(reader: &mut Reader<'_>, item: &Node, names: &KnownNames<'_>) -> Opt
             item.place(),
             "a threshold is one text; this is how k6 writes it",
         );
-        reader.report(problem.help(format!(
-            "write instead:\n{}",
-            k6_translated(entries).join("\n")
-        )));
+        reader.report(problem.help_lines("write instead:", &k6_translated(entries)));
         return None;
     }
     let text = reader.text(item)?;

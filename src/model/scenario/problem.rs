@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
+use crate::visible;
+
 /// A fault in the text, its place, and the text to write instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -36,13 +38,44 @@ impl Problem {
         }
     }
 
-    /// Sets the proposal for a repair.
+    /// Sets the proposal for a repair, in one line.
     pub(super) fn help(self, help: impl Into<String>) -> Self {
         Self {
-            help: Some(help.into()),
+            help: Some(visible::line(&help.into()).into_owned()),
             ..self
         }
     }
+
+    /// Sets the proposal for a repair, with lines to write.
+    pub(super) fn help_lines(self, head: &str, lines: &[String]) -> Self {
+        let mut help = head.to_owned();
+        for line in lines {
+            help.push('\n');
+            help.push_str(&visible::line(line));
+        }
+        Self {
+            help: Some(help),
+            ..self
+        }
+    }
+}
+
+/// Keys that few other files have at their top.
+const TELLING: [&str; 5] = ["target", "phases", "flows", "steps", "thresholds"];
+
+/// True if a text is meant as a scenario, however faulty: one of its own keys begins a line, or a
+/// member of a map in braces. Messages quote only such texts, so that a wrong path never shows what
+/// another file holds.
+pub fn is_meant_as_one(text: &str) -> bool {
+    TELLING.iter().any(|key| {
+        text.match_indices(key).any(|(at, _)| {
+            let before = text[..at].trim_end_matches(['"', '\'']);
+            let after = text[at + key.len()..].trim_start_matches(['"', '\'']);
+            let begins_line = before.is_empty() || before.ends_with(['\n', '\u{feff}']);
+            let begins_member = before.trim_end().ends_with(['{', ',']);
+            (begins_line || begins_member) && after.trim_start_matches(' ').starts_with(':')
+        })
+    })
 }
 
 /// Returns all problems as text, like rustc's.
@@ -60,13 +93,14 @@ pub fn render(file: &str, text: &str, problems: &[Problem], colour: bool) -> Str
 }
 
 fn render_one(renderer: &Renderer, file: &str, text: &str, problem: &Problem) -> String {
+    // The renderer makes visible only what it shows of the source.
+    let [file, message, label] =
+        [file, problem.message.as_str(), problem.label.as_str()].map(visible::line);
     let annotation = AnnotationKind::Primary
         .span(inside(text, &problem.span))
-        .label(problem.label.as_str());
-    let snippet = Snippet::source(text).path(file).annotation(annotation);
-    let mut group = Level::ERROR
-        .primary_title(problem.message.as_str())
-        .element(snippet);
+        .label(&*label);
+    let snippet = Snippet::source(text).path(&*file).annotation(annotation);
+    let mut group = Level::ERROR.primary_title(&*message).element(snippet);
     if let Some(help) = &problem.help {
         group = group.element(Level::HELP.message(help.as_str()));
     }
@@ -78,4 +112,30 @@ fn inside(text: &str, span: &Range<usize>) -> Range<usize> {
     let start = text.floor_char_boundary(span.start);
     let end = text.ceil_char_boundary(span.end.max(span.start));
     start..end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_text_with_a_key_of_a_scenario_is_meant_as_one() {
+        for text in [
+            "name: x\ntarget: { url: \"http://a\" }",
+            "{\"name\": \"x\",\n \"target\" : {}}",
+            "phases:\n\tbad",
+            "\u{feff}steps: []",
+        ] {
+            assert!(is_meant_as_one(text), "{text}");
+        }
+        for text in [
+            "",
+            "root:x:0:0:root:/root:/bin/bash\ntargets:x:1:1::/:/bin/sh",
+            "apiVersion: v1\nkind: Secret\ndata: { password: aHVudGVy }",
+            "jobs:\n  a:\n    steps:\n      - run: echo",
+            "AWS_SECRET_ACCESS_KEY=target",
+        ] {
+            assert!(!is_meant_as_one(text), "{text}");
+        }
+    }
 }

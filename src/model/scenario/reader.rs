@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::fields::Object;
+use super::files::{FileUse, LARGEST_TOGETHER};
 use super::node::{Entry, Node, NodeValue};
 use super::{FileContents, Problem, ReadFile, Substitutions};
 use crate::redact::Secrets;
@@ -154,16 +155,17 @@ impl<'a> Reader<'a> {
     }
 
     /// Returns the content of a file that the text names, and its name.
-    pub(super) fn file(&mut self, node: &Node) -> Option<(String, Arc<Vec<u8>>)> {
+    pub(super) fn file(&mut self, node: &Node, wanted: FileUse) -> Option<(String, Arc<Vec<u8>>)> {
         let text = self.text(node)?;
         *self.file_uses.entry(text.value.clone()).or_default() += 1;
-        if let Some(known) = self.files.get(&text.value) {
-            return Some((text.value.clone(), Arc::clone(known)));
-        }
-        match (self.open)(&text.value) {
+        let found = match self.files.get(&text.value) {
+            Some(known) => Ok(Arc::clone(known)),
+            None => (self.open)(&text.value).map(Arc::new),
+        };
+        match found {
             Ok(bytes) => {
-                let bytes = Arc::new(bytes);
                 self.files.insert(text.value.clone(), Arc::clone(&bytes));
+                self.bounded(node, wanted, bytes.len() as u64)?;
                 Some((text.value, bytes))
             }
             Err(why) => {
@@ -178,6 +180,26 @@ impl<'a> Reader<'a> {
                 None
             }
         }
+    }
+
+    /// Reports a file that is larger than its use needs, or that is too much with all the others.
+    fn bounded(&mut self, node: &Node, wanted: FileUse, length: u64) -> Option<()> {
+        let mib = |bytes: u64| bytes >> 20;
+        let together: u64 = self.files.values().map(|file| file.len() as u64).sum();
+        let message = if length > wanted.largest() {
+            let (word, most) = (wanted.word(), mib(wanted.largest()));
+            format!("this is too large: {word} has at most {most} MiB")
+        } else if together > LARGEST_TOGETHER {
+            let most = mib(LARGEST_TOGETHER);
+            format!("with this one, the files of the scenario have more than {most} MiB")
+        } else {
+            return Some(());
+        };
+        self.report(
+            Problem::new(node.span.clone(), message)
+                .help("every task receives all files and keeps them in memory"),
+        );
+        None
     }
 
     /// Reads `off`, or the number of redirects that are followed.

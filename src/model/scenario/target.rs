@@ -7,6 +7,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::data::choice;
 use super::fields::{CONNECTION, TARGET, TLS};
+use super::files::FileUse;
 use super::node::{Entry, Node, NodeValue};
 use super::reader::{Members, Reader};
 use super::template::TemplateScope;
@@ -188,7 +189,7 @@ fn connection(reader: &mut Reader<'_>, node: &Node) -> ConnectionPolicy {
 fn tls(reader: &mut Reader<'_>, node: &Node) -> Tls {
     let members = reader.members(node, &TLS);
     let ca = members.get("ca").and_then(|node| {
-        let (name, bytes) = reader.file(node)?;
+        let (name, bytes) = reader.file(node, FileUse::Certificate)?;
         let certificates: Vec<_> = CertificateDer::pem_slice_iter(&bytes)
             .filter_map(Result::ok)
             .collect();
@@ -198,14 +199,14 @@ fn tls(reader: &mut Reader<'_>, node: &Node) -> Tls {
         Some(bytes)
     });
     let certificate = members.get("certificate").and_then(|node| {
-        let (name, bytes) = reader.file(node)?;
+        let (name, bytes) = reader.file(node, FileUse::Certificate)?;
         if CertificateDer::from_pem_slice(&bytes).is_err() {
             not_pem(reader, node, &name, "certificate");
         }
         Some(bytes)
     });
     let key = members.get("key").and_then(|node| {
-        let (name, bytes) = reader.file(node)?;
+        let (name, bytes) = reader.file(node, FileUse::Certificate)?;
         if PrivateKeyDer::from_pem_slice(&bytes).is_err() {
             not_pem(reader, node, &name, "private key");
         }

@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use super::DataFile;
 use super::capture::{DEEPEST, is_too_deep};
+use super::data::shown_columns;
 use super::literal::{literal, literals};
 use super::reader::{Text, closest};
 
@@ -341,7 +342,7 @@ fn member(name: &str, path: &str, known: &TemplateScope<'_>) -> Option<Expressio
 
 fn first_column<'a>(known: &TemplateScope<'a>, name: &str) -> &'a str {
     let data = known.data.iter().find(|data| data.name == name);
-    data.and_then(|data| data.columns.first())
+    data.and_then(|data| shown_columns(&data.columns)?.first())
         .map_or("column", String::as_str)
 }
 
@@ -372,10 +373,12 @@ fn column(
         Some(place) => Ok(Expression::Column(index as u16, place as u16)),
         None if columns.is_empty() => Ok(Expression::Column(index as u16, 0)),
         None => {
-            let help = closest(column, columns.iter().map(String::as_str)).map_or_else(
-                || format!("it has `{}`", columns.join("`, `")),
-                |name| format!("did you mean `{data}.{name}`?"),
-            );
+            let shown = shown_columns(columns).unwrap_or_default();
+            let help = match closest(column, shown.iter().map(String::as_str)) {
+                Some(name) => format!("did you mean `{data}.{name}`?"),
+                None if shown.is_empty() => "the first line of its file has the names".to_owned(),
+                None => format!("it has `{}`", shown.join("`, `")),
+            };
             Err(TemplateFault::new(
                 range,
                 format!("`{data}` has no column `{column}`"),

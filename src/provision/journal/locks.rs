@@ -6,7 +6,7 @@
 //! first. Neither lock tells anything about other hosts: the lease does.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -14,9 +14,13 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{JournalError, JournalResult};
+use cloud::files;
 
 pub(super) const OWNER: &str = "owner.lock";
-const WORK: &str = "work.lock";
+pub(super) const WORK: &str = "work.lock";
+
+/// The most bytes that a lock file says.
+const LONGEST_HOLDER: u64 = 4 * 1024;
 
 /// Becomes the process that drives the run, or says which one does.
 pub(super) fn own(folder: &Path, role: LockRole) -> JournalResult<File> {
@@ -25,11 +29,9 @@ pub(super) fn own(folder: &Path, role: LockRole) -> JournalResult<File> {
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            drop(file.read_to_string(&mut holder));
             return Err(JournalError::Owned {
                 folder: folder.to_owned(),
-                holder: LockHolder::parse(&holder),
+                holder: holder(folder),
             });
         }
         Err(TryLockError::Error(source)) => return Err(super::io("lock", &path)(source)),
@@ -121,14 +123,22 @@ impl std::fmt::Display for LockHolder {
 
 /// True if a process drives the run. It does not take the lock: a guard may be waiting for it.
 pub fn is_driven(folder: &Path) -> bool {
-    let file = File::open(folder.join(OWNER));
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(files::WITHOUT_WAITING)
+        .open(folder.join(OWNER));
     file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 /// True if the orchestrator of the run drives it, not a reaper.
 pub fn is_under_way(folder: &Path) -> bool {
-    let holder = std::fs::read_to_string(folder.join(OWNER)).unwrap_or_default();
-    is_driven(folder) && !LockHolder::parse(&holder).is_reaper()
+    is_driven(folder) && !holder(folder).is_reaper()
+}
+
+/// The process that the owner lock names; unknown if it names none.
+fn holder(folder: &Path) -> LockHolder {
+    let said = files::read_text(&folder.join(OWNER), LONGEST_HOLDER);
+    LockHolder::parse(&said.unwrap_or_default())
 }
 
 /// Fails if the owner lock tells nothing: it was deleted, is another user's, or lies on a file
@@ -137,6 +147,7 @@ pub fn tells(folder: &Path) -> io::Result<()> {
     let file = OpenOptions::new()
         .read(true)
         .write(true)
+        .custom_flags(files::WITHOUT_WAITING)
         .open(folder.join(OWNER))?;
     match file.try_lock_shared() {
         Ok(()) | Err(TryLockError::WouldBlock) => Ok(()),
@@ -237,17 +248,20 @@ impl WorkLock {
 
 /// Returns the process that worked under the lock last.
 pub fn worker(folder: &Path) -> Option<Worker> {
-    serde_json::from_slice(&std::fs::read(folder.join(WORK)).ok()?).ok()
+    serde_json::from_slice(&files::read(&folder.join(WORK), LONGEST_HOLDER).ok()?).ok()
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
+    let file = OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
         .truncate(false)
         .mode(0o600)
-        .open(path)
+        .custom_flags(files::WITHOUT_WAITING)
+        .open(path)?;
+    files::ensure_regular(&file).map_err(io::Error::other)?;
+    Ok(file)
 }
 
 fn rewrite(file: &mut File, bytes: &[u8]) -> io::Result<()> {

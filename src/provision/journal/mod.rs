@@ -4,10 +4,11 @@
 //! journal names everything that may exist, even if the machine lost power.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+mod beginning;
 pub mod change;
 pub mod leftovers;
 pub mod locks;
@@ -19,6 +20,9 @@ pub use change::{GroupChange, changes};
 pub use leftovers::{leftovers, unsettled};
 pub use record::Record;
 
+use beginning::{remove, remove_unbegun, unbegun};
+use cloud::aws::failure::Failure;
+use cloud::files::{self, FileRefused};
 use locks::{LockHolder, LockRole};
 use model::units::RunId;
 
@@ -27,6 +31,8 @@ pub const JOURNAL: &str = "journal";
 /// The journal's first record once more, and every intended change of the group: without them
 /// nobody would know in which account to look, or how the group was.
 const HEAD: &str = "journal.head";
+/// The most bytes of a journal: a hundred times that of the largest fleet.
+const LARGEST: u64 = 64 << 20;
 
 type JournalResult<T> = std::result::Result<T, JournalError>;
 
@@ -62,6 +68,25 @@ pub enum JournalError {
     Empty {
         /// The run's folder.
         folder: PathBuf,
+    },
+    /// The journal is no file, or far larger than any run's.
+    #[error("{} is not read as a journal: {source}", path.display())]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: FileRefused,
+    },
+    /// The journal is that of another run: its names have nothing to do with this folder.
+    #[error(
+        "{} holds the journal of {run}: a run's folder keeps its name, and is not copied. If this is a copy, remove it",
+        folder.display()
+    )]
+    OtherRun {
+        /// The folder.
+        folder: PathBuf,
+        /// The run whose journal it is.
+        run: RunId,
     },
     /// No folder for runs is given, and the home folder is unknown.
     #[error("no home folder is known: set SPIKEPROOF_RUNS_DIR or pass --runs-dir")]
@@ -101,13 +126,46 @@ pub struct Journal {
 
 impl Journal {
     /// Makes the run's folder (0700) and its journal, whose first record is on the disk when this
-    /// returns.
+    /// returns. The folder has its name only then: one without a record would later be taken for a
+    /// damaged one, of a run that may have left everything.
     pub fn create(folder: &Path, first: Record) -> JournalResult<Self> {
+        let unbegun = unbegun(folder);
+        remove_unbegun(folder.parent().unwrap_or(folder));
         std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
-            .create(folder)
-            .map_err(io("create", folder))?;
+            .create(&unbegun)
+            .map_err(io("create", &unbegun))?;
+        let begun = Self::begin(&unbegun, first).and_then(|mut journal| {
+            // A file whose name is not on the disk is not on the disk.
+            sync_folder(&unbegun)?;
+            std::fs::rename(&unbegun, folder).map_err(io("create", folder))?;
+            journal.path = folder.join(JOURNAL);
+            Ok(journal)
+        });
+        match begun {
+            Ok(journal) => {
+                if let Some(parent) = folder.parent() {
+                    sync_folder(parent)?;
+                }
+                Ok(journal)
+            }
+            Err(error) => {
+                remove(&unbegun);
+                Err(error)
+            }
+        }
+    }
+
+    /// Removes the folder again: nothing has begun, and nothing will.
+    pub fn discard(self) {
+        if let Some(folder) = self.path.parent() {
+            reserve::release(folder);
+            remove(folder);
+        }
+    }
+
+    fn begin(folder: &Path, first: Record) -> JournalResult<Self> {
         let owner = locks::own(folder, LockRole::Run)?;
         let path = folder.join(JOURNAL);
         let file = OpenOptions::new()
@@ -116,39 +174,21 @@ impl Journal {
             .mode(0o600)
             .open(&path)
             .map_err(io("create", &path))?;
-        let mut journal = Self {
-            file,
-            path,
-            sequence: 0,
-            copied: None,
-            full: false,
-            _owner: owner,
-        };
-        if let Err(error) = journal.begin(folder, first) {
-            // Nothing has begun yet. A folder without a record would later be taken for a damaged
-            // one.
-            for name in [HEAD, JOURNAL, locks::OWNER] {
-                drop(std::fs::remove_file(folder.join(name)));
-            }
-            drop(std::fs::remove_dir(folder));
-            return Err(error);
-        }
-        // A file whose name is not on the disk is not on the disk.
-        sync_folder(folder)?;
-        if let Some(parent) = folder.parent() {
-            sync_folder(parent)?;
-        }
-        Ok(journal)
-    }
-
-    fn begin(&mut self, folder: &Path, first: Record) -> JournalResult<()> {
         let head = folder.join(HEAD);
         let line = record::encode(0, &first)?;
         File::create(&head)
             .and_then(|mut file| file.write_all(&line).and_then(|()| file.sync_data()))
             .map_err(io("write", &head))?;
-        self.copied = Some(1);
-        self.write(first)
+        let mut journal = Self {
+            file,
+            path,
+            sequence: 0,
+            copied: Some(1),
+            full: false,
+            _owner: owner,
+        };
+        journal.write(first)?;
+        Ok(journal)
     }
 
     /// Adds a record to the copy. It is on the disk when this returns.
@@ -172,14 +212,15 @@ impl Journal {
     pub fn open(folder: &Path) -> JournalResult<(Self, Vec<Record>)> {
         let owner = locks::own(folder, LockRole::Reaper)?;
         let path = folder.join(JOURNAL);
-        let mut file = OpenOptions::new()
+        let bytes = files::read(&path, LARGEST).map_err(refused(&path))?;
+        let file = OpenOptions::new()
             .read(true)
             .append(true)
+            .custom_flags(files::WITHOUT_WAITING)
             .open(&path)
             .map_err(io("open", &path))?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(io("read", &path))?;
         let (records, good) = record::decode(&bytes);
+        is_of(folder, &records)?;
         if records.is_empty() {
             return Err(JournalError::Empty {
                 folder: folder.to_owned(),
@@ -214,7 +255,7 @@ impl Journal {
         if let Err(mut source) = self.append(&line, before) {
             // On a full disk the run must still write how it is destroyed, so the reserve is
             // released.
-            if source.kind() == std::io::ErrorKind::StorageFull {
+            if Failure::of_io(source.kind()) == Failure::Disk {
                 self.path.parent().into_iter().for_each(reserve::release);
                 source = match self.append(&line, before) {
                     Ok(()) => {
@@ -260,25 +301,66 @@ pub struct Found {
     /// True if no line, or not every whole line, could be read: the rest of the journal is unknown.
     /// (A torn last line announced nothing that had begun.)
     pub damaged: bool,
+    /// Why no process may work with the journal, or with what it says; `None` if one may.
+    pub refused: Option<JournalError>,
 }
 
 impl Found {
     fn of(folder: PathBuf) -> Self {
-        let bytes = std::fs::read(folder.join(JOURNAL)).unwrap_or_default();
-        let (mut records, good) = record::decode(&bytes);
-        let damaged = is_damaged(&bytes, good) || records.is_empty();
-        if damaged {
-            let copy = std::fs::read(folder.join(HEAD)).unwrap_or_default();
-            let lacking = record::decode(&copy).0.into_iter();
-            let lacking: Vec<Record> = lacking.filter(|one| !records.contains(one)).collect();
-            // The copy has only what stands before all else.
-            records.extend(lacking);
+        match records(&folder) {
+            Ok((records, damaged)) => Self {
+                folder,
+                records,
+                damaged,
+                refused: None,
+            },
+            Err(why) => Self {
+                folder,
+                records: Vec::new(),
+                damaged: true,
+                refused: Some(why),
+            },
         }
-        Self {
-            folder,
-            records,
-            damaged,
+    }
+}
+
+/// Reads the records of a folder, and whether there are more that cannot be read.
+fn records(folder: &Path) -> JournalResult<(Vec<Record>, bool)> {
+    let read = |name: &str| {
+        let path = folder.join(name);
+        match files::read(&path, LARGEST) {
+            // A file that is not there, or that fails, has no records.
+            Err(FileRefused::Read(_)) => Ok(Vec::new()),
+            read => read.map_err(refused(&path)),
         }
+    };
+    let bytes = read(JOURNAL)?;
+    let (mut records, good) = record::decode(&bytes);
+    let damaged = is_damaged(&bytes, good) || records.is_empty();
+    if damaged {
+        let copy = record::decode(&read(HEAD)?).0.into_iter();
+        let lacking: Vec<Record> = copy.filter(|one| !records.contains(one)).collect();
+        // The copy has only what stands before all else.
+        records.extend(lacking);
+    }
+    is_of(folder, &records)?;
+    Ok((records, damaged))
+}
+
+fn refused(path: &Path) -> impl FnOnce(FileRefused) -> JournalError {
+    let path = path.to_owned();
+    move |source| JournalError::Refused { path, source }
+}
+
+/// Refuses the records of another run than that of the folder's name.
+fn is_of(folder: &Path, records: &[Record]) -> JournalResult<()> {
+    let named = folder.file_name().and_then(|name| name.to_str());
+    match (named.and_then(RunId::parse), head(records)) {
+        (Some(own), Some(head)) if own != head.run => Err(JournalError::OtherRun {
+            folder: folder.to_owned(),
+            run: head.run.clone(),
+        }),
+        _ => Ok(()),
     }
 }
 
@@ -400,7 +482,7 @@ pub fn reap_command(runs: &Path, run: &RunId) -> String {
 }
 
 /// Quotes a text for a shell.
-fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     let plain = |letter: char| letter.is_alphanumeric() || "/._-+:@".contains(letter);
     if text.chars().all(plain) {
         text.to_owned()
@@ -479,6 +561,78 @@ mod tests {
             refused.contains(&format!("process {} on ", std::process::id())),
             "{refused}"
         );
+    }
+
+    #[test]
+    fn a_run_that_cannot_begin_leaves_no_folder_that_looks_like_a_run() {
+        let home = tempfile::tempdir().unwrap();
+        let runs = home.path().join("runs");
+        // Killed before its first record: nobody warns of it, and a later run removes it.
+        let killed = runs.join(".new-sp-0000000001");
+        std::fs::create_dir_all(&killed).unwrap();
+        std::fs::write(killed.join(JOURNAL), "").unwrap();
+        assert!(folders(&runs).unwrap().is_empty());
+        let names = || {
+            let entries = std::fs::read_dir(&runs).unwrap();
+            let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        let folder = runs.join("sp-0000000002");
+        let journal = Journal::create(&folder, first("sp-0000000002")).unwrap();
+        assert_eq!(
+            names(),
+            [".new-sp-0000000001", "sp-0000000002"],
+            "it may be beginning"
+        );
+        let old = std::time::SystemTime::now() - 2 * beginning::LONGEST;
+        File::open(&killed).unwrap().set_modified(old).unwrap();
+        // One whose folder is taken cannot begin.
+        Journal::create(&folder, first("sp-0000000002")).unwrap_err();
+        assert_eq!(names(), ["sp-0000000002"]);
+        assert_eq!(read(&folder), [first("sp-0000000002")]);
+        journal.discard();
+        assert!(names().is_empty());
+    }
+
+    #[test]
+    fn a_journal_of_another_run_and_what_is_no_file_are_refused_at_once() {
+        use rustix::fs::{CWD, Mode, mkfifoat};
+        let home = tempfile::tempdir().unwrap();
+        let at = |name: &str| home.path().join(name);
+        drop(Journal::create(&at("sp-0000000001"), first("sp-0000000001")).unwrap());
+        std::fs::rename(at("sp-0000000001"), at("sp-0000000002")).unwrap();
+        std::fs::create_dir(at("sp-0000000003")).unwrap();
+        mkfifoat(CWD, at("sp-0000000003").join(JOURNAL), Mode::RWXU).unwrap();
+        std::fs::create_dir(at("sp-0000000004")).unwrap();
+        let huge = File::create(at("sp-0000000004").join(JOURNAL)).unwrap();
+        huge.set_len(LARGEST + 1).unwrap();
+        for (name, why) in [
+            ("sp-0000000002", "holds the journal of sp-0000000001"),
+            ("sp-0000000003", "it is a pipe, not a file"),
+            ("sp-0000000004", "it has more than 64 MiB"),
+        ] {
+            let found = Found::of(at(name));
+            assert_eq!((found.records, found.damaged), (Vec::new(), true));
+            let refused = found.refused.unwrap().to_string();
+            assert!(refused.contains(why), "{refused}");
+            let refused = Journal::open(&at(name)).unwrap_err().to_string();
+            assert!(refused.contains(why), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_lock_that_is_a_pipe_holds_nobody_up() {
+        use rustix::fs::{CWD, Mode, mkfifoat};
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("sp-0000000001");
+        drop(Journal::create(&folder, first("sp-0000000001")).unwrap());
+        std::fs::remove_file(folder.join(locks::OWNER)).unwrap();
+        mkfifoat(CWD, folder.join(locks::OWNER), Mode::RWXU).unwrap();
+        assert!(!locks::is_driven(&folder));
+        assert!(!locks::is_under_way(&folder));
+        assert!(Journal::open(&folder).is_err());
+        assert!(locks::wait_until_orphaned(&folder).is_err());
     }
 
     #[test]

@@ -37,7 +37,12 @@ const WORDS: &[(Failure, &[&str])] = &[
     (Failure::StateLocked, &["error acquiring the state lock"]),
     (
         Failure::Disk,
-        &["failed to save state", "no space left on device"],
+        &[
+            "failed to save state",
+            "no space left on device",
+            "file too large",
+            "sigxfsz",
+        ],
     ),
     (
         Failure::Provider,

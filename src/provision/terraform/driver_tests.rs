@@ -193,8 +193,29 @@ exit 1"#,
         stage.heard.lock().unwrap()[0],
         Message::Text("not json".into())
     );
-    let silent = stage_failure("kill -9 $$").await;
-    assert!(silent.contains("signal: 9"), "{silent}");
+}
+
+#[tokio::test]
+async fn a_terraform_that_is_killed_or_stops_without_an_error_is_told_of_in_a_sentence() {
+    let progress = r#"echo '{"@level":"info","@message":"aws_ecs_cluster.run: Creating...","type":"apply_start","hook":{}}'"#;
+    let killed = stage_failure(&format!("{progress}\nkill -9 $$")).await;
+    assert!(
+        killed.starts_with(
+            "terraform apply failed: it did not end by itself: signal: 9 (SIGKILL), which the system sends when memory runs \
+             out; everything it said is in "
+        ),
+        "{killed}"
+    );
+    let stopped = stage_failure(&format!("{progress}\necho '{{\"hook\":1}}'\nexit 3")).await;
+    assert!(
+        stopped.starts_with("terraform apply failed: aws_ecs_cluster.run: Creating...; everything"),
+        "{stopped}"
+    );
+    let silent = stage_failure("exit 3").await;
+    assert!(
+        silent.contains("exit status: 3 and said nothing"),
+        "{silent}"
+    );
 }
 
 async fn stage_failure(script: &str) -> String {

@@ -49,6 +49,7 @@ fn price(text: &str) -> Result<f64, String> {
 
 pub(super) fn run(args: &AdviseArgs) -> CommandOutput {
     match advice_text(args) {
+        Ok(text) if args.json => CommandOutput::json(text, Exit::Passed),
         Ok(text) => CommandOutput::out(text, Exit::Passed),
         Err(why) => CommandOutput::error(why, Exit::Usage),
     }

@@ -11,6 +11,7 @@ use crate::run::{
     FleetKind, Preview, Probe, ScenarioOptions, preview, probe_of, prove_ownership, wrong_clock,
 };
 use crate::verdict::preflight;
+use crate::visible;
 use crate::watch::{self, WatchError};
 
 mod group;
@@ -40,7 +41,7 @@ pub(super) async fn run(args: &CheckArgs) -> CommandOutput {
     };
     let preview = match preview(&options, std::io::stderr().is_terminal()) {
         Ok(preview) => preview,
-        Err(error) => return CommandOutput::error(error.what, Exit::ScenarioInvalid),
+        Err(error) => return CommandOutput::rendered(error.what + "\n", Exit::ScenarioInvalid),
     };
     let mut text = plan::text(&preview, &options, args.group);
     if args.probe {
@@ -103,11 +104,18 @@ async fn group(options: &ScenarioOptions, preview: &Preview) -> Result<String, G
         warnings.extend(preflight::differences(&seen, &other));
     }
     let mut out = String::new();
+    // The names and texts in it are AWS's.
+    let shown = visible::each(&seen, &[]);
     // Writing to a String cannot fail.
-    let _ = group::write(&mut out, scenario, &seen, &warnings);
+    let _ = group::write(
+        &mut out,
+        scenario,
+        shown.as_ref().unwrap_or(&seen),
+        &warnings,
+    );
     let _ = match prove_ownership(options, preview, &aws, &caller, &seen).await {
         Ok(standing) => writeln!(out, "  the target is {}", standing.sentence()),
-        Err(error) => writeln!(out, "  REFUSED: {error}"),
+        Err(error) => writeln!(out, "  REFUSED: {}", visible::indented(&error.to_string())),
     };
     if let Some(why) = wrong_clock(caller.ahead).filter(|_| options.fleet == FleetKind::Fargate) {
         let _ = writeln!(out, "  REFUSED: {why}");

@@ -26,7 +26,7 @@ pub(super) struct CompareArgs {
 pub(super) fn run(args: &CompareArgs) -> CommandOutput {
     match compared(args) {
         Ok(comparison) if args.json => match serde_json::to_string_pretty(&comparison) {
-            Ok(json) => CommandOutput::out(json + "\n", comparison.verdict.into()),
+            Ok(json) => CommandOutput::json(json + "\n", comparison.verdict.into()),
             Err(error) => CommandOutput::error(error, Exit::Usage),
         },
         Ok(comparison) => CommandOutput::out(text(&comparison), comparison.verdict.into()),

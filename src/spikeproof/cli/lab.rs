@@ -10,6 +10,7 @@ use super::CommandOutput;
 use super::signals::{Signals, StopSignal};
 use crate::lab::{self, Lab, LabError, Options, PolicyFiles, Usage};
 use crate::outcome::Exit;
+use crate::visible;
 
 /// The lab or the command could not start.
 const COULD_NOT_RUN: u8 = 4;
@@ -162,15 +163,15 @@ fn command(lab: &Lab, program: &str, arguments: &[String]) -> Command {
 
 fn print_inventory(inventory: &Result<Vec<String>, LabError>) {
     let mut out = std::io::stdout();
-    drop(match inventory {
-        Ok(things) if things.is_empty() => writeln!(out, "the emulated account is empty"),
-        Ok(things) => writeln!(
-            out,
-            "left in the emulated account:\n  {}",
-            things.join("\n  ")
-        ),
-        Err(error) => writeln!(out, "{error}"),
-    });
+    let said = match inventory {
+        Ok(things) if things.is_empty() => "the emulated account is empty".to_owned(),
+        Ok(things) => {
+            let things: Vec<_> = things.iter().map(|thing| visible::line(thing)).collect();
+            format!("left in the emulated account:\n  {}", things.join("\n  "))
+        }
+        Err(error) => visible::indented(&error.to_string()),
+    };
+    drop(writeln!(out, "{}", visible::text(&said)));
 }
 
 /// Prints the actions of each principal that was held to a policy document.
@@ -194,7 +195,7 @@ fn print_permissions(all: &[Usage]) {
             drop(
                 actions
                     .iter()
-                    .try_for_each(|action| writeln!(out, "  {heading}: {action}")),
+                    .try_for_each(|action| writeln!(out, "  {heading}: {}", visible::line(action))),
             );
         }
     }

@@ -5,10 +5,11 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::journal::JournalError;
 use crate::outcome::{EXIT_CODES, Exit};
-use crate::redact;
+use crate::{redact, visible};
 
 mod advise;
 mod check;
@@ -34,6 +35,10 @@ pub struct CommandOutput {
     pub stderr: String,
     /// The exit code: one of `outcome::Exit`, or that of the lab's command.
     pub code: u8,
+    /// True if `stdout` is JSON.
+    pub is_json: bool,
+    /// True if `stderr` may have colours: it was rendered here.
+    pub is_coloured: bool,
 }
 
 impl CommandOutput {
@@ -46,13 +51,47 @@ impl CommandOutput {
         }
     }
 
-    /// An error on stderr.
-    pub fn error(stderr: impl std::fmt::Display, exit: Exit) -> Self {
+    /// A result on stdout that programs read.
+    pub fn json(stdout: impl Into<String>, exit: Exit) -> Self {
         Self {
-            stderr: format!("{stderr}\n"),
+            is_json: true,
+            ..Self::out(stdout, exit)
+        }
+    }
+
+    /// An error on stderr. Further lines of it begin with two blanks.
+    pub fn error(stderr: impl std::fmt::Display, exit: Exit) -> Self {
+        let stderr = visible::indented(&redact::text(&stderr.to_string()));
+        Self {
+            stderr: stderr + "\n",
             code: exit.code(),
             ..Self::default()
         }
+    }
+
+    /// A text on stderr that has its lines and colours already, as the problems of a scenario.
+    pub fn rendered(stderr: String, exit: Exit) -> Self {
+        Self {
+            stderr,
+            is_coloured: true,
+            code: exit.code(),
+            ..Self::default()
+        }
+    }
+
+    /// Both texts as they are printed: without secrets, and without characters that act.
+    pub fn printed(&self) -> (String, String) {
+        let stdout = redact::text(&self.stdout);
+        let stderr = redact::text(&self.stderr);
+        let stdout = match self.is_json {
+            true => visible::json(&stdout),
+            false => visible::text(&stdout),
+        };
+        let stderr = match self.is_coloured {
+            true => visible::coloured(&stderr),
+            false => visible::text(&stderr),
+        };
+        (stdout, stderr)
     }
 }
 
@@ -136,13 +175,21 @@ fn install_redacting_log() {
         drop(writeln!(
             std::io::stderr(),
             "{}",
-            redact::text(&panic.to_string())
+            visible::text(&redact::text(&panic.to_string()))
         ));
     }));
 }
 
 fn redacted_stderr() -> redact::Writer<std::io::Stderr> {
     redact::Writer(std::io::stderr())
+}
+
+/// Makes a file that reaches its limit (`ulimit -f`) an error like a full disk. Without this the
+/// signal ends the process in the middle of a run.
+pub fn survive_full_files() {
+    let full = rustix::process::Signal::XFSZ.as_raw();
+    // The handler stays for the life of the process; without it the signal does what it did before.
+    drop(signal(SignalKind::from_raw(full)));
 }
 
 /// Parses a command line and carries it out.
@@ -152,7 +199,11 @@ pub async fn run(args: impl Iterator<Item = OsString>) -> CommandOutput {
         Ok(cli) => cli,
         // Help and version are results, not errors; clap says which stream each belongs to.
         Err(error) if error.use_stderr() => {
-            return CommandOutput::error(error.render(), Exit::Usage);
+            return CommandOutput {
+                stderr: format!("{}\n", error.render()),
+                code: Exit::Usage.code(),
+                ..CommandOutput::default()
+            };
         }
         Err(answer) => return CommandOutput::out(answer.render().to_string(), Exit::Passed),
     };
@@ -169,7 +220,7 @@ pub async fn run(args: impl Iterator<Item = OsString>) -> CommandOutput {
         Command::Lab(args) => lab::run(args).await,
         Command::Image(args) => image::run(args),
         Command::Permissions(args) => permissions::run(&args),
-        Command::Schema(args) => CommandOutput::out(schema::text(&args), Exit::Passed),
+        Command::Schema(args) => CommandOutput::json(schema::text(&args), Exit::Passed),
         Command::Generate(args) => generate::run(args).await,
     }
 }

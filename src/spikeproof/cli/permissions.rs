@@ -15,5 +15,5 @@ pub(super) struct PermissionsArgs {
 }
 
 pub(super) fn run(args: &PermissionsArgs) -> CommandOutput {
-    CommandOutput::out(document(args.role), Exit::Passed)
+    CommandOutput::json(document(args.role), Exit::Passed)
 }

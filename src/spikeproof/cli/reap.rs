@@ -15,6 +15,7 @@ use crate::report::live;
 use crate::teardown::guard::when_orphaned;
 use crate::teardown::reap::{ChangedGroup, Reap, Reaped, Reaping, Skipped, reap};
 use crate::units::{self, RunId, count};
+use crate::visible;
 
 /// Destroys what earlier runs left, and proves it by describing each resource by its name.
 ///
@@ -106,6 +107,11 @@ fn again(runs_dir: &Path, run: &RunId) -> String {
     journal::head(&records).map_or_else(found, |head| journal::reap_command_of(runs_dir, head))
 }
 
+/// Names and reasons are those of a journal, of AWS and of terraform.
+fn seen(text: impl std::fmt::Display) -> String {
+    visible::line(&text.to_string()).into_owned()
+}
+
 fn text(reap: &Reap, wanted: &Reaping) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
@@ -122,7 +128,9 @@ fn write_unread(out: &mut String, unread: &[String]) -> std::fmt::Result {
         out,
         "INCOMPLETE: lists that could not be read may contain more"
     )?;
-    unread.iter().try_for_each(|why| writeln!(out, "  {why}"))?;
+    unread
+        .iter()
+        .try_for_each(|why| writeln!(out, "  {}", seen(why)))?;
     writeln!(
         out,
         "terraform/permissions/reaper.json has the permissions that `--discover` needs"
@@ -131,7 +139,8 @@ fn write_unread(out: &mut String, unread: &[String]) -> std::fmt::Result {
 
 /// Writes how to see and to undo what is not proven to be put back.
 fn write_changed(out: &mut String, run: &RunId, changed: &ChangedGroup) -> std::fmt::Result {
-    let group = &changed.group;
+    // Part of commands that are copied to a shell.
+    let group = &seen(journal::quoted(&changed.group));
     writeln!(
         out,
         "CHANGED: the run has changed the settings of the group {group} for a time, and it is not proven that they are as before\n  \
@@ -182,13 +191,16 @@ fn write_text(
     }
     for run in dirty {
         match (&run.skipped, dry_run, run.left.is_empty()) {
-            (Some(Skipped::Alive(why)), _, _) => writeln!(out, "{}: left alone: {why}", run.run)?,
+            (Some(Skipped::Alive(why)), _, _) => {
+                writeln!(out, "{}: left alone: {}", run.run, seen(why))?;
+            }
             (Some(Skipped::Unable(why)), _, _) => {
                 writeln!(
                     out,
-                    "{}: NOT reaped: {why}\nagain with: {}",
+                    "{}: NOT reaped: {}\nagain with: {}",
                     run.run,
-                    again(runs_dir, &run.run)
+                    seen(why),
+                    seen(again(runs_dir, &run.run))
                 )?;
             }
             (None, true, _) => {
@@ -200,7 +212,7 @@ fn write_text(
                 )?;
                 run.leftovers
                     .iter()
-                    .try_for_each(|thing| writeln!(out, "  {thing}"))?;
+                    .try_for_each(|thing| writeln!(out, "  {}", seen(thing)))?;
             }
             (None, false, true) => {
                 writeln!(out, "{}: {} things found gone", run.run, run.gone.len())?;
@@ -209,8 +221,8 @@ fn write_text(
                 writeln!(out, "{}: LEFT", run.run)?;
                 run.left
                     .iter()
-                    .try_for_each(|thing| writeln!(out, "  {thing}"))?;
-                writeln!(out, "again with: {}", again(runs_dir, &run.run))?;
+                    .try_for_each(|thing| writeln!(out, "  {}", seen(thing)))?;
+                writeln!(out, "again with: {}", seen(again(runs_dir, &run.run)))?;
             }
         }
         if let Some(changed) = &run.changed

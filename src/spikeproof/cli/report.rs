@@ -4,9 +4,13 @@ use std::fs::ReadDir;
 use std::path::{Path, PathBuf};
 
 use super::{CommandOutput, RunsDir};
+use crate::files::{self, FileRefused};
 use crate::journal::JournalError;
 use crate::outcome::Exit;
 use crate::report::{RunReport, VERSION, older, terminal};
+
+/// The most bytes of a report: a hundred times that of an hour's run.
+const LARGEST: u64 = 256 << 20;
 
 /// Shows the report of an earlier run.
 #[derive(Debug, Clone, clap::Args)]
@@ -24,7 +28,7 @@ pub(super) struct ReportArgs {
 pub(super) fn run(args: &ReportArgs) -> CommandOutput {
     // The exit code is that of showing the report, not the verdict of its run.
     match folder_of(&args.run, &args.runs_dir).and_then(|folder| read(&folder)) {
-        Ok((text, _)) if args.json => CommandOutput::out(text, Exit::Passed),
+        Ok((text, _)) if args.json => CommandOutput::json(text, Exit::Passed),
         Ok((_, report)) => CommandOutput::out(terminal::text(&report), Exit::Passed),
         Err(why) => CommandOutput::error(why, Exit::Usage),
     }
@@ -43,10 +47,7 @@ pub(super) enum ReportError {
     #[error("no run with a report in {}", .0.display())]
     NoneReported(PathBuf),
     #[error("no report at {}: {source}", path.display())]
-    File {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    File { path: PathBuf, source: FileRefused },
     #[error("{} is not a report this version reads (version {VERSION}): {source}", path.display())]
     Form {
         path: PathBuf,
@@ -68,7 +69,7 @@ pub(super) fn folder_of(run: &str, runs_dir: &RunsDir) -> Result<PathBuf, Report
 /// Reads `report.json` of a run: its text, and the parsed report.
 pub(super) fn read(folder: &Path) -> Result<(String, RunReport), ReportError> {
     let path = folder.join("report.json");
-    let text = match std::fs::read_to_string(&path) {
+    let text = match files::read_text(&path, LARGEST) {
         Ok(text) => text,
         Err(source) => return Err(ReportError::File { path, source }),
     };

@@ -12,8 +12,8 @@ use crate::events::Events;
 use crate::outcome::Exit;
 use crate::report::{compare, live, terminal, words};
 use crate::run::{
-    self, Context, FleetKind, Interrupt, NotTried, OrganisationFile, Repeats, RunOptions,
-    RunOutcome, ScenarioOptions, Trial,
+    self, Context, FleetKind, Interrupt, NotTried, OrganisationFile, Repeats, RunErrorKind,
+    RunOptions, RunOutcome, ScenarioFolders, ScenarioOptions, Trial,
 };
 use crate::teardown::reap;
 use crate::verdict::{RunWarning, Warning};
@@ -71,9 +71,13 @@ pub(super) struct RunArgs {
 /// The arguments that `run` and `check` share.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ScenarioArgs {
-    /// The scenario file
+    /// The scenario file; `-` is standard input
     #[arg(value_name = "SCENARIO")]
     file: PathBuf,
+    /// Permits data, bodies and certificates of the scenario below the folder DIR, beside those in the
+    /// scenario's own folder
+    #[arg(long, value_name = "DIR")]
+    allow_files: Vec<PathBuf>,
     /// Replaces `target.url` of the scenario
     #[arg(long, env = "SPIKEPROOF_URL")]
     url: Option<String>,
@@ -105,16 +109,12 @@ enum FleetArg {
 impl ScenarioArgs {
     /// Reads the scenario and the environment.
     pub(super) fn options(&self) -> Result<ScenarioOptions, CommandOutput> {
-        let file = self.file.display().to_string();
-        let text = std::fs::read_to_string(&self.file).map_err(|error| {
-            CommandOutput::error(
-                format!("cannot read the scenario {file}: {error}"),
-                Exit::ScenarioInvalid,
-            )
-        })?;
+        let folders = ScenarioFolders::of(&self.file, &self.allow_files);
         Ok(ScenarioOptions {
-            file,
-            text,
+            file: self.file.display().to_string(),
+            text: run::scenario_text(&self.file)
+                .map_err(|error| CommandOutput::error(error, Exit::ScenarioInvalid))?,
+            folders: folders.map_err(|error| CommandOutput::error(error, Exit::Usage))?,
             environment: std::env::vars_os()
                 .filter_map(|(name, value)| {
                     Some((name.into_string().ok()?, value.into_string().ok()?))
@@ -321,7 +321,13 @@ async fn run_once(
     // The last sender goes, so the view ends after its last event.
     interrupt.tell_to(None);
     view.join_next().await;
-    let outcome = outcome.map_err(|error| CommandOutput::error(&error, error.kind.exit()))?;
+    let outcome = outcome.map_err(|error| match error.kind {
+        // The problems of the scenario are rendered.
+        RunErrorKind::ScenarioInvalid => {
+            CommandOutput::rendered(format!("{error}\n"), error.kind.exit())
+        }
+        _ => CommandOutput::error(&error, error.kind.exit()),
+    })?;
     let text = terminal::text(&outcome.report);
     let next = next_steps(&outcome.folder, &outcome.report.run);
     Ok((outcome, format!("\n{text}\n{next}")))

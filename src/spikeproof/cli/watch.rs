@@ -17,6 +17,7 @@ use crate::outcome::Exit;
 use crate::report::{Judged, live, terminal, words};
 use crate::scenario::{self, Scenario, Subject, Substitutions};
 use crate::verdict::{self, RunWarning, preflight};
+use crate::visible;
 use crate::watch::{self, Watch};
 
 /// How often the live view is updated.
@@ -189,7 +190,7 @@ async fn end(
 fn answer(args: &WatchArgs, judged: &Judged, timeline: &Timeline) -> CommandOutput {
     if args.json {
         return match serde_json::to_string_pretty(judged) {
-            Ok(json) => CommandOutput::out(json + "\n", judged.verdict.into()),
+            Ok(json) => CommandOutput::json(json + "\n", judged.verdict.into()),
             Err(error) => CommandOutput::error(error, Exit::CouldNotRun),
         };
     }
@@ -199,7 +200,11 @@ fn answer(args: &WatchArgs, judged: &Judged, timeline: &Timeline) -> CommandOutp
         .map(|observation| observation.at);
     let mut text = terminal::watched(judged, began);
     for (_, gap) in timeline.gaps() {
-        text += &format!("\n  note: {}: {}\n", gap.call, gap.why);
+        text += &format!(
+            "\n  note: {}: {}\n",
+            visible::line(&gap.call),
+            visible::line(&gap.why)
+        );
     }
     CommandOutput::out(text, judged.verdict.into())
 }

@@ -5,6 +5,7 @@ use std::fmt::Display;
 
 use crate::events::Phase;
 use crate::outcome::Exit;
+use crate::visible;
 
 /// Displays as `PHASE: WHAT`, with one line for each hint.
 #[derive(Debug, thiserror::Error)]
@@ -90,9 +91,15 @@ impl RunError {
 
 impl Display for RunError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.phase.word(), self.what)?;
+        // The problems of a scenario are rendered. Everything else is one line, whatever AWS,
+        // terraform or a task said.
+        let what = match self.kind {
+            RunErrorKind::ScenarioInvalid => self.what.as_str().into(),
+            RunErrorKind::CouldNotRun | RunErrorKind::Interrupted => visible::line(&self.what),
+        };
+        write!(f, "{}: {what}", self.phase.word())?;
         for hint in &self.hints {
-            write!(f, "\n  try: {hint}")?;
+            write!(f, "\n  try: {}", visible::line(hint))?;
         }
         Ok(())
     }

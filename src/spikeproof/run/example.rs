@@ -12,7 +12,8 @@ use super::plan::RunPlan;
 use super::state::RunState;
 use super::trial::Prepared;
 use super::{
-    Context, FleetKind, Interrupt, OrganisationFile, Repeats, RunOptions, ScenarioOptions, Trial,
+    Context, FleetKind, Interrupt, OrganisationFile, Repeats, RunOptions, ScenarioFolders,
+    ScenarioOptions, Trial,
 };
 use crate::cost;
 use crate::events::Events;
@@ -27,6 +28,7 @@ pub(super) fn options(runs_dir: &Path) -> RunOptions {
         scenario: ScenarioOptions {
             file: String::new(),
             text: String::new(),
+            folders: ScenarioFolders::default(),
             environment: BTreeMap::new(),
             url: None,
             fleet: FleetKind::Fargate,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::OrganisationFile;
+use super::{OrganisationFile, ScenarioFolders};
 use crate::events::Phase;
 use crate::limits;
 use crate::report::RunReport;
@@ -17,6 +17,8 @@ pub struct ScenarioOptions {
     pub file: String,
     /// The text of the scenario.
     pub text: String,
+    /// Where the files that it names may lie.
+    pub folders: ScenarioFolders,
     /// All variables of the process; the scenario uses those that it names.
     pub environment: BTreeMap<String, String>,
     /// Replaces `target.url`.

@@ -6,7 +6,11 @@ use std::path::{Path, PathBuf};
 use super::preview::Preview;
 use super::{Context, RunError};
 use crate::events::Phase;
+use crate::files;
 use crate::limits::{Organisation, RequestedLoad, RunLimits};
+
+/// Far above any list of limits.
+const LARGEST: u64 = 1 << 20;
 
 /// Where the file is looked for.
 #[derive(Debug, Clone)]
@@ -67,7 +71,7 @@ pub(super) fn rules(file: &OrganisationFile) -> Result<OrganisationRules, RunErr
 
 fn read(path: &Path) -> Result<OrganisationRules, RunError> {
     let file = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| {
+    let text = files::read_text(path, LARGEST).map_err(|error| {
         RunError::could_not(Phase::Plan, format!("{file}: {error}")).with_source(error)
     })?;
     match Organisation::parse(&text) {

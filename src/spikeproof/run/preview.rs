@@ -1,7 +1,6 @@
 //! Preview: the part of the plan that needs neither AWS nor network. `check` prints it.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use super::{FleetKind, RunError, ScenarioOptions};
 use crate::cost::{self, TaskCost};
@@ -110,9 +109,15 @@ fn read_scenario(options: &ScenarioOptions, colour: bool) -> Result<scenario::Re
         secrets,
         url: options.url.clone(),
     };
-    let folder = Path::new(&options.file).parent().unwrap_or(Path::new(""));
-    let open = |name: &str| Ok(std::fs::read(folder.join(name))?);
+    let open = |name: &str| options.folders.read(name);
     scenario::read(&options.text, &surroundings, &open).map_err(|problems| {
+        // Messages quote the text: of a file that is something else, nothing may be shown.
+        if !scenario::is_meant_as_one(&options.text) {
+            return RunError::invalid_scenario(format!(
+                "{} is not a scenario: it has none of the keys `target`, `phases`, `flows` and `steps`",
+                options.file
+            ));
+        }
         let rendered = scenario::render(&options.file, &options.text, &problems, colour);
         RunError::invalid_scenario(rendered)
     })

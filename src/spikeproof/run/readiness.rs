@@ -13,6 +13,7 @@ use super::control::check_not_fenced;
 use super::state::RunState;
 use super::{Context, RunError};
 use crate::channel::Channel;
+use crate::channel::message::{End, TaskEnd};
 use crate::events::{Event, Phase};
 use crate::fleet::{Fleet, TaskState, TaskStatus};
 use crate::journal::Record;
@@ -158,18 +159,31 @@ impl Readiness {
             .filter(|state| state.status == TaskStatus::Running)
             .count() as u32;
         for state in states {
+            let slot = state.slot;
             if let TaskStatus::Stopped { why, .. } = &state.status {
-                self.ready.remove(&state.slot);
-                if !self.failed.contains_key(&state.slot)
-                    && !self.to_launch.contains_key(&state.slot)
-                {
-                    self.task_failed(state.slot, why);
+                self.ready.remove(&slot);
+                if !self.failed.contains_key(&slot) && !self.to_launch.contains_key(&slot) {
+                    match last_words(channel, slot).await {
+                        Some(LastWords::OtherVersion(why)) => drop(self.failed.insert(slot, why)),
+                        Some(LastWords::Failed(attempt, said))
+                            if Some(&attempt) == self.attempts.get(&slot) =>
+                        {
+                            self.task_failed(slot, &format!("{why}: {said}"));
+                        }
+                        _ => self.task_failed(slot, why),
+                    }
                 }
-            } else if !self.ready.contains(&state.slot) {
-                let attempt = self.attempts.get(&state.slot).copied();
-                let ready = channel.ready(state.slot).await.ok().flatten();
-                if ready.is_some_and(|ready| Some(ready.attempt) == attempt) {
-                    self.ready.insert(state.slot);
+            } else if !self.ready.contains(&slot) && !self.failed.contains_key(&slot) {
+                let attempt = self.attempts.get(&slot).copied();
+                match channel.ready(slot).await {
+                    Ok(Some(ready)) if Some(ready.attempt) == attempt => {
+                        self.ready.insert(slot);
+                    }
+                    // Another attempt would be the same.
+                    Err(error) if error.is_final() => {
+                        self.failed.insert(slot, error.to_string());
+                    }
+                    _ => {}
                 }
             }
         }
@@ -230,8 +244,30 @@ impl Readiness {
     }
 }
 
+/// The reason that a task itself gave for its end.
+enum LastWords {
+    /// The attempt that failed, and its error.
+    Failed(u32, String),
+    /// It has another version of spikeproof, in words.
+    OtherVersion(String),
+}
+
+async fn last_words(channel: &Channel, slot: u32) -> Option<LastWords> {
+    match channel.end(slot).await {
+        Ok(Some(End {
+            attempt,
+            why: TaskEnd::Failed(why),
+            ..
+        })) => Some(LastWords::Failed(attempt, why)),
+        Err(error) if error.is_final() => Some(LastWords::OtherVersion(error.to_string())),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use object_store::ObjectStoreExt as _;
+
     use super::*;
     use crate::fleet::FleetError;
     use crate::run::error::RunErrorKind;
@@ -331,6 +367,66 @@ mod tests {
                 "{wanted} {needed} {ready} {failed}"
             );
         }
+    }
+
+    /// A platform on which the one task is as given.
+    struct As(TaskStatus);
+
+    #[async_trait::async_trait]
+    impl Fleet for As {
+        async fn launch(&mut self, _: u32, _: u32) -> Result<String, FleetError> {
+            std::future::pending().await
+        }
+
+        async fn tasks(&mut self) -> Result<Vec<TaskState>, FleetError> {
+            Ok(vec![TaskState {
+                slot: 0,
+                identity: "1".to_owned(),
+                status: self.0.clone(),
+            }])
+        }
+
+        async fn stop(&mut self, _: &str) -> Result<(), FleetError> {
+            Ok(())
+        }
+
+        fn billed(&self) -> Vec<Duration> {
+            Vec::new()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_task_of_another_version_fails_at_once_and_one_that_says_why_is_quoted() {
+        let observed = async |message: &str, json: String, status: TaskStatus| {
+            let store = std::sync::Arc::new(object_store::memory::InMemory::new());
+            let path = object_store::path::Path::from(format!("run/tasks/0/{message}"));
+            store.put(&path, json.into()).await.unwrap();
+            let channel = Channel::new(store, object_store::path::Path::from("run"));
+            let mut readiness = Readiness::new(1);
+            readiness.to_launch.clear();
+            readiness.attempts.insert(0, ATTEMPTS);
+            readiness.observe(&mut As(status), &channel).await;
+            readiness.failed.remove(&0).expect("it has failed for good")
+        };
+        let at = "1970-01-01T00:00:00Z";
+        let ready = format!(
+            r#"{{"version":1,"slot":0,"attempt":2,"identity":"pid 1","cores":1,"at":"{at}"}}"#
+        );
+        let why = observed("ready.json", ready, TaskStatus::Running).await;
+        assert!(why.contains("is of version 1"), "{why}");
+        let end = |version: u32| {
+            format!(
+                r#"{{"version":{version},"slot":0,"attempt":2,"why":{{"failed":"no plan"}},"intervals":0,"at":"{at}"}}"#
+            )
+        };
+        let stopped = || TaskStatus::Stopped {
+            why: "exit code 4".to_owned(),
+            succeeded: false,
+        };
+        let why = observed("end.json", end(1), stopped()).await;
+        assert!(why.contains("is of version 1"), "{why}");
+        let why = observed("end.json", end(crate::channel::message::VERSION), stopped()).await;
+        assert_eq!(why, "exit code 4: no plan");
     }
 
     #[tokio::test]

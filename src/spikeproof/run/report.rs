@@ -12,6 +12,7 @@ use crate::redact;
 use crate::report::{self, Destroyed, RunReport, page, words};
 use crate::teardown::proof::{Destruction, PROOF};
 use crate::teardown::{JournalFacts, Teardown};
+use crate::visible;
 
 /// Members of the report with fixed words, which its readers parse.
 const FIXED: [&str; 20] = [
@@ -173,7 +174,9 @@ fn redacted(report: RunReport) -> RunReport {
 
 /// A report that cannot be written must not hide what the run showed.
 fn write(cx: &Context, state: &RunState, report: &RunReport) {
-    let json = serde_json::to_string_pretty(report).map_err(|error| error.to_string());
+    let json = serde_json::to_string_pretty(report)
+        .map(|json| visible::json(&json))
+        .map_err(|error| error.to_string());
     let page = page::html(report).map_err(|error| error.to_string());
     let redacted_by_field = redact::message(report, &FIXED).is_some();
     for (name, content) in [("report.json", json), ("report.html", page)] {

@@ -54,12 +54,13 @@ impl RunState {
         let first = Record::Run(first_record(cx, &plan));
         let journal = Journal::create(&plan.folder, first.clone())
             .map_err(|error| RunError::caused_by(Phase::Plan, error))?;
-        let work_lock = WorkLock::take(&plan.folder)
-            .map_err(|error| RunError::caused_by(Phase::Plan, error))?
-            .ok_or_else(|| {
-                RunError::could_not(Phase::Plan, "the new run's folder is already worked in")
-            })?;
-        reserve_disk_space(cx, &plan.folder)?;
+        let work_lock = match prepare(cx, &plan.folder) {
+            Ok(work_lock) => work_lock,
+            Err(error) => {
+                journal.discard();
+                return Err(error);
+            }
+        };
         let creates_resources = plan.cloud.is_some();
         cx.events.say(Event::RunNamed {
             run: plan.run.clone(),
@@ -302,6 +303,17 @@ impl RunState {
         );
         Err(RunError::could_not(phase, what).hint("a larger `--max-duration`, or `budget`"))
     }
+}
+
+/// Takes the work lock of a new run, and its disk space.
+fn prepare(cx: &Context, folder: &Path) -> Result<WorkLock, RunError> {
+    let work_lock = WorkLock::take(folder)
+        .map_err(|error| RunError::caused_by(Phase::Plan, error))?
+        .ok_or_else(|| {
+            RunError::could_not(Phase::Plan, "the new run's folder is already worked in")
+        })?;
+    reserve_disk_space(cx, folder)?;
+    Ok(work_lock)
 }
 
 fn first_record(cx: &Context, plan: &RunPlan) -> Run {

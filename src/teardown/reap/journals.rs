@@ -35,10 +35,17 @@ pub(super) async fn examine(
             examined.push(Examined::Settled(entry));
             continue;
         }
+        // A journal that is not this run's cannot be carried out: this is said at once.
+        if let Some(why) = &found.refused {
+            let why = Skipped::Unable(why.to_string());
+            examined.push(Examined::Settled(entry.became(Err(why))));
+            continue;
+        }
         let journal::Found {
             folder,
             records,
             damaged,
+            ..
         } = found;
         if wanted.dry_run {
             examined.push(Examined::Settled(match locks::is_driven(&folder) {

@@ -1,6 +1,7 @@
 //! Failures of a terraform command.
 
 use std::io;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
@@ -95,13 +96,22 @@ pub(super) fn what(first: Option<&Diagnostic>, last_words: &str) -> String {
 }
 
 /// Returns the error of `init`, which prints plain text, without the frame drawn around it; else
-/// the last lines.
+/// the last lines. A process that a signal ended has no last words: its last lines tell its
+/// progress.
 pub(super) fn last_words(log: &Path, status: ExitStatus) -> String {
     const MOST: usize = 4;
+    if let Some(signal) = status.signal() {
+        let why = match signal {
+            9 => ", which the system sends when memory runs out",
+            25 => ", which the system sends when a file grows beyond its limit",
+            _ => "",
+        };
+        return format!("it did not end by itself: {status}{why}");
+    }
     let text = std::fs::read_to_string(log).unwrap_or_default();
-    let lines: Vec<&str> = text
+    let lines: Vec<String> = text
         .lines()
-        .map(|line| line.trim_matches(['│', '╷', '╵', ' ']))
+        .map(spoken)
         .filter(|line| !line.is_empty())
         .collect();
     let from = lines
@@ -112,13 +122,27 @@ pub(super) fn last_words(log: &Path, status: ExitStatus) -> String {
         .iter()
         .skip(from)
         .take(MOST)
-        .copied()
+        .map(String::as_str)
         .collect::<Vec<_>>()
         .join(" ");
     if said.is_empty() {
         format!("it ended with {status} and said nothing")
     } else {
         said
+    }
+}
+
+/// Returns the words for people of a line: the message of a line of JSON, or the line without its frame.
+fn spoken(line: &str) -> String {
+    let plain = line.trim_matches(['│', '╷', '╵', ' ']);
+    let Ok(json) = serde_json::from_str::<serde_json::Value>(plain) else {
+        return plain.to_owned();
+    };
+    let message = json.get("@message").and_then(serde_json::Value::as_str);
+    match message {
+        Some(message) => message.trim().to_owned(),
+        None if json.is_object() => String::new(),
+        None => plain.to_owned(),
     }
 }
 

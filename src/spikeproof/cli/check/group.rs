@@ -10,6 +10,7 @@ use crate::report::words;
 use crate::scenario::Scenario;
 use crate::units::{self, duration};
 use crate::verdict::{Warning, preflight};
+use crate::visible;
 
 /// Writes the group's current state, or nothing where no observation has one.
 pub(super) fn write(
@@ -43,7 +44,8 @@ pub(super) fn write(
         writeln!(out, "  this scenario: {}", words::sight(&sight))?;
     }
     for warning in warnings {
-        writeln!(out, "  warning: {}", words::warning(warning))?;
+        let warning = words::warning(warning);
+        writeln!(out, "  warning: {}", visible::line(&warning))?;
     }
     if warnings.is_empty() {
         writeln!(out, "  no warnings: a verdict is possible")?;

@@ -9,6 +9,7 @@ use crate::report::terminal::{level, peak};
 use crate::run::{FleetKind, Preview, ScenarioOptions, objections, proof_needed};
 use crate::scenario::{Model, Reuse, Scenario};
 use crate::units::{self, duration};
+use crate::visible;
 
 /// The plan as text. `proves_target`: the caller proves the target itself and prints the result.
 pub(super) fn text(preview: &Preview, options: &ScenarioOptions, proves_target: bool) -> String {
@@ -29,9 +30,11 @@ fn write_plan(out: &mut String, preview: &Preview, fleet: FleetKind) -> std::fmt
         ..
     } = preview;
     writeln!(out, "{}: valid", scenario.name)?;
-    writeln!(out, "  target  {}", scenario.target.url)?;
+    let url = scenario.target.url.to_string();
+    writeln!(out, "  target  {}", visible::line(&url))?;
     if let Some(subject) = &scenario.target.subject {
-        writeln!(out, "  group   {subject}")?;
+        let subject = subject.to_string();
+        writeln!(out, "  group   {}", visible::line(&subject))?;
     }
     if scenario.target.tls.insecure {
         writeln!(out, "  INSECURE: any certificate is taken")?;
@@ -340,7 +343,12 @@ fn write_thresholds(out: &mut String, scenario: &Scenario) -> std::fmt::Result {
         let abort = threshold
             .abort_after
             .map(|after| format!("  (stops the run, after {})", duration(after)));
-        writeln!(out, "  {}{}", threshold.text, abort.unwrap_or_default())?;
+        writeln!(
+            out,
+            "  {}{}",
+            visible::line(&threshold.text),
+            abort.unwrap_or_default()
+        )?;
     }
     if scenario.thresholds.is_empty() {
         writeln!(out, "  none: only validity and scaling are judged")?;

@@ -1,0 +1,170 @@
+//! Files of the machine do not reach the target, and no file makes a command hang.
+
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use rustix::fs::{CWD, Mode, mkfifoat};
+
+use super::{AT_ONCE, case, said, said_within, spikeproof};
+
+/// Stands in every file that must not be read or repeated.
+const CANARY: &str = "c4nary";
+
+fn scenario(folder: &Path, more: &str, step: &str) -> String {
+    let path = folder.join("scenario.yaml");
+    let text = format!(
+        "name: files\ntarget: {{ url: 'http://127.0.0.1:9', {more} }}\n\
+         phases: [ {{ rate: 1/s, hold: 1s }} ]\nsteps: [ {step} ]\n"
+    );
+    std::fs::write(&path, text).unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn the_environment_of_the_caller_does_not_reach_the_target() {
+    let home = tempfile::tempdir().unwrap();
+    let file = case("41-files-of-the-machine/scenario.yaml");
+    for command in ["check", "run"] {
+        let mut line = spikeproof(home.path());
+        line.args([command, "--fleet", "local"])
+            .arg(&file)
+            .env("AWS_SECRET_ACCESS_KEY", CANARY);
+        let said = said_within(line, "", AT_ONCE);
+        assert_eq!(said.code, Some(3), "{command}: {}", said.all());
+        let why = "`/proc/self/environ` cannot be read: it shows the system itself";
+        assert!(said.stderr.contains(why), "{}", said.stderr);
+        assert!(!said.all().contains(CANARY), "{}", said.all());
+    }
+    assert!(!home.path().join("runs").exists());
+}
+
+#[test]
+fn a_scenario_names_regular_files_of_its_folder_only() {
+    let home = tempfile::tempdir().unwrap();
+    let own = home.path().join("own");
+    std::fs::create_dir(&own).unwrap();
+    let secret = home.path().join("secret");
+    std::fs::write(&secret, format!("{CANARY},b\n1,2\n")).unwrap();
+    symlink(&secret, own.join("link.csv")).unwrap();
+    mkfifoat(CWD, own.join("pipe"), Mode::RUSR | Mode::WUSR).unwrap();
+    for (name, why) in [
+        ("/dev/zero", "it is a device, not a file"),
+        ("/proc/self/root/etc/passwd", "--allow-files"),
+        (
+            "/sys/kernel/mm/transparent_hugepage/enabled",
+            "it shows the system itself",
+        ),
+        ("pipe", "it is a pipe, not a file"),
+        (".", "it is a folder, not a file"),
+        ("link.csv", "--allow-files"),
+        ("../secret", "--allow-files"),
+        (secret.to_str().unwrap(), "--allow-files"),
+    ] {
+        if name.starts_with("/sys") && !Path::new(name).exists() {
+            continue;
+        }
+        for (more, step) in [
+            ("", format!("{{ post: /, file: '{name}' }}")),
+            (
+                "",
+                format!("{{ post: /, multipart: {{ a: {{ file: '{name}' }} }} }}"),
+            ),
+            ("tls: { ca: NAME }", "{ get: / }".to_owned()),
+        ] {
+            let path = scenario(&own, &more.replace("NAME", &format!("'{name}'")), &step);
+            let said = said(home.path(), &["check", &path]);
+            assert_eq!(said.code, Some(3), "{name}: {}", said.all());
+            assert!(said.stderr.contains(why), "{name}: {}", said.stderr);
+            assert!(!said.all().contains(CANARY), "{name}: {}", said.all());
+        }
+    }
+    // Only the user permits another folder.
+    let path = scenario(&own, "", "{ post: /, file: link.csv }");
+    let allowed = home.path().to_str().unwrap();
+    for link in ["link.csv", "../secret"] {
+        let path = scenario(&own, "", &format!("{{ post: /, file: {link} }}"));
+        let said = said(home.path(), &["check", &path, "--allow-files", allowed]);
+        assert_eq!(said.code, Some(0), "{}", said.all());
+    }
+    let nowhere = said(
+        home.path(),
+        &["check", &path, "--allow-files", "/nowhere/at/all"],
+    );
+    assert_eq!(nowhere.code, Some(2), "{}", nowhere.all());
+}
+
+#[test]
+fn the_scenario_itself_cannot_make_check_hang() {
+    let home = tempfile::tempdir().unwrap();
+    let pipe = home.path().join("pipe");
+    mkfifoat(CWD, &pipe, Mode::RUSR | Mode::WUSR).unwrap();
+    for file in [
+        "/dev/zero",
+        "/proc/self/environ",
+        "/",
+        pipe.to_str().unwrap(),
+    ] {
+        for command in ["check", "run"] {
+            let said = said(home.path(), &[command, file]);
+            assert_eq!(said.code, Some(3), "{file}: {}", said.all());
+            assert!(
+                said.stderr.starts_with("cannot read the scenario"),
+                "{}",
+                said.stderr
+            );
+        }
+    }
+}
+
+#[test]
+fn no_message_repeats_a_file_that_is_not_a_scenario() {
+    let home = tempfile::tempdir().unwrap();
+    let at = |name: &str, text: &str| {
+        let path = home.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    for text in [
+        "root:$6$c4nary:19000:0:99999:7:::\nbin:*:1::::::\n",
+        "apiVersion: v1\nkind: Secret\ndata: { password: c4nary }\n",
+        "- c4nary\n",
+        "c4nary",
+    ] {
+        let file = at("secret", text);
+        let said = said(home.path(), &["check", &file]);
+        assert_eq!(said.code, Some(3), "{}", said.all());
+        assert!(said.stderr.contains("is not a scenario"), "{}", said.stderr);
+        assert!(!said.all().contains(CANARY), "{}", said.all());
+    }
+    // Rows whose first line holds no names.
+    at("rows.csv", "root:$6$c4nary:1,x\n1,2\n");
+    let path = at(
+        "scenario.yaml",
+        "name: x\ntarget: { url: 'http://127.0.0.1:9' }\nphases: [ { rate: 1/s, hold: 1s } ]\n\
+         data: { users: { file: rows.csv } }\nsteps: [ { get: '/{{ users.name }}' } ]\n",
+    );
+    let said = said(home.path(), &["check", &path]);
+    assert_eq!(said.code, Some(3), "{}", said.all());
+    assert!(
+        said.stderr.contains("has no column `name`"),
+        "{}",
+        said.stderr
+    );
+    assert!(!said.all().contains(CANARY), "{}", said.all());
+}
+
+#[test]
+fn a_scenario_from_standard_input_belongs_to_the_working_directory() {
+    let home = tempfile::tempdir().unwrap();
+    let text = "name: sent\ntarget: { url: 'http://127.0.0.1:9' }\nphases: [ { rate: 1/s, hold: 1s } ]\n\
+                steps: [ { post: /, file: FILE } ]\n";
+    std::fs::write(home.path().join("body"), "content").unwrap();
+    for name in ["-", "/dev/stdin"] {
+        for (file, code) in [("body", 0), ("/etc/passwd", 3)] {
+            let mut command = spikeproof(home.path());
+            command.args(["check", name]).current_dir(home.path());
+            let said = said_within(command, &text.replace("FILE", file), AT_ONCE);
+            assert_eq!(said.code, Some(code), "{name} {file}: {}", said.all());
+        }
+    }
+}
