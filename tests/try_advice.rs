@@ -21,7 +21,7 @@ use spikeproof::journal::change::{GroupChange, Parameters, Setting};
 use spikeproof::journal::names::{CHANGES_TAG, RUN_TAG, ResourceNames};
 use spikeproof::journal::record::Run;
 use spikeproof::journal::{self, Journal, Record};
-use spikeproof::lab::{Lab, Options, PolicyFiles};
+use spikeproof::lab::{Lab, Options, PolicyFiles, Principal};
 use spikeproof::report::{PutBack, RunReport};
 use spikeproof::settings::Settings;
 use spikeproof::units::RunId;
@@ -104,7 +104,8 @@ impl Trial {
     }
 
     async fn aws(&self) -> Aws {
-        let keys = Credentials::new("LAB", "lab", None, None, "test");
+        let key = self.lab.key(Principal::Operator);
+        let keys = Credentials::new(&key.id, key.secret.text(), None, None, "test");
         let credentials = SharedCredentialsProvider::new(keys);
         let environment = self.lab.environment();
         let region = environment
