@@ -1,4 +1,4 @@
-//! The proof by name, against moto: created resources are found, deleted, and found gone. Foreign
+//! The proof by name, in the lab: created resources are found, deleted, and found gone. Foreign
 //! resources stay.
 
 #![allow(
@@ -17,11 +17,10 @@ use spikeproof::journal::names::{
     RUN_TAG, ResourceKind, ResourceNames, TARGET_TAG, Thing, target_tag,
 };
 use spikeproof::journal::record::WatchedTarget;
-use spikeproof::lab::moto::Moto;
+use spikeproof::lab::{self, Lab, Options, Principal};
 use spikeproof::teardown::beside;
 use spikeproof::teardown::inventory::{Inventory, InventoryError, Presence};
 use spikeproof::units::RunId;
-use tempfile::TempDir;
 
 /// The one region in which a bucket is made without naming it in a body.
 const REGION: &str = "us-east-1";
@@ -31,19 +30,20 @@ const POLICY: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","
 /// An empty account. Ends with the test.
 struct Account {
     aws: Aws,
-    _moto: Moto,
-    _folder: TempDir,
+    _lab: Lab,
 }
 
 impl Account {
     async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let moto = Moto::start(None, &folder.path().join("moto.log"))
-            .await
-            .unwrap();
-        let endpoint = moto.endpoint();
-        let credentials =
-            SharedCredentialsProvider::new(Credentials::new("TEST", "test", None, None, "test"));
+        let lab = lab::start(Options::default()).await.unwrap();
+        let (endpoint, key) = (lab.endpoint().to_owned(), lab.key(Principal::Operator));
+        let credentials = SharedCredentialsProvider::new(Credentials::new(
+            &key.id,
+            key.secret.text(),
+            None,
+            None,
+            "test",
+        ));
         let sdk = aws_config::defaults(BehaviorVersion::latest())
             .endpoint_url(&endpoint)
             .region(Region::new(REGION))
@@ -56,11 +56,7 @@ impl Account {
             credentials,
             sdk,
         };
-        Self {
-            aws,
-            _moto: moto,
-            _folder: folder,
-        }
+        Self { aws, _lab: lab }
     }
 
     /// Makes every resource of a run except tasks, which moto does not run. Some are hard to

@@ -26,9 +26,16 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use sha2::{Digest as _, Sha256};
-use spikeproof::lab::{self, Lab, Options};
+use spikeproof::lab::{self, AccessKey, Lab, Options, Principal};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+
+#[path = "lab/door.rs"]
+mod door;
+#[path = "lab/signed.rs"]
+mod signed;
+
+use signed::Signer;
 
 /// Long enough for a loaded machine; every wait ends.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -46,10 +53,16 @@ async fn start(file: &str) -> Lab {
 }
 
 async fn sdk(lab: &Lab) -> SdkConfig {
+    sdk_of(lab, lab.key(Principal::Operator)).await
+}
+
+async fn sdk_of(lab: &Lab, key: &AccessKey) -> SdkConfig {
+    let token = key.token.as_ref().map(|token| token.text().to_owned());
+    let secret = key.secret.text();
     aws_config::defaults(BehaviorVersion::latest())
         .endpoint_url(lab.endpoint())
         .region(Region::new("eu-west-1"))
-        .credentials_provider(Credentials::new("LAB", "lab", None, None, "test"))
+        .credentials_provider(Credentials::new(&key.id, secret, token, None, "test"))
         .load()
         .await
 }
@@ -69,27 +82,21 @@ async fn send(base: &str, request: Request<Full<Bytes>>) -> Response<Bytes> {
 }
 
 async fn get(base: &str, path: &str) -> Response<Bytes> {
-    send(
-        base,
-        Request::get(path)
-            .header("host", "lab")
-            .body(Full::default())
-            .unwrap(),
-    )
-    .await
+    get_with(base, path, &[]).await
+}
+
+async fn get_with(base: &str, path: &str, headers: &[(&str, &str)]) -> Response<Bytes> {
+    let mut request = Request::get(path).header("host", base.trim_start_matches("http://"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    send(base, request.body(Full::default()).unwrap()).await
 }
 
 /// Makes a query call for which the project has no SDK.
 async fn query(lab: &Lab, service: &str, form: &str) -> (u16, String) {
-    let scope = format!(
-        "AWS4-HMAC-SHA256 Credential=LAB/20260101/eu-west-1/{service}/aws4_request, Signature=none"
-    );
-    let request = Request::post("/")
-        .header("host", "lab")
-        .header("authorization", scope)
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(Full::new(Bytes::from(form.to_owned())))
-        .unwrap();
+    let headers = [("content-type", "application/x-www-form-urlencoded")];
+    let request = Signer::of(lab).sign(service, "POST", "/", &headers, form);
     let response = send(lab.endpoint(), request).await;
     (
         response.status().as_u16(),
@@ -473,7 +480,7 @@ async fn a_task_is_a_process_out_of_the_pushed_image() {
     let image = push_shell(&config).await;
     let place = place(&lab).await;
     ecs.create_cluster().cluster_name("c").send().await.unwrap();
-    let script = "env > \"$OUT\"; trap 'exit 7' TERM; while :; do sleep 0.05; done";
+    let script = "FOLDER=$(pwd) env > \"$OUT\"; trap 'exit 7' TERM; while :; do sleep 0.05; done";
     register(&ecs, &image, script).await;
     let out = tempfile::tempdir().unwrap();
     let written = out.path().join("env");
@@ -513,14 +520,30 @@ async fn a_task_is_a_process_out_of_the_pushed_image() {
         .unwrap();
     let metadata = get(lab.endpoint(), &format!("{metadata}/task")).await;
     assert!(String::from_utf8_lossy(metadata.body()).contains(arn));
+    let pass = value("AWS_CONTAINER_AUTHORIZATION_TOKEN").unwrap();
+    let other = door::task_id(arn).replace(|_| true, "0");
+    for (path, expected) in [
+        (format!("/_lab/metadata/{}/{pass}", door::task_id(arn)), 200),
+        (format!("/_lab/metadata/{}", door::task_id(arn)), 403),
+        (format!("/_lab/metadata/{}/0", door::task_id(arn)), 403),
+        (format!("/_lab/metadata/{other}/{pass}"), 403),
+    ] {
+        let status = get(lab.endpoint(), &path).await.status().as_u16();
+        assert_eq!(status, expected, "{path}");
+    }
     let credentials = value("AWS_CONTAINER_CREDENTIALS_FULL_URI")
         .unwrap()
         .strip_prefix(lab.endpoint())
         .unwrap();
-    assert!(
-        String::from_utf8_lossy(get(lab.endpoint(), credentials).await.body())
-            .contains("SecretAccessKey")
-    );
+    for (pass, expected) in [(pass, 200), ("", 403), (&pass[1..], 403)] {
+        let headers = [("authorization", pass)];
+        let answer = get_with(lab.endpoint(), credentials, &headers).await;
+        assert_eq!(answer.status().as_u16(), expected, "{pass}");
+        let text = String::from_utf8_lossy(answer.body()).into_owned();
+        assert_eq!(text.contains("SecretAccessKey"), expected == 200, "{text}");
+    }
+    assert_eq!(get(lab.endpoint(), credentials).await.status(), 403);
+    door::the_folder_is_private(value("FOLDER").unwrap());
 
     let listed = ecs
         .list_tasks()

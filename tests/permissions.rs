@@ -21,7 +21,7 @@ use spikeproof::aws::Aws;
 use spikeproof::aws::permissions::{CallOrigin, Need, Role, STATEMENTS, document};
 use spikeproof::aws::query::{Query, Service};
 use spikeproof::journal::names::{ResourceKind, ResourceNames};
-use spikeproof::lab::{Lab, PolicyFiles, Usage};
+use spikeproof::lab::{Lab, PolicyFiles, Principal, Usage};
 use spikeproof::teardown::inventory::{Inventory, Presence};
 use spikeproof::units::RunId;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -681,9 +681,16 @@ const REGION: &str = "us-east-1";
 
 /// Returns a caller of the lab. The tasks' key is held to no document here, and so can make the
 /// resources that the reaper must destroy.
-async fn caller(lab: &Lab, key: &str) -> Aws {
-    let credentials =
-        SharedCredentialsProvider::new(Credentials::new(key, "lab", None, None, "test"));
+async fn caller(lab: &Lab, principal: Principal) -> Aws {
+    let key = lab.key(principal);
+    let token = key.token.as_ref().map(|token| token.text().to_owned());
+    let credentials = SharedCredentialsProvider::new(Credentials::new(
+        &key.id,
+        key.secret.text(),
+        token,
+        None,
+        "test",
+    ));
     let sdk = aws_config::defaults(BehaviorVersion::latest())
         .endpoint_url(lab.endpoint())
         .region(Region::new(REGION))
@@ -806,8 +813,8 @@ async fn the_reapers_document_is_enough_to_destroy_by_name_and_to_prove_it() {
     .await;
     let run = RunId::new(1_764_000_000, 7);
     let names = ResourceNames::of(&run);
-    make(&caller(&trial.lab, "LABTASK").await, &names).await;
-    let reaper = caller(&trial.lab, "LAB").await;
+    make(&caller(&trial.lab, Principal::Tasks).await, &names).await;
+    let reaper = caller(&trial.lab, Principal::Operator).await;
     let inventory = Inventory::new(&reaper, &run);
     for thing in names.things() {
         let there = inventory.exists(&thing).await.unwrap();

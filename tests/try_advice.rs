@@ -23,7 +23,7 @@ use spikeproof::journal::change::{ChangeNote, GroupChange, Parameters, Setting};
 use spikeproof::journal::names::{CHANGES_TAG, RUN_TAG, ResourceNames, TARGET_TAG};
 use spikeproof::journal::record::Run;
 use spikeproof::journal::{self, Journal, Record};
-use spikeproof::lab::PolicyFiles;
+use spikeproof::lab::{PolicyFiles, Principal};
 use spikeproof::report::{PutBack, RunReport};
 use spikeproof::settings::Settings;
 use spikeproof::units::RunId;
@@ -68,7 +68,8 @@ impl Trial {
     }
 
     async fn aws(&self) -> Aws {
-        let keys = Credentials::new("LAB", "lab", None, None, "test");
+        let key = self.lab.key(Principal::Operator);
+        let keys = Credentials::new(&key.id, key.secret.text(), None, None, "test");
         let credentials = SharedCredentialsProvider::new(keys);
         let environment = self.lab.environment();
         let region = environment

@@ -10,12 +10,13 @@ use hyper::{HeaderMap, Method, Response, StatusCode, Uri};
 use serde_json::{Value, json};
 
 use super::cbor::Cbor;
+use super::keys::Principal;
 
 pub(crate) type LabResponse = Response<Full<Bytes>>;
 
 /// The wire protocol of the caller, in which it is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
+pub(crate) enum Protocol {
     Json,
     Query,
     Cbor,
@@ -24,23 +25,27 @@ pub enum Protocol {
 
 /// A request with its body, and what it asks for.
 #[derive(Debug, Clone)]
-pub struct ApiCall {
-    pub method: Method,
-    pub uri: Uri,
-    pub headers: HeaderMap,
-    pub body: Bytes,
+pub(crate) struct ApiCall {
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
     /// The signing name, such as `ecs` or `monitoring`; empty where the request is not signed.
-    pub service: String,
+    pub(crate) service: String,
     /// The API action, such as `RunTask`; for REST only the bucket actions are told apart.
-    pub action: String,
-    pub protocol: Protocol,
+    pub(crate) action: String,
+    pub(crate) protocol: Protocol,
+    /// Who has signed the call; `None` until the signature has been checked.
+    pub(crate) caller: Option<Principal>,
 }
 
 /// An error in AWS's words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ApiError {
+    /// Such as `AccessDenied`.
     pub code: String,
+    /// The text for people.
     pub message: String,
 }
 
@@ -54,8 +59,8 @@ impl ApiError {
 }
 
 impl ApiCall {
-    pub fn read(method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Self {
-        let service = credential(&headers, &uri, 3).unwrap_or_default();
+    pub(crate) fn read(method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Self {
+        let service = service(&headers, &uri).unwrap_or_default();
         let (protocol, action) = operation(&method, &uri, &headers, &body);
         Self {
             method,
@@ -65,16 +70,20 @@ impl ApiCall {
             service,
             action,
             protocol,
+            caller: None,
         }
     }
 
-    /// Returns the key the call is signed with.
-    pub fn access_key(&self) -> Option<String> {
-        credential(&self.headers, &self.uri, 0)
+    /// Returns the call as one that this caller has signed.
+    pub(crate) fn signed_by(self, caller: Principal) -> Self {
+        Self {
+            caller: Some(caller),
+            ..self
+        }
     }
 
     /// Returns the body of a JSON call.
-    pub fn json(&self) -> Result<Value, ApiError> {
+    pub(crate) fn json(&self) -> Result<Value, ApiError> {
         serde_json::from_slice(&self.body).map_err(|error| {
             ApiError::new(
                 "SerializationException",
@@ -84,11 +93,11 @@ impl ApiCall {
     }
 
     /// Returns the parameters of a query call.
-    pub fn form(&self) -> QueryParameters {
+    pub(crate) fn form(&self) -> QueryParameters {
         QueryParameters::read(&self.body)
     }
 
-    pub fn refuse(&self, fault: &ApiError) -> LabResponse {
+    pub(crate) fn refuse(&self, fault: &ApiError) -> LabResponse {
         let ApiError { code, message } = fault;
         let (kind, body): (&'static str, Vec<u8>) = match self.protocol {
             Protocol::Json => {
@@ -194,10 +203,10 @@ pub(crate) fn members(name: &str, items: impl IntoIterator<Item = String>) -> St
 
 /// The parameters of a query call, in their order.
 #[derive(Debug, Clone, Default)]
-pub struct QueryParameters(Vec<(String, String)>);
+pub(crate) struct QueryParameters(Vec<(String, String)>);
 
 impl QueryParameters {
-    pub fn read(body: &[u8]) -> Self {
+    pub(crate) fn read(body: &[u8]) -> Self {
         let text = String::from_utf8_lossy(body);
         let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
         Self(
@@ -207,7 +216,7 @@ impl QueryParameters {
         )
     }
 
-    pub fn get(&self, key: &str) -> Option<&str> {
+    pub(crate) fn get(&self, key: &str) -> Option<&str> {
         self.0
             .iter()
             .find(|(name, _)| name == key)
@@ -215,18 +224,18 @@ impl QueryParameters {
     }
 
     /// Returns the value of a key as a number; `None` if it is absent or no number.
-    pub fn number<T: std::str::FromStr>(&self, key: &str) -> Option<T> {
+    pub(crate) fn number<T: std::str::FromStr>(&self, key: &str) -> Option<T> {
         self.get(key)?.parse().ok()
     }
 
     /// Returns every parameter except those that name the call.
-    pub fn settings(&self) -> BTreeMap<String, String> {
+    pub(crate) fn settings(&self) -> BTreeMap<String, String> {
         let own = |(name, _): &&(String, String)| name != "Action" && name != "Version";
         self.0.iter().filter(own).cloned().collect()
     }
 
     /// Returns `Key.member.1`, `Key.member.2` ...; empty if the caller named none.
-    pub fn members(&self, key: &str) -> Vec<&str> {
+    pub(crate) fn members(&self, key: &str) -> Vec<&str> {
         let prefix = format!("{key}.member.");
         self.0
             .iter()
@@ -253,9 +262,9 @@ fn unescape(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Returns a part of `Credential=AKID/DATE/REGION/SERVICE/aws4_request`, in the header or in a
+/// Returns the service of `Credential=AKID/DATE/REGION/SERVICE/aws4_request`, in the header or in a
 /// presigned URL.
-fn credential(headers: &HeaderMap, uri: &Uri, part: usize) -> Option<String> {
+fn service(headers: &HeaderMap, uri: &Uri) -> Option<String> {
     let header = headers
         .get("authorization")
         .and_then(|value| value.to_str().ok())
@@ -266,7 +275,7 @@ fn credential(headers: &HeaderMap, uri: &Uri, part: usize) -> Option<String> {
         .split([',', '&', ' '])
         .next()?
         .split('/')
-        .nth(part)
+        .nth(3)
         .map(str::to_owned)
 }
 

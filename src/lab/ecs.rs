@@ -8,6 +8,7 @@ use super::World;
 use super::call::{ApiCall, ApiError, LabResponse, answer_json};
 use super::clock::LabInstant;
 use super::ids::{self, ACCOUNT, REGION};
+use super::secret::Secret;
 use super::tasks::LabTask;
 
 const SERVICE: &str = "AmazonEC2ContainerServiceV20141113";
@@ -60,6 +61,7 @@ pub(crate) fn security_group_is_free(world: &World, call: &ApiCall) -> Result<()
 }
 
 async fn run_task(world: &World, input: &Value) -> Result<Value, ApiError> {
+    keeps_the_command(input)?;
     let asked = RunTaskRequest {
         cluster: find_cluster(world, input).await?,
         definition: find_definition(world, input).await?,
@@ -83,7 +85,7 @@ async fn run_task(world: &World, input: &Value) -> Result<Value, ApiError> {
             failures.push(json!({ "reason": NO_CAPACITY }));
             continue;
         }
-        let task = new_task(world, input, &asked, tasks.len());
+        let task = new_task(world, input, &asked, tasks.len())?;
         started.push(describe(&task));
         drop(world.launches.send(task.id.clone()));
         tasks.insert(task.id.clone(), task);
@@ -98,6 +100,18 @@ struct RunTaskRequest {
     network: TaskNetwork,
     /// `clientToken`, and a digest of what came with it.
     token: Option<(String, String)>,
+}
+
+/// Refuses another command than the task definition's: the lab runs it on this machine.
+fn keeps_the_command(input: &Value) -> Result<(), ApiError> {
+    let overrides = &input["overrides"]["containerOverrides"];
+    let mut overrides = overrides.as_array().into_iter().flatten();
+    match overrides.any(|one| !one["command"].is_null()) {
+        true => Err(invalid(
+            "The lab runs the task definition's own command: containerOverrides.command is refused.",
+        )),
+        false => Ok(()),
+    }
 }
 
 struct TaskNetwork {
@@ -143,9 +157,16 @@ fn already_started(
     Ok(before.into_iter().map(describe).collect())
 }
 
-fn new_task(world: &World, input: &Value, asked: &RunTaskRequest, number: usize) -> LabTask {
+fn new_task(
+    world: &World,
+    input: &Value,
+    asked: &RunTaskRequest,
+    number: usize,
+) -> Result<LabTask, ApiError> {
     let id = ids::hex(32);
-    LabTask {
+    let pass =
+        Secret::draw().map_err(|error| ApiError::new("ServerException", error.to_string()))?;
+    Ok(LabTask {
         arn: format!(
             "arn:aws:ecs:{REGION}:{ACCOUNT}:task/{}/{id}",
             asked.cluster.name
@@ -160,6 +181,7 @@ fn new_task(world: &World, input: &Value, asked: &RunTaskRequest, number: usize)
         overrides: input["overrides"].clone(),
         tags: input["tags"].clone(),
         token: asked.token.clone(),
+        pass,
         number,
         last_status: "PROVISIONING",
         desired_status: "RUNNING",
@@ -172,7 +194,7 @@ fn new_task(world: &World, input: &Value, asked: &RunTaskRequest, number: usize)
         end: None,
         asked_to_stop: None,
         stop: world.closing.child_token(),
-    }
+    })
 }
 
 struct Cluster {

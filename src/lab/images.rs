@@ -5,6 +5,7 @@
 //! that is done here.
 
 use std::collections::HashMap;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -96,8 +97,11 @@ pub(crate) enum PullError {
 
 impl Images {
     pub(crate) fn new(folder: PathBuf) -> std::io::Result<Self> {
-        std::fs::create_dir_all(folder.join("blobs"))?;
-        std::fs::create_dir_all(folder.join("roots"))?;
+        for part in ["blobs", "roots"] {
+            std::fs::DirBuilder::new()
+                .mode(0o700)
+                .create(folder.join(part))?;
+        }
         Ok(Self {
             folder,
             uploads: Mutex::default(),
@@ -230,7 +234,8 @@ pub(crate) async fn answer_call(
                     format!("{digest} could not be found"),
                 ));
             }
-            let url = format!("{}/_lab/layers/{digest}", world.endpoint);
+            let (endpoint, pass) = (&world.endpoint, world.layers.text());
+            let url = format!("{endpoint}/_lab/layers/{pass}/{digest}");
             Ok(Some(answer_json(
                 &json!({ "downloadUrl": url, "layerDigest": digest }),
             )))

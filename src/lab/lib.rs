@@ -8,6 +8,9 @@
 //! It leaves out everything that a run does not call. No product code knows of the lab: only the
 //! endpoint differs.
 //!
+//! The lab runs programs, so it answers only those to whom it gave a key: each start draws new ones,
+//! and `signature` checks them at every call.
+//!
 //! # Example
 //!
 //! ```no_run
@@ -21,6 +24,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,6 +42,7 @@ mod clock; // one clock that cannot jump
 mod cloudwatch; // CloudWatch's API over the group
 mod config; // the lab file, with a default for every key
 mod document; // an IAM policy document, and whether it allows a need
+mod door; // who may speak at a port at all: no foreign host, no page
 mod ecs; // the task calls of ECS, with their refusals
 mod elb; // the load balancer's API over the target
 mod front; // the endpoint: answers a call, or passes it to moto
@@ -46,9 +51,10 @@ mod ids; // identifiers that look like AWS's
 mod images; // the registry: pushed layers, checked and unpacked
 mod instance; // one instance of the group, and the record of its launch or end
 mod inventory; // everything in the emulated account: the proof that nothing was left
+mod keys; // the access keys that the lab hands out
 mod live_policy; // a scaling policy of the group, and its alarms
 mod metrics; // CloudWatch's samples of the target
-pub mod moto; // moto as a child process
+mod moto; // moto as a child process
 mod needs; // from a call to the IAM permissions it takes
 mod permissions; // holds callers to policy documents
 mod policies; // bucket policies, given back as they were put
@@ -56,8 +62,10 @@ mod queue; // one instance as a queue of requests
 mod reconfigure; // changes of the group's settings by callers
 mod resize; // changes of the group's size
 mod route; // a request's way through load balancer, instance and backend
+mod secret; // random texts, compared in constant time
 mod service; // the target as an ECS service
 mod shop; // a small API for scenarios with logins, captures and carts
+mod signature; // whether a call is signed by a key of this lab
 pub mod tap; // hears of every AWS call, and may refuse it
 mod target; // the HTTP server that stands for load balancer and instances
 mod tasks; // a Fargate task as a process of this machine
@@ -69,11 +77,16 @@ use clock::{Clock, LabInstant};
 use config::{Config, InjectedError};
 pub use config::{LabConfigError, PolicyConfigError};
 pub use document::PolicyDocumentError;
+use door::{Door, Pages};
 use group::LabGroup;
 use images::Images;
-use moto::{Moto, MotoError};
+use keys::Keys;
+pub use keys::{AccessKey, Principal};
+use moto::Moto;
+pub use moto::MotoError;
 use permissions::Permissions;
 pub use permissions::{PolicyFiles, Usage};
+pub use secret::Secret;
 use tap::{Line, Tap};
 use tasks::LabTask;
 
@@ -130,6 +143,9 @@ pub enum LabError {
     /// The work folder, a temporary one, could not be made or written.
     #[error("the lab's work folder: {0}")]
     Folder(#[source] std::io::Error),
+    /// The system gave no random bytes for the keys.
+    #[error("the lab's keys: {0}")]
+    Keys(#[source] std::io::Error),
     /// moto did not list a resource of the account.
     #[error("the emulated account cannot be listed: {0}")]
     Inventory(#[source] ApiError),
@@ -154,6 +170,10 @@ struct World {
     moto: moto::Client,
     endpoint: String,
     target_url: String,
+    doors: Doors,
+    keys: Keys,
+    /// Opens the layers' download URLs.
+    layers: Secret,
     folder: PathBuf,
     images: Images,
     group: Mutex<LabGroup>,
@@ -171,6 +191,40 @@ struct World {
     closing: CancellationToken,
 }
 
+/// The checks at the lab's two ports.
+#[derive(Debug)]
+struct Doors {
+    front: Door,
+    target: Door,
+}
+
+/// The lab's two ports, before anybody listens.
+struct Ports {
+    front: TcpListener,
+    target: TcpListener,
+    doors: Doors,
+    endpoint: String,
+    target_url: String,
+}
+
+impl Ports {
+    async fn bind(port: u16) -> std::io::Result<Self> {
+        let front = TcpListener::bind(("127.0.0.1", port)).await?;
+        let target = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let (at, target_at) = (front.local_addr()?, target.local_addr()?);
+        Ok(Self {
+            doors: Doors {
+                front: Door::new(at.port(), Pages::None),
+                target: Door::new(target_at.port(), Pages::Own),
+            },
+            endpoint: format!("http://{at}"),
+            target_url: format!("http://{target_at}"),
+            front,
+            target,
+        })
+    }
+}
+
 /// Starts moto, the target and the endpoint.
 pub async fn start(options: Options) -> Result<Lab, LabError> {
     start_held(options, PolicyFiles::default()).await
@@ -186,29 +240,22 @@ pub async fn start_held(options: Options, files: PolicyFiles) -> Result<Lab, Lab
     let permissions = Permissions::read(&files.or(&config.permissions))?;
     let folder = tempfile::Builder::new()
         .prefix("spikeproof-lab-")
+        .permissions(std::fs::Permissions::from_mode(0o700))
         .tempdir()
         .map_err(LabError::Folder)?;
-    let front = TcpListener::bind(("127.0.0.1", options.port))
-        .await
-        .map_err(LabError::Port)?;
-    let target = TcpListener::bind(("127.0.0.1", 0))
-        .await
-        .map_err(LabError::Port)?;
-    let url = |listener: &TcpListener| {
-        listener
-            .local_addr()
-            .map(|at| format!("http://{at}"))
-            .map_err(LabError::Port)
-    };
-    let moto = Moto::start(options.moto.as_deref(), &folder.path().join("moto.log")).await?;
+    let ports = Ports::bind(options.port).await.map_err(LabError::Port)?;
+    let moto = Moto::start(options.moto.as_deref(), folder.path()).await?;
     let clock = Clock::start();
     let (launches, received) = tokio::sync::mpsc::unbounded_channel();
     let world = Arc::new(World {
         group: Mutex::new(LabGroup::new(&config, clock.now())),
         images: Images::new(folder.path().to_owned()).map_err(LabError::Folder)?,
         moto: moto.client.clone(),
-        endpoint: url(&front)?,
-        target_url: url(&target)?,
+        endpoint: ports.endpoint,
+        target_url: ports.target_url,
+        doors: ports.doors,
+        keys: Keys::draw().map_err(LabError::Keys)?,
+        layers: Secret::draw().map_err(LabError::Keys)?,
         folder: folder.path().to_owned(),
         tasks: Mutex::default(),
         policies: Mutex::default(),
@@ -233,13 +280,13 @@ pub async fn start_held(options: Options, files: PolicyFiles) -> Result<Lab, Lab
     servers.spawn(keep_time(Arc::clone(&world)));
     let shared = Arc::clone(&world);
     servers.spawn(front::listen(
-        target,
+        ports.target,
         world.closing.clone(),
         move |request| target::serve(Arc::clone(&shared), request),
     ));
     let shared = Arc::clone(&world);
     servers.spawn(front::listen(
-        front,
+        ports.front,
         world.closing.clone(),
         move |request| front::serve(Arc::clone(&shared), request),
     ));
@@ -268,12 +315,18 @@ impl Lab {
         group::NAME
     }
 
-    /// The environment in which a command sees the lab instead of AWS.
+    /// The access key of a principal.
+    pub fn key(&self, principal: Principal) -> &AccessKey {
+        self.world.keys.of(principal)
+    }
+
+    /// The environment in which a command sees the lab instead of AWS. It holds the operator's key.
     pub fn environment(&self) -> Vec<(String, String)> {
+        let key = self.key(Principal::Operator);
         [
             ("AWS_ENDPOINT_URL", self.endpoint()),
-            ("AWS_ACCESS_KEY_ID", permissions::OPERATOR_KEY),
-            ("AWS_SECRET_ACCESS_KEY", "lab"),
+            ("AWS_ACCESS_KEY_ID", &key.id),
+            ("AWS_SECRET_ACCESS_KEY", key.secret.text()),
             ("AWS_REGION", ids::REGION),
             ("AWS_DEFAULT_REGION", ids::REGION),
             ("AWS_EC2_METADATA_DISABLED", "true"),

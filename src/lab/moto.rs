@@ -1,4 +1,7 @@
 //! moto, the emulator behind the lab's front: a child process, and how calls are passed to it.
+//!
+//! moto believes every caller. It therefore listens on a socket in the lab's own folder, which other
+//! users cannot open, and on no port.
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -6,11 +9,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
-use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
+use hyper::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CONNECTION,
+    CONTENT_LENGTH, EXPECT, HeaderName, TRANSFER_ENCODING,
+};
 use hyper::{HeaderMap, Method, Request};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
 use super::LabError;
@@ -23,6 +30,8 @@ const START: Duration = Duration::from_mins(1);
 const OLDEST: [u32; 3] = [5, 2, 5];
 /// moto has nothing to save: it gets this long to end by itself.
 const STOP: Duration = Duration::from_secs(3);
+/// The kernel's limit for the path of a socket, without its last byte.
+const LONGEST_PATH: usize = 107;
 
 /// Why moto does not serve.
 #[derive(Debug, thiserror::Error)]
@@ -41,33 +50,40 @@ pub enum MotoError {
         /// Path of the file with its output.
         log: PathBuf,
     },
-    /// The program ran, but did not name its port within this time.
+    /// The program ran, but did not say within this time that it listens.
     #[error("it did not listen within {0:?}")]
     Silent(Duration),
+    /// The lab's folder lies too deep for a socket.
+    #[error("the path of its socket, {}, is too long: set TMPDIR to a shorter one", .0.display())]
+    DeepFolder(PathBuf),
 }
 
 /// The child process. Dropping it kills it; [`Moto::stop`] also waits.
 #[derive(Debug)]
-pub struct Moto {
+pub(crate) struct Moto {
     child: Child,
-    /// Sends requests to the port that moto has chosen.
-    pub client: Client,
+    /// Sends requests to moto's socket.
+    pub(crate) client: Client,
 }
 
 impl Moto {
-    /// Starts moto and waits until it listens. Fails if it is missing, too old, or ends.
-    pub async fn start(program: Option<&Path>, log: &Path) -> Result<Self, LabError> {
+    /// Starts moto and waits until it listens, on a socket in this folder. Fails if it is missing,
+    /// too old, or ends.
+    pub(crate) async fn start(program: Option<&Path>, folder: &Path) -> Result<Self, LabError> {
         let program = find(program)?;
         if let Some(old) = version(&program).filter(|version| *version < OLDEST) {
             let problem = MotoError::TooOld(old);
             return Err(LabError::Moto { program, problem });
         }
-        let output = std::fs::File::create(log).map_err(LabError::Folder)?;
+        let (log, socket) = (folder.join("moto.log"), folder.join("moto.sock"));
+        if socket.as_os_str().len() > LONGEST_PATH {
+            let problem = MotoError::DeepFolder(socket);
+            return Err(LabError::Moto { program, problem });
+        }
+        let output = std::fs::File::create(&log).map_err(LabError::Folder)?;
         let errors = output.try_clone().map_err(LabError::Folder)?;
         let mut child = Command::new(&program)
-            // Moto finds a port for itself. Another process could take a port found in advance
-            // before moto listens, seconds later, and would answer in its place.
-            .args(["-H", "127.0.0.1", "-p", "0"])
+            .args(["-H", &format!("unix://{}", socket.display()), "-p", "0"])
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(errors)
@@ -84,22 +100,22 @@ impl Moto {
             loop {
                 // The exit is asked for first, so that all output before it has been written.
                 let ended = child.try_wait().ok().flatten();
-                if let Some(address) = std::fs::read_to_string(log).ok().as_deref().and_then(told) {
-                    return Ok(address);
+                if std::fs::read_to_string(&log).is_ok_and(|log| listens(&log)) {
+                    return Ok(());
                 }
                 if let Some(status) = ended {
                     return Err(MotoError::Ended {
                         status,
-                        log: log.to_owned(),
+                        log: log.clone(),
                     });
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         });
         match listening.await {
-            Ok(Ok(address)) => Ok(Self {
+            Ok(Ok(())) => Ok(Self {
                 child,
-                client: Client { address },
+                client: Client { socket },
             }),
             Ok(Err(problem)) => Err(LabError::Moto { program, problem }),
             Err(_) => Err(LabError::Moto {
@@ -109,13 +125,8 @@ impl Moto {
         }
     }
 
-    /// Returns moto's URL, in the form that the AWS SDKs want.
-    pub fn endpoint(&self) -> String {
-        format!("http://{}", self.client.address)
-    }
-
     /// Ends the child and its group, and waits for it.
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         signal(&self.child, rustix::process::Signal::TERM);
         if tokio::time::timeout(STOP, self.child.wait()).await.is_err() {
             signal(&self.child, rustix::process::Signal::KILL);
@@ -125,7 +136,7 @@ impl Moto {
 }
 
 /// Signals the whole process group of a child that has not been waited for.
-pub fn signal(child: &Child, signal: rustix::process::Signal) {
+pub(crate) fn signal(child: &Child, signal: rustix::process::Signal) {
     let pid = child
         .id()
         .and_then(|id| rustix::process::Pid::from_raw(id as i32));
@@ -175,27 +186,30 @@ fn numbers(package: &str) -> Option<[u32; 3]> {
     numbers.try_into().ok()
 }
 
-/// Finds moto's address in its log. Its server (Werkzeug) writes the address there once it listens.
-fn told(log: &str) -> Option<String> {
-    // A line that is not whole yet could end in the middle of the port.
-    let whole = &log[..log.rfind('\n')?];
-    let address = whole
-        .split_once("Running on http://")?
-        .1
-        .split_ascii_whitespace()
-        .next()?;
-    Some(address.to_owned())
+/// True once moto's server (Werkzeug) has written to its log that it listens.
+fn listens(log: &str) -> bool {
+    log.contains(" * Running on unix://")
 }
+
+/// moto lets the pages of every site read its answers; the lab's front lets none.
+const PERMISSIONS_OF_PAGES: [HeaderName; 6] = [
+    ACCESS_CONTROL_ALLOW_CREDENTIALS,
+    ACCESS_CONTROL_ALLOW_HEADERS,
+    ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS,
+    ACCESS_CONTROL_MAX_AGE,
+];
 
 /// Calls to moto.
 #[derive(Debug, Clone)]
-pub struct Client {
-    address: String,
+pub(crate) struct Client {
+    socket: PathBuf,
 }
 
 impl Client {
     /// Passes a caller's request on, unchanged.
-    pub async fn forward(&self, call: &ApiCall) -> Result<LabResponse, ApiError> {
+    pub(crate) async fn forward(&self, call: &ApiCall) -> Result<LabResponse, ApiError> {
         let path = call.uri.path_and_query().map_or("/", |path| path.as_str());
         self.send(
             call.method.clone(),
@@ -208,7 +222,12 @@ impl Client {
     }
 
     /// Makes the lab's own JSON call, such as `DescribeTaskDefinition`.
-    pub async fn json(&self, service: &str, target: &str, body: &Value) -> Result<Value, ApiError> {
+    pub(crate) async fn json(
+        &self,
+        service: &str,
+        target: &str,
+        body: &Value,
+    ) -> Result<Value, ApiError> {
         let kind = "application/x-amz-json-1.1";
         let answer = self
             .own(
@@ -237,7 +256,7 @@ impl Client {
     }
 
     /// Makes the lab's own query call; returns the XML.
-    pub async fn query(&self, service: &str, form: &str) -> Result<String, ApiError> {
+    pub(crate) async fn query(&self, service: &str, form: &str) -> Result<String, ApiError> {
         let kind = "application/x-www-form-urlencoded";
         Ok(text(
             self.own(service, Method::POST, "/", &[], kind, form.to_owned())
@@ -247,7 +266,7 @@ impl Client {
     }
 
     /// Makes the lab's own REST read; returns the XML.
-    pub async fn get(&self, service: &str, path: &str) -> Result<String, ApiError> {
+    pub(crate) async fn get(&self, service: &str, path: &str) -> Result<String, ApiError> {
         Ok(text(
             self.own(service, Method::GET, path, &[], "", String::new())
                 .await?,
@@ -271,7 +290,7 @@ impl Client {
         let pairs = [
             ("authorization", scope.as_str()),
             ("content-type", kind),
-            ("host", &self.address),
+            ("host", "127.0.0.1"),
         ];
         for (name, value) in pairs
             .iter()
@@ -295,7 +314,7 @@ impl Client {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<LabResponse, Lost> {
-        let stream = TcpStream::connect(&self.address)
+        let stream = UnixStream::connect(&self.socket)
             .await
             .map_err(|error| Lost(error.to_string()))?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
@@ -314,7 +333,10 @@ impl Client {
             let response = sender.send_request(request).await?;
             let (mut parts, body) = response.into_parts();
             let body = body.collect().await?.to_bytes();
-            for name in [CONNECTION, TRANSFER_ENCODING] {
+            for name in [CONNECTION, TRANSFER_ENCODING]
+                .iter()
+                .chain(&PERMISSIONS_OF_PAGES)
+            {
                 parts.headers.remove(name);
             }
             Ok::<_, hyper::Error>(LabResponse::from_parts(parts, Full::new(body)))
@@ -330,7 +352,7 @@ impl Client {
 
 /// moto did not answer.
 #[derive(Debug)]
-pub struct Lost(String);
+pub(crate) struct Lost(String);
 
 impl From<hyper::Error> for Lost {
     fn from(error: hyper::Error) -> Self {
@@ -348,7 +370,7 @@ impl From<Lost> for ApiError {
 }
 
 /// Returns the body of an answer that is in memory already.
-pub async fn text(answer: LabResponse) -> String {
+pub(crate) async fn text(answer: LabResponse) -> String {
     let Ok(body) = answer.into_body().collect().await;
     String::from_utf8_lossy(&body.to_bytes()).into_owned()
 }
@@ -371,10 +393,27 @@ mod tests {
     }
 
     #[test]
-    fn moto_tells_where_it_listens() {
-        let log = "WARNING: This is a development server.\n * Running on http://127.0.0.1:40123\nPress CTRL+C to quit\n";
-        assert_eq!(told(log).as_deref(), Some("127.0.0.1:40123"));
-        assert_eq!(told(&log[..log.find("123").unwrap()]), None, "half a line");
-        assert_eq!(told(""), None);
+    fn moto_says_that_it_listens() {
+        let log = "WARNING: This is a development server.\n * Running on unix:///tmp/lab/moto.sock\nPress CTRL+C to quit\n";
+        assert!(listens(log));
+        assert!(!listens(&log[..log.find("unix").unwrap()]));
+        assert!(!listens(""));
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_is_too_deep_for_a_socket_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("d".repeat(LONGEST_PATH));
+        let problem = Moto::start(Some(Path::new("moto_server")), &deep).await;
+        assert!(
+            matches!(
+                problem,
+                Err(LabError::Moto {
+                    problem: MotoError::DeepFolder(_),
+                    ..
+                })
+            ),
+            "{problem:?}"
+        );
     }
 }

@@ -1,9 +1,9 @@
 //! Permissions of callers: the lab holds its callers to the policy documents it was given, as AWS
 //! would.
 //!
-//! Two principals, told apart by the access key of the signature: the operator (the orchestrator
-//! and its terraform), and the tasks. Without a document a principal may do everything; what it did
-//! is kept either way.
+//! Two principals, told apart by the key that signed the call: the operator (the orchestrator and its
+//! terraform), and the tasks. Without a document a principal may do everything; what it did is kept
+//! either way.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -16,11 +16,9 @@ use super::LabError;
 use super::call::{ApiCall, ApiError, LabResponse, Protocol};
 use super::document::{NeededPermission, PolicyDocument, is_action};
 use super::ids::ACCOUNT;
+use super::keys::Principal;
 use super::needs::{RolePaths, needs};
-
-/// Access keys that the lab hands out.
-pub(crate) const OPERATOR_KEY: &str = "LAB";
-pub(crate) const TASK_KEY: &str = "LABTASK";
+use super::signature::SignatureError;
 
 /// The `permissions:` section of the lab file: IAM policy documents.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -39,30 +37,6 @@ impl PolicyFiles {
         Self {
             operator: self.operator.or(operator),
             tasks: self.tasks.or(tasks),
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Principal {
-    Operator,
-    Tasks,
-}
-
-impl Principal {
-    /// Returns the principal of a call; `None` if the signature names no key of ours.
-    fn of(call: &ApiCall) -> Option<Self> {
-        match call.access_key()?.as_str() {
-            OPERATOR_KEY => Some(Self::Operator),
-            TASK_KEY => Some(Self::Tasks),
-            _ => None,
-        }
-    }
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::Operator => "operator",
-            Self::Tasks => "tasks",
         }
     }
 }
@@ -108,13 +82,8 @@ impl Permissions {
 
     /// Returns the refusal of a call that its caller's document does not allow.
     pub(crate) fn refusal(&self, call: &ApiCall) -> Option<LabResponse> {
-        let held = self.operator.is_some() || self.tasks.is_some();
-        let Some(principal) = Principal::of(call) else {
-            let stranger = ApiError::new(
-                "MissingAuthenticationToken",
-                "the lab handed out no such access key",
-            );
-            return held.then(|| refuse(call, &stranger));
+        let Some(principal) = call.caller else {
+            return Some(SignatureError::Missing.answer(call));
         };
         let mut seen = self.seen();
         let needs = needs(call, &seen.roles);
@@ -238,11 +207,18 @@ mod tests {
     use bytes::Bytes;
     use hyper::HeaderMap;
 
+    use super::Principal::{Operator, Tasks};
     use super::*;
 
-    fn call(key: &str, service: &str, method: &str, uri: &str, body: &'static str) -> ApiCall {
+    fn call(
+        caller: Principal,
+        service: &str,
+        method: &str,
+        uri: &str,
+        body: &'static str,
+    ) -> ApiCall {
         let scope = format!(
-            "AWS4-HMAC-SHA256 Credential={key}/20261124/eu-west-1/{service}/aws4_request, Signature=x"
+            "AWS4-HMAC-SHA256 Credential=LAB/20261124/eu-west-1/{service}/aws4_request, Signature=x"
         );
         let mut headers = HeaderMap::new();
         headers.insert("authorization", scope.parse().unwrap());
@@ -266,6 +242,7 @@ mod tests {
             headers,
             Bytes::from(body),
         )
+        .signed_by(caller)
     }
 
     fn held() -> Permissions {
@@ -291,19 +268,19 @@ mod tests {
     {
         let permissions = held();
         for (call, expected) in [
-            (call("LAB", "s3", "PUT", "/b/run/plan.json", ""), None),
-            (call("LABTASK", "s3", "GET", "/b/run/plan.json", ""), None),
+            (call(Operator, "s3", "PUT", "/b/run/plan.json", ""), None),
+            (call(Tasks, "s3", "GET", "/b/run/plan.json", ""), None),
             (
-                call("LABTASK", "s3", "PUT", "/b/run/plan.json", ""),
+                call(Tasks, "s3", "PUT", "/b/run/plan.json", ""),
                 Some((403, "<Code>AccessDenied</Code>", "s3:PutObject")),
             ),
             (
-                call("LAB", "ecr", "POST", "/", "{}"),
+                call(Operator, "ecr", "POST", "/", "{}"),
                 Some((400, "AccessDeniedException", "ecr:PutImage")),
             ),
             (
                 call(
-                    "LAB",
+                    Operator,
                     "ec2",
                     "POST",
                     "/",
@@ -316,8 +293,11 @@ mod tests {
                 )),
             ),
             (
-                call("AKIA", "s3", "GET", "/b", ""),
-                Some((403, "MissingAuthenticationToken", "no such access key")),
+                ApiCall {
+                    caller: None,
+                    ..call(Operator, "s3", "GET", "/b", "")
+                },
+                Some((403, "AccessDenied", "signed calls only")),
             ),
         ] {
             let refusal = permissions.refusal(&call);
@@ -336,7 +316,7 @@ mod tests {
         let permissions = held();
         let get = || {
             call(
-                "LAB",
+                Operator,
                 "iam",
                 "POST",
                 "/",
@@ -347,7 +327,7 @@ mod tests {
         let make = "Action=CreateRole&RoleName=sp-1-task&Path=%2Fspikeproof%2F";
         assert!(
             permissions
-                .refusal(&call("LAB", "iam", "POST", "/", make))
+                .refusal(&call(Operator, "iam", "POST", "/", make))
                 .is_none()
         );
         assert!(permissions.refusal(&get()).is_none());
@@ -372,12 +352,7 @@ mod tests {
         let permissions = Permissions::default();
         assert!(
             permissions
-                .refusal(&call("LAB", "s3", "PUT", "/b", ""))
-                .is_none()
-        );
-        assert!(
-            permissions
-                .refusal(&call("AKIA", "s3", "PUT", "/b", ""))
+                .refusal(&call(Operator, "s3", "PUT", "/b", ""))
                 .is_none()
         );
         let [operator, _] = permissions.usage();

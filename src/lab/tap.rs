@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::call::{ApiCall, ApiError};
-use super::permissions::TASK_KEY;
+use super::keys::Principal;
 
 /// The moment at which a tap is told of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,8 +82,9 @@ impl Line {
 
     /// Returns the call's number; `None` for calls that the tap does not observe.
     pub(crate) fn number(&self, call: &ApiCall) -> Option<usize> {
-        let of_a_task = call.access_key().is_none_or(|key| key == TASK_KEY);
-        (self.tap.0.is_some() && !of_a_task).then(|| self.calls.fetch_add(1, Ordering::Relaxed) + 1)
+        let of_the_owner = call.caller == Some(Principal::Operator);
+        (self.tap.0.is_some() && of_the_owner)
+            .then(|| self.calls.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     pub(crate) fn hear(

@@ -23,15 +23,19 @@ pub(crate) async fn serve(
     request: Request<Incoming>,
 ) -> Result<LabResponse, Infallible> {
     let arrived = world.clock.now();
+    let (head, body) = request.into_parts();
+    if let Some(refusal) = world.doors.target.refusal(&head) {
+        return Ok(refusal);
+    }
     world
         .last_request
         .store(arrived.as_millis() as u64, Ordering::Relaxed);
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let connection = request.extensions().get().copied();
+    let (method, path) = (head.method, head.uri.path().to_owned());
+    let connection = head.extensions.get().copied();
     // A body is read, or the connection could not be used again.
-    let body = match request.body().is_end_stream() {
+    let body = match body.is_end_stream() {
         true => Bytes::new(),
-        false => http_body_util::BodyExt::collect(request.into_body())
+        false => http_body_util::BodyExt::collect(body)
             .await
             .map(http_body_util::Collected::to_bytes)
             .unwrap_or_default(),

@@ -5,7 +5,7 @@
 //! waited for.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,12 +20,15 @@ use super::World;
 use super::clock::LabInstant;
 use super::images::{self, Unpacked};
 use super::moto::signal;
+use super::secret::Secret;
 
 /// Time that a task gets between SIGTERM and SIGKILL when the lab itself ends.
 const CLOSING: Duration = Duration::from_secs(1);
 /// A file being written by one thread is briefly open in a child another thread forks: the kernel
 /// then says "text file busy" to whoever runs it. It passes.
 const BUSY_ATTEMPTS: u32 = 20;
+/// Where Docker looks for a program if the image has no `PATH`.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 #[derive(Debug, Clone)]
 pub(crate) struct LabTask {
@@ -42,6 +45,8 @@ pub(crate) struct LabTask {
     pub tags: Value,
     /// RunTask's `clientToken`, and a digest of its parameters.
     pub token: Option<(String, String)>,
+    /// Opens the task's own endpoints: credentials and metadata.
+    pub pass: Secret,
     /// Number of the task in the order of starting, from 0.
     pub number: usize,
     pub last_status: &'static str,
@@ -135,7 +140,7 @@ impl LabTask {
             .unwrap_or(&Value::Null)
     }
 
-    /// Returns the override's command, else the definition's, else the image's.
+    /// Returns the definition's command, else the image's. RunTask takes no other.
     fn command(&self, image: &Unpacked) -> Vec<String> {
         let words = |value: &Value| {
             let words = value
@@ -145,8 +150,7 @@ impl LabTask {
             Some(words.collect::<Vec<_>>()).filter(|words| !words.is_empty())
         };
         let entry_point = words(&self.container()["entryPoint"]);
-        let command = words(&self.container_override()["command"])
-            .or_else(|| words(&self.container()["command"]));
+        let command = words(&self.container()["command"]);
         // As with Docker: another entry point drops the image's own command.
         let default_command = if entry_point.is_some() {
             Vec::new()
@@ -287,6 +291,10 @@ async fn terminate(world: &World, task: &LabTask, child: &mut Child) -> Option<E
 enum TaskStartError {
     #[error("the image names no command")]
     NoCommand,
+    #[error("{0}: the image has no such program")]
+    NoProgram(String),
+    #[error("{0}: the image has no such folder")]
+    NoFolder(String),
     #[error("{0}")]
     Log(#[source] std::io::Error),
     #[error("{program}: {source}")]
@@ -302,11 +310,14 @@ async fn start(world: &World, task: &LabTask, image: &Unpacked) -> Result<Child,
     let log = std::fs::File::create(world.folder.join(format!("task-{}.log", task.id)))
         .map_err(TaskStartError::Log)?;
     let errors = log.try_clone().map_err(TaskStartError::Log)?;
-    let folder = image
-        .working_folder
-        .as_ref()
-        .map_or(image.root.clone(), |folder| within(&image.root, folder));
-    let mut process = Command::new(mapped(&image.root, program));
+    let folder = match &image.working_folder {
+        None => image.root.clone(),
+        Some(folder) => inside(&image.root, &within(&image.root, folder))
+            .ok_or_else(|| TaskStartError::NoFolder(folder.clone()))?,
+    };
+    let file = find_program(image, &folder, program)
+        .ok_or_else(|| TaskStartError::NoProgram(program.clone()))?;
+    let mut process = Command::new(file);
     process
         .args(arguments.iter().map(|word| mapped(&image.root, word)))
         .env_clear()
@@ -332,8 +343,34 @@ async fn start(world: &World, task: &LabTask, image: &Unpacked) -> Result<Child,
     process.spawn().map_err(failed)
 }
 
+/// Finds a program as a container would, in the image alone: this machine's programs are none of it.
+fn find_program(image: &Unpacked, folder: &Path, program: &str) -> Option<PathBuf> {
+    let root = &image.root;
+    let places = if program.starts_with('/') {
+        vec![within(root, program)]
+    } else if program.contains('/') {
+        vec![folder.join(program)]
+    } else {
+        let path = image.environment.iter().find(|(name, _)| name == "PATH");
+        let path = path.map_or(DEFAULT_PATH, |(_, path)| path.as_str());
+        path.split(':')
+            .map(|folder| within(root, folder).join(program))
+            .collect()
+    };
+    places
+        .iter()
+        .find_map(|place| inside(root, place).filter(|file| file.is_file()))
+}
+
+/// Returns a place with all links followed; `None` if it is not there, or not in the image.
+fn inside(root: &Path, place: &Path) -> Option<PathBuf> {
+    let real = place.canonicalize().ok()?;
+    let root = root.canonicalize().ok()?;
+    real.starts_with(root).then_some(real)
+}
+
 /// Returns the image's environment, the task's, and Fargate's own variables; nothing of the lab's
-/// environment.
+/// environment. The loader's variables are left out: they would load code that the image has not.
 fn environment(world: &World, task: &LabTask, image: &Unpacked) -> BTreeMap<String, String> {
     let endpoint = &world.endpoint;
     let mut all: BTreeMap<String, String> = image
@@ -341,6 +378,7 @@ fn environment(world: &World, task: &LabTask, image: &Unpacked) -> BTreeMap<Stri
         .iter()
         .cloned()
         .chain(task.environment())
+        .filter(|(name, _)| !name.starts_with("LD_"))
         .collect();
     for value in all.values_mut() {
         *value = mapped(&image.root, value);
@@ -352,11 +390,15 @@ fn environment(world: &World, task: &LabTask, image: &Unpacked) -> BTreeMap<Stri
         ("AWS_EXECUTION_ENV", "AWS_ECS_FARGATE".to_owned()),
         (
             "ECS_CONTAINER_METADATA_URI_V4",
-            format!("{endpoint}/_lab/metadata/{}", task.id),
+            format!("{endpoint}/_lab/metadata/{}/{}", task.id, task.pass.text()),
         ),
         (
             "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-            format!("{endpoint}/_lab/credentials"),
+            format!("{endpoint}/_lab/credentials/{}", task.id),
+        ),
+        (
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+            task.pass.text().to_owned(),
         ),
         ("AWS_ENDPOINT_URL", endpoint.clone()),
     ] {
@@ -375,7 +417,7 @@ fn mapped(root: &Path, word: &str) -> String {
     }
 }
 
-fn within(root: &Path, path: &str) -> std::path::PathBuf {
+fn within(root: &Path, path: &str) -> PathBuf {
     root.join(path.trim_start_matches('/'))
 }
 
@@ -386,4 +428,57 @@ fn exit_code(status: ExitStatus) -> i32 {
     status
         .code()
         .unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An image with one program, `bin/tool`, and two links that lead out of it.
+    fn image(folder: &Path) -> Unpacked {
+        let root = folder.join("root");
+        std::fs::create_dir_all(root.join("bin")).unwrap();
+        std::fs::write(root.join("bin/tool"), "").unwrap();
+        std::os::unix::fs::symlink("/bin/sh", root.join("bin/link")).unwrap();
+        std::os::unix::fs::symlink("/", root.join("out")).unwrap();
+        Unpacked {
+            root,
+            entrypoint: Vec::new(),
+            command: Vec::new(),
+            environment: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
+            working_folder: None,
+        }
+    }
+
+    #[test]
+    fn a_program_comes_out_of_the_image_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("beside"), "").unwrap();
+        let image = image(folder.path());
+        let tool = image.root.join("bin/tool").canonicalize().unwrap();
+        for (program, found) in [
+            ("/bin/tool", true),
+            ("bin/tool", true),
+            ("./bin/tool", true),
+            ("tool", true),
+            ("/bin/../bin/tool", true),
+            ("/bin", false),
+            ("/bin/sh", false),
+            ("sh", false),
+            ("bin/sh", false),
+            ("/bin/link", false),
+            ("link", false),
+            ("/out/bin/sh", false),
+            ("/../beside", false),
+            ("../beside", false),
+        ] {
+            let expected = found.then(|| tool.clone());
+            assert_eq!(
+                find_program(&image, &image.root, program),
+                expected,
+                "{program}"
+            );
+        }
+        assert_eq!(inside(&image.root, &within(&image.root, "/out")), None);
+    }
 }

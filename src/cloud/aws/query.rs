@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 use aws_credential_types::provider::ProvideCredentials as _;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sigv4::http_request::{
-    PayloadChecksumKind, SignableBody, SignableRequest, SigningSettings, UriPathNormalizationMode,
-    sign,
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
+    UriPathNormalizationMode, sign,
 };
 use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::http::{
@@ -393,6 +393,8 @@ impl Query {
         if call.service == Service::S3 {
             settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
             settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+            // S3 takes a path as it is sent; all other services encode it once more.
+            settings.percent_encoding_mode = PercentEncodingMode::Single;
         }
         let parameters = v4::SigningParams::builder()
             .identity(&identity)
