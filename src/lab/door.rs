@@ -22,24 +22,28 @@ pub(crate) enum Pages {
 /// The check at one port.
 #[derive(Debug, Clone)]
 pub(crate) struct Door {
-    /// The host names by which the port may be called, with the port.
-    hosts: [String; 3],
+    /// The origins of the pages that the port itself serves.
+    origins: [String; 3],
     pages: Pages,
 }
 
 /// Why a request is not answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Stranger {
-    #[error("the lab answers to 127.0.0.1 and localhost only, with the port that it listens on")]
+    #[error("the lab answers to 127.0.0.1 and localhost only")]
     Host,
     #[error("the lab answers no page of another site")]
     Page,
 }
 
+/// The names of this host. A name that a page's site has bound to 127.0.0.1 is none of them. The port
+/// may be that of a proxy before the lab.
+const NAMES: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
+
 impl Door {
     pub(crate) fn new(port: u16, pages: Pages) -> Self {
         Self {
-            hosts: ["127.0.0.1", "localhost", "[::1]"].map(|name| format!("{name}:{port}")),
+            origins: NAMES.map(|name| format!("http://{name}:{port}")),
             pages,
         }
     }
@@ -55,13 +59,13 @@ impl Door {
     fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Stranger> {
         let mut hosts = headers.get_all(HOST).iter().map(|host| host.as_bytes());
         let named = match (hosts.next(), hosts.next()) {
-            (Some(host), None) => self.knows(host),
+            (Some(host), None) => is_here(host),
             _ => false,
         };
         // A whole URL in the first line counts before the header.
         let addressed = uri
             .authority()
-            .is_none_or(|authority| self.knows(authority.as_str().as_bytes()));
+            .is_none_or(|authority| is_here(authority.as_str().as_bytes()));
         if !(named && addressed) {
             return Err(Stranger::Host);
         }
@@ -71,11 +75,8 @@ impl Door {
         let other_page = match self.pages {
             Pages::None => origins.count() > 0,
             Pages::Own => {
-                origins
-                    .filter_map(|origin| origin.as_bytes().strip_prefix(b"http://"))
-                    .filter(|origin| self.knows(origin))
-                    .count()
-                    != headers.get_all(ORIGIN).iter().count()
+                let mut origins = origins.map(|origin| origin.as_bytes());
+                !origins.all(|origin| self.has_served(origin))
             }
         };
         match other_site || other_page {
@@ -84,11 +85,25 @@ impl Door {
         }
     }
 
-    fn knows(&self, host: &[u8]) -> bool {
-        self.hosts
+    fn has_served(&self, origin: &[u8]) -> bool {
+        self.origins
             .iter()
-            .any(|own| own.as_bytes().eq_ignore_ascii_case(host))
+            .any(|own| own.as_bytes().eq_ignore_ascii_case(origin))
     }
+}
+
+/// Returns true if the text names this host, with a port or without.
+fn is_here(host: &[u8]) -> bool {
+    NAMES.iter().any(|name| {
+        let (own, rest) = host.split_at_checked(name.len()).unwrap_or((host, b""));
+        let is_port = match rest.split_first() {
+            None => true,
+            Some((colon, port)) => {
+                *colon == b':' && !port.is_empty() && port.iter().all(u8::is_ascii_digit)
+            }
+        };
+        own.eq_ignore_ascii_case(name.as_bytes()) && is_port
+    })
 }
 
 #[cfg(test)]
@@ -111,8 +126,11 @@ mod tests {
             ("/", &["LOCALHOST:4566"], Ok(())),
             ("/", &["[::1]:4566"], Ok(())),
             ("http://localhost:4566/", &["localhost:4566"], Ok(())),
-            ("/", &["127.0.0.1"], Err(Stranger::Host)),
-            ("/", &["127.0.0.1:4567"], Err(Stranger::Host)),
+            ("/", &["127.0.0.1"], Ok(())),
+            ("/", &["127.0.0.1:4567"], Ok(())),
+            ("/", &["127.0.0.1:"], Err(Stranger::Host)),
+            ("/", &["127.0.0.1.example"], Err(Stranger::Host)),
+            ("/", &["127.0.0.1:80.example"], Err(Stranger::Host)),
             ("/", &["rebound.example:4566"], Err(Stranger::Host)),
             ("/", &["localhost.example:4566"], Err(Stranger::Host)),
             ("/", &[], Err(Stranger::Host)),
