@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
 use rustix::time::{ClockId, clock_gettime};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::context::WorkerContext;
 
@@ -57,8 +57,13 @@ pub async fn watch(context: &WorkerContext, worker: u32, workers: u32) {
         let sockets = u64::from(connections) * u64::from(workers);
         let resident = if worker == 0 { resident() } else { 0 };
         // The seconds that have just passed. They are several if the worker did something else for
-        // so long: then it was late in each of them.
-        let stalled = at.as_secs() > second + 1;
+        // so long: it was late in each of them, from the one in which this tick was due.
+        let late_from = at.saturating_sub(lag).as_secs();
+        // A worker that had no time to count its sessions still has them.
+        let seen = match lag > TICK * 5 {
+            true => there.max(context.active.get()),
+            false => there,
+        };
         for passed in second..at.as_secs() {
             let before = Duration::from_secs(passed + 1) - Duration::from_millis(1);
             let asked = context
@@ -69,13 +74,13 @@ pub async fn watch(context: &WorkerContext, worker: u32, workers: u32) {
             saturation.sessions = there;
             saturation.connections = connections;
             saturation.asked += asked;
-            saturation.sent += asked.min(there.into());
+            saturation.sent += asked.min(seen.into());
             saturation.files = per_mille(sockets + OTHER_FILES, limits.files);
             saturation.ports = per_mille(
                 (sockets + lingering * u64::from(workers)) / context.addresses.count() as u64,
                 limits.ports,
             );
-            if stalled {
+            if passed >= late_from {
                 saturation.lag_micros = saturation.lag_micros.max(micros(lag));
             }
             if worker == 0 {
@@ -85,6 +90,12 @@ pub async fn watch(context: &WorkerContext, worker: u32, workers: u32) {
         }
         second = at.as_secs();
     }
+}
+
+/// Gives the watch time for one more look. A worker that was stalled until its end has seconds of
+/// which nothing is known yet.
+pub async fn settle() {
+    sleep(TICK * 2).await;
 }
 
 fn micros(time: Duration) -> u64 {

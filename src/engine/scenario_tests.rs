@@ -475,7 +475,7 @@ steps:
 async fn a_look_that_takes_too_long_is_a_failed_step_and_strain_in_every_second() {
     let shop = Shop::open().await;
     let text = format!(
-        "name: t\ntarget: {{ url: \"{}\" }}\nphases: [{{ users: 1, hold: 3s, grace: 5s }}]\nsteps: [{{ get: /deep, capture: {{ x: {{ css: div, pick: last }} }} }}]\n",
+        "name: t\ntarget: {{ url: \"{}\" }}\nphases: [{{ users: 3, hold: 2s, grace: 9s }}]\nsteps: [{{ get: /deep, capture: {{ x: {{ css: div, pick: last }} }} }}]\n",
         shop.url()
     );
     let scenario = parsed(&text, &[]);

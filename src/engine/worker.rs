@@ -198,7 +198,10 @@ async fn carry_out(
                 // Sessions that data stopped are missing until the plan's end: the watch on the
                 // worker counts them.
                 None if context.elapsed() < context.schedule.end() => context.wait_until(context.elapsed() + REPORT).await,
-                None => return Ok(()),
+                None => {
+                    health::settle().await;
+                    return Ok(());
+                }
                 // A session or iteration that panicked is load that was not there.
                 Some(done) => done.map_err(WorkerError::Session)?,
             },
