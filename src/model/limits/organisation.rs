@@ -34,6 +34,9 @@ pub enum OrganisationError {
     /// The file has no text, or only white space.
     #[error("it is empty: write `{{}}` to limit nothing, or remove it")]
     Empty,
+    /// No line of it has a key of such a file; its text is not repeated.
+    #[error("it is not an organisation's file: it has no key such as `max_rate` or `hosts`")]
+    SomethingElse,
     /// It is no YAML, or has an unknown key or a wrong value.
     #[error("{0}")]
     Form(#[source] Box<serde_saphyr::Error>),
@@ -45,7 +48,17 @@ impl Organisation {
         if text.trim().is_empty() {
             return Err(OrganisationError::Empty);
         }
-        serde_saphyr::from_str(text).map_err(|error| OrganisationError::Form(Box::new(error)))
+        serde_saphyr::from_str(text).map_err(|error| {
+            let is_own = |line: &str| {
+                let line = line.trim_start_matches(['{', ' ', '"']);
+                line.starts_with("max_") || line.starts_with("hosts")
+            };
+            // The message quotes the text.
+            match text.lines().any(is_own) {
+                true => OrganisationError::Form(Box::new(error)),
+                false => OrganisationError::SomethingElse,
+            }
+        })
     }
 
     /// Returns every limit that a run would break, each with its key.
@@ -249,6 +262,7 @@ hosts: [shop.example.com, \"*.test.example.com\"]
             ("max_tasks: many", "many"),
             ("hosts: shop.example.com", "hosts"),
             ("", "it is empty"),
+            ("root:$6$c4nary:1::", "it is not an organisation's file"),
         ] {
             let error = Organisation::parse(text).unwrap_err().to_string();
             assert!(error.contains(words), "`{words}` is not in {error}");

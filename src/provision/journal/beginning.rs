@@ -26,7 +26,7 @@ pub(super) fn remove_unbegun(runs: &Path) {
     for entry in std::fs::read_dir(runs).into_iter().flatten().flatten() {
         let path = entry.path();
         let is_unbegun = entry.file_name().to_string_lossy().starts_with(UNBEGUN);
-        if is_unbegun && is_old(&path) && !locks::is_driven(&path) {
+        if is_unbegun && is_old(&path) {
             remove(&path);
         }
     }

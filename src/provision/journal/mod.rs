@@ -136,22 +136,29 @@ impl Journal {
             .mode(0o700)
             .create(&unbegun)
             .map_err(io("create", &unbegun))?;
-        let begun = Self::begin(&unbegun, first).and_then(|mut journal| {
-            // A file whose name is not on the disk is not on the disk.
-            sync_folder(&unbegun)?;
+        let begun = write_first(&unbegun, &first).and_then(|file| {
             std::fs::rename(&unbegun, folder).map_err(io("create", folder))?;
-            journal.path = folder.join(JOURNAL);
-            Ok(journal)
+            Ok(file)
         });
-        match begun {
-            Ok(journal) => {
-                if let Some(parent) = folder.parent() {
-                    sync_folder(parent)?;
-                }
-                Ok(journal)
-            }
+        let file = match begun {
+            Ok(file) => file,
             Err(error) => {
                 remove(&unbegun);
+                return Err(error);
+            }
+        };
+        // Until the lock is taken, this is a run that no process drives, and that has made nothing.
+        match own_begun(folder) {
+            Ok(owner) => Ok(Self {
+                file,
+                path: folder.join(JOURNAL),
+                sequence: 1,
+                copied: Some(1),
+                full: false,
+                _owner: owner,
+            }),
+            Err(error) => {
+                remove(folder);
                 Err(error)
             }
         }
@@ -163,32 +170,6 @@ impl Journal {
             reserve::release(folder);
             remove(folder);
         }
-    }
-
-    fn begin(folder: &Path, first: Record) -> JournalResult<Self> {
-        let owner = locks::own(folder, LockRole::Run)?;
-        let path = folder.join(JOURNAL);
-        let file = OpenOptions::new()
-            .append(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(io("create", &path))?;
-        let head = folder.join(HEAD);
-        let line = record::encode(0, &first)?;
-        File::create(&head)
-            .and_then(|mut file| file.write_all(&line).and_then(|()| file.sync_data()))
-            .map_err(io("write", &head))?;
-        let mut journal = Self {
-            file,
-            path,
-            sequence: 0,
-            copied: Some(1),
-            full: false,
-            _owner: owner,
-        };
-        journal.write(first)?;
-        Ok(journal)
     }
 
     /// Adds a record to the copy. It is on the disk when this returns.
@@ -288,6 +269,36 @@ impl Journal {
         }
         written
     }
+}
+
+/// Writes the first record, and its copy. A file whose name is not on the disk is not on the disk.
+fn write_first(folder: &Path, first: &Record) -> JournalResult<File> {
+    let line = record::encode(0, first)?;
+    let head = folder.join(HEAD);
+    File::create(&head)
+        .and_then(|mut file| file.write_all(&line).and_then(|()| file.sync_data()))
+        .map_err(io("write", &head))?;
+    let path = folder.join(JOURNAL);
+    let mut file = OpenOptions::new()
+        .append(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(io("create", &path))?;
+    file.write_all(&line)
+        .and_then(|()| file.sync_data())
+        .map_err(io("write", &path))?;
+    sync_folder(folder)?;
+    Ok(file)
+}
+
+/// Becomes the process that drives a new run, whose name is on the disk then.
+fn own_begun(folder: &Path) -> JournalResult<File> {
+    let owner = locks::own(folder, LockRole::Run)?;
+    if let Some(parent) = folder.parent() {
+        sync_folder(parent)?;
+    }
+    Ok(owner)
 }
 
 /// A run as found on the disk.
