@@ -147,6 +147,8 @@ fn fleet_size(scenario: &Scenario, fleet: FleetKind) -> Sizing {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::outcome::Exit;
 
