@@ -11,12 +11,13 @@ use serde::Deserialize;
 
 /// Conditions over these keys are about the call itself: where the call does not say it, they are
 /// not met.
-const SAID_BY_THE_CALL: [&str; 5] = [
+const SAID_BY_THE_CALL: [&str; 6] = [
     "aws:RequestTag/",
     "ecs:cluster",
     "ecs:CreateAction",
     "ec2:CreateAction",
     "iam:PassedToService",
+    "iam:PermissionsBoundary",
 ];
 const OPERATORS: [&str; 4] = ["StringEquals", "StringLike", "ArnEquals", "ArnLike"];
 

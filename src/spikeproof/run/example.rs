@@ -12,7 +12,8 @@ use super::plan::RunPlan;
 use super::state::RunState;
 use super::trial::Prepared;
 use super::{
-    Context, FleetKind, Interrupt, OrganisationFile, Repeats, RunOptions, ScenarioOptions, Trial,
+    Context, FleetKind, Interrupt, OrganisationFile, Repeats, RunOptions, ScenarioOptions,
+    TaskRoles, Trial,
 };
 use crate::cost;
 use crate::events::Events;
@@ -38,6 +39,7 @@ pub(super) fn options(runs_dir: &Path) -> RunOptions {
         terraform: None,
         generator_binary: None,
         image: None,
+        roles: TaskRoles::default(),
         guard: true,
         probe: false,
         force: false,
