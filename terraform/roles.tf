@@ -1,6 +1,10 @@
 # Two roles: `execution` lets Fargate fetch the image and write the log, `task` lets the generator use the channel.
-# Policies are inline, so that nothing attached outlives its role.
+# Policies are inline, so that nothing attached outlives its role. A role that is given is used as it is, and not made.
 locals {
+  execution_role_arn = var.execution_role != "" ? var.execution_role : one(aws_iam_role.execution[*].arn)
+  task_role_arn      = var.task_role != "" ? var.task_role : one(aws_iam_role.task[*].arn)
+  boundary           = var.permissions_boundary != "" ? var.permissions_boundary : null
+
   # arn:PARTITION:logs:REGION:ACCOUNT:log-group:NAME, read from a resource: a data source that fails blocks destroy.
   partition = split(":", aws_cloudwatch_log_group.run.arn)[1]
   account   = split(":", aws_cloudwatch_log_group.run.arn)[4]
@@ -21,15 +25,20 @@ locals {
 }
 
 resource "aws_iam_role" "execution" {
+  count = var.execution_role == "" ? 1 : 0
+
   name                  = local.execution_role
   path                  = local.role_path
+  permissions_boundary  = local.boundary
   assume_role_policy    = local.trust
   force_detach_policies = true
 }
 
 resource "aws_iam_role_policy" "execution" {
+  count = var.execution_role == "" ? 1 : 0
+
   name = "execution"
-  role = aws_iam_role.execution.name
+  role = aws_iam_role.execution[0].name
 
   policy = jsonencode({
     Version = "2012-10-17"
@@ -55,15 +64,20 @@ resource "aws_iam_role_policy" "execution" {
 }
 
 resource "aws_iam_role" "task" {
+  count = var.task_role == "" ? 1 : 0
+
   name                  = local.task_role
   path                  = local.role_path
+  permissions_boundary  = local.boundary
   assume_role_policy    = local.trust
   force_detach_policies = true
 }
 
 resource "aws_iam_role_policy" "task" {
+  count = var.task_role == "" ? 1 : 0
+
   name = "channel"
-  role = aws_iam_role.task.name
+  role = aws_iam_role.task[0].name
 
   policy = jsonencode({
     Version = "2012-10-17"

@@ -5,8 +5,8 @@ resource "aws_ecs_task_definition" "generator" {
   network_mode             = "awsvpc"
   cpu                      = var.cpu
   memory                   = var.memory
-  execution_role_arn       = aws_iam_role.execution.arn
-  task_role_arn            = aws_iam_role.task.arn
+  execution_role_arn       = local.execution_role_arn
+  task_role_arn            = local.task_role_arn
 
   runtime_platform {
     operating_system_family = "LINUX"

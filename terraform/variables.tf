@@ -76,6 +76,39 @@ variable "image_digest" {
   }
 }
 
+variable "permissions_boundary" {
+  description = "ARN of the policy that bounds both roles; empty for none. It must exist: `spikeproof permissions boundary` prints it."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.permissions_boundary == "" || can(regex("^arn:[a-z-]+:iam::([0-9]{12}|aws):policy/", var.permissions_boundary))
+    error_message = "The permissions boundary must be the ARN of a policy, like `arn:aws:iam::123456789012:policy/spikeproof-boundary`."
+  }
+}
+
+variable "execution_role" {
+  description = "ARN of a ready execution role; empty for one of the run's own. With both roles given, nothing is written to IAM."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.execution_role == "" || can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/", var.execution_role))
+    error_message = "The execution role must be the ARN of a role, like `arn:aws:iam::123456789012:role/spikeproof-execution`."
+  }
+}
+
+variable "task_role" {
+  description = "ARN of a ready role for the tasks; empty for one of the run's own."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.task_role == "" || can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/", var.task_role))
+    error_message = "The task role must be the ARN of a role, like `arn:aws:iam::123456789012:role/spikeproof-task`."
+  }
+}
+
 variable "tags" {
   description = "Tags for everything the run makes, beside `spikeproof:run`."
   type        = map(string)

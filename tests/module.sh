@@ -18,8 +18,9 @@ run fmt -check -diff -recursive terraform
 
 # The provider stays from an earlier time.
 mkdir -p "$copy"
-rm -rf "$copy"/*.tf "$copy/tests"
+rm -rf "$copy"/*.tf "$copy/tests" "$copy/.terraform.lock.hcl"
 cp -r terraform/*.tf terraform/tests "$copy"
+case $terraform in *tofu) ;; *) cp terraform/.terraform.lock.hcl "$copy" ;; esac
 cd "$copy"
 run init -backend=false -input=false -no-color ${SPIKEPROOF_PLUGIN_DIR:+-plugin-dir="$SPIKEPROOF_PLUGIN_DIR"}
 run validate -no-color

@@ -25,6 +25,7 @@ use spikeproof::lab::{Lab, PolicyFiles, Principal, Usage};
 use spikeproof::teardown::inventory::{Inventory, Presence};
 use spikeproof::units::RunId;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Command;
 
 fn project(path: &str) -> PathBuf {
     PathBuf::from(trial::path(path))
@@ -375,6 +376,76 @@ fn the_generators_document_is_what_the_module_gives_to_tasks() {
     assert_eq!(meaning(&role), meaning(&document));
 }
 
+/// Returns the statements of the module's two roles, as they are in the documents.
+fn statements_of_the_module() -> BTreeSet<String> {
+    let roles = ["task", "execution"].map(|role| {
+        let text = policy(
+            &module("roles.tf"),
+            &format!(r#""aws_iam_role_policy" "{role}""#),
+        );
+        let text = text
+            .to_string()
+            .replace(
+                "${aws_s3_bucket.channel.arn}",
+                "arn:aws:s3:::spikeproof-sp-*",
+            )
+            .replace(
+                "${aws_ecr_repository.generator.arn}",
+                "arn:aws:ecr:*:*:repository/spikeproof/sp-*",
+            )
+            .replace(
+                "${aws_cloudwatch_log_group.run.arn}",
+                "arn:aws:logs:*:*:log-group:/spikeproof/sp-*",
+            );
+        meaning(&serde_json::from_str(&text).unwrap())
+    });
+    roles.into_iter().flatten().collect()
+}
+
+/// A boundary that allows less makes tasks fail; one that allows more bounds less.
+#[test]
+fn the_boundary_is_what_the_module_gives_to_both_roles() {
+    let allowed = |role| meaning(&serde_json::from_str(&document(role)).unwrap());
+    assert_eq!(statements_of_the_module(), allowed(Role::Boundary));
+    let [task, execution] = [Role::Generator, Role::Execution].map(allowed);
+    assert_eq!(task.intersection(&execution).count(), 0);
+    let both: BTreeSet<String> = task.union(&execution).cloned().collect();
+    assert_eq!(both, allowed(Role::Boundary));
+}
+
+/// Whoever may make a role, say what it may do and pass it has every right of the account, unless
+/// the role is bounded.
+#[test]
+fn no_document_makes_a_role_without_the_boundary() {
+    for role in Role::ALL {
+        let document: Value = serde_json::from_str(&document(role)).unwrap();
+        for statement in document["Statement"].as_array().unwrap() {
+            for action in statement["Action"].as_array().unwrap() {
+                let action = action.as_str().unwrap().trim_start_matches("iam:");
+                let widens = ["CreateRole", "PutRolePolicy"].contains(&action);
+                let bound = &statement["Condition"]["StringLike"]["iam:PermissionsBoundary"];
+                let expected = match widens {
+                    true => json!("arn:aws:iam::*:policy/spikeproof-boundary"),
+                    false => Value::Null,
+                };
+                assert_eq!(*bound, expected, "{}: {action}", role.name());
+                // Nobody takes a boundary away, changes its policy, or attaches another.
+                for way_out in [
+                    "PutRolePermissionsBoundary",
+                    "DeleteRolePermissionsBoundary",
+                    "AttachRolePolicy",
+                    "UpdateAssumeRolePolicy",
+                    "CreatePolicy",
+                    "CreatePolicyVersion",
+                    "SetDefaultPolicyVersion",
+                ] {
+                    assert_ne!(action, way_out, "{}", role.name());
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn the_bucket_is_closed_to_the_public_takes_tls_only_has_one_owner_and_is_encrypted() {
     let text = module("bucket.tf");
@@ -580,6 +651,119 @@ async fn a_whole_run_and_a_killed_and_reaped_one_pass_while_everything_else_is_d
             "{closing}"
         );
     }
+    trial.nothing_is_left().await;
+}
+
+/// The document requires the boundary, and the account must have it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_makes_roles_without_the_boundary_is_denied() {
+    let files = PolicyFiles {
+        operator: Some(file(Role::Operator)),
+        tasks: Some(file(Role::Generator)),
+    };
+    let trial = Trial::new("", files).await;
+    let scenario = trial.scenario("5s", "");
+    let output = trial
+        .run(&["run", "--permissions-boundary", "none", &scenario])
+        .await;
+    assert_eq!(output.status.code(), Some(4), "{}", text(&output));
+    let [operator, _] = trial.usage();
+    let denied: BTreeSet<&str> = operator
+        .denied
+        .iter()
+        .map(|denied| denied.split(' ').next().unwrap())
+        .collect();
+    assert_eq!(
+        denied,
+        BTreeSet::from(["iam:CreateRole"]),
+        "{}",
+        text(&output)
+    );
+
+    let absent = trial
+        .run(&["run", "--permissions-boundary", "absent", &scenario])
+        .await;
+    // Another policy than the document's cannot even be looked at: terraform is denied as well.
+    assert_eq!(absent.status.code(), Some(4), "{}", text(&absent));
+    trial.nothing_is_left().await;
+
+    let free = Trial::new("", PolicyFiles::default()).await;
+    let scenario = free.scenario("5s", "");
+    let absent = free
+        .run(&["run", "--permissions-boundary", "absent", &scenario])
+        .await;
+    assert_eq!(absent.status.code(), Some(4), "{}", text(&absent));
+    for words in [
+        "no policy arn:aws:iam::123456789012:policy/absent",
+        "aws iam create-policy --policy-name absent",
+    ] {
+        assert!(text(&absent).contains(words), "{words}: {}", text(&absent));
+    }
+    let [operator, _] = free.usage();
+    let made = |action: &&String| action.contains(":Create");
+    assert_eq!(operator.used.iter().filter(made).count(), 0);
+    free.nothing_is_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_with_given_roles_writes_nothing_to_iam() {
+    let roles =
+        ["execution", "task"].map(|name| format!("arn:aws:iam::123456789012:role/ready/{name}"));
+    let options = [
+        format!("--execution-role={}", roles[0]),
+        format!("--task-role={}", roles[1]),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let operator = folder.path().join("operator.json");
+    let printed = Command::new(env!("CARGO_BIN_EXE_spikeproof"))
+        .args(["permissions", "operator"])
+        .args(&options)
+        .output()
+        .await
+        .unwrap();
+    std::fs::write(&operator, &printed.stdout).unwrap();
+    let files = PolicyFiles {
+        operator: Some(operator),
+        tasks: Some(file(Role::Generator)),
+    };
+    let trial = Trial::new("", files).await;
+    let scenario = trial.scenario("5s", "");
+    let output = trial
+        .run(&["run", &options[0], &options[1], &scenario])
+        .await;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let [operator, tasks] = trial.usage();
+    assert_eq!(operator.denied, Vec::<String>::new(), "{}", text(&output));
+    assert_eq!(tasks.denied, Vec::<String>::new());
+    let iam = |action: &&String| action.starts_with("iam:");
+    let all: BTreeSet<&String> = operator.used.iter().chain(&operator.unused).collect();
+    let used: Vec<&String> = all.into_iter().filter(iam).collect();
+    assert_eq!(used, ["iam:GetRole", "iam:PassRole"]);
+
+    // The document passes these roles, and no other.
+    let text_of_the_document: Value = serde_json::from_slice(&printed.stdout).unwrap();
+    let statements = text_of_the_document["Statement"].as_array().unwrap();
+    let passes = statements
+        .iter()
+        .filter(|one| one["Action"] == json!(["iam:PassRole"]));
+    let resources: Vec<&Value> = passes.map(|one| &one["Resource"]).collect();
+    assert_eq!(resources, [&json!(roles)]);
+    let other = trial
+        .run(&[
+            "run",
+            "--execution-role",
+            &roles[0],
+            "--task-role",
+            "arn:aws:iam::123456789012:role/admin",
+            &scenario,
+        ])
+        .await;
+    assert_eq!(other.status.code(), Some(4), "{}", text(&other));
+    let [operator, _] = trial.usage();
+    assert_eq!(
+        operator.denied,
+        ["iam:PassRole on arn:aws:iam::123456789012:role/admin"]
+    );
     trial.nothing_is_left().await;
 }
 

@@ -7,6 +7,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::print_stdout,
     reason = "a test that cannot run must fail, with the sentence that says why"
 )]
 
@@ -103,7 +104,20 @@ async fn initialised(run: &Path) -> PathBuf {
     let path: PathBuf = binary.path.clone();
     let lock = Arc::new(WorkLock::take(run).unwrap().unwrap());
     let terraform = Terraform::new(binary, run, lock, std::env::vars_os(), |_| {});
-    let variables = Variables {
+    if let Err(error) = terraform
+        .init(&variables(), &CancellationToken::new())
+        .await
+    {
+        panic!(
+            "this test needs the AWS provider 5.100.0, from the registry or from the folder that SPIKEPROOF_PLUGIN_DIR \
+             names: {error}"
+        );
+    }
+    path
+}
+
+fn variables() -> Variables {
+    Variables {
         run: "sp-0000000001".into(),
         region: "us-east-1".into(),
         vpc_id: "vpc-1".into(),
@@ -112,15 +126,46 @@ async fn initialised(run: &Path) -> PathBuf {
         arch: "X86_64".into(),
         image: String::new(),
         image_digest: format!("sha256:{}", "a".repeat(64)),
+        permissions_boundary: String::new(),
+        execution_role: String::new(),
+        task_role: String::new(),
         tags: BTreeMap::new(),
-    };
-    if let Err(error) = terraform.init(&variables, &CancellationToken::new()).await {
-        panic!(
-            "this test needs the AWS provider 5.100.0, from the registry or from the folder that SPIKEPROOF_PLUGIN_DIR \
-             names: {error}"
-        );
     }
-    path
+}
+
+/// terraform must not run a provider that is not the tested one.
+#[tokio::test]
+async fn a_provider_with_another_checksum_is_refused() {
+    let run = tempfile::tempdir().unwrap();
+    let binary = binary().await;
+    if binary.platform != "linux_amd64" || binary.path.ends_with("tofu") {
+        println!("not run: the checksum of an unpacked package is known for linux_amd64 only");
+        return;
+    }
+    let mirror = tempfile::tempdir().unwrap();
+    let package = mirror
+        .path()
+        .join("registry.terraform.io/hashicorp/aws/5.100.0/linux_amd64");
+    std::fs::create_dir_all(&package).unwrap();
+    let program = package.join("terraform-provider-aws_v5.100.0_x5");
+    std::fs::write(&program, "#!/bin/sh\n").unwrap();
+    let environment = std::env::vars_os().chain([(
+        "SPIKEPROOF_PLUGIN_DIR".into(),
+        mirror.path().as_os_str().to_owned(),
+    )]);
+    let lock = Arc::new(WorkLock::take(run.path()).unwrap().unwrap());
+    let terraform = Terraform::new(binary, run.path(), lock, environment, |_| {});
+    let refused = terraform
+        .init(&variables(), &CancellationToken::new())
+        .await
+        .unwrap_err();
+    let logs: String = std::fs::read_dir(run.path())
+        .unwrap()
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().ends_with(".jsonl"))
+        .map(|entry| std::fs::read_to_string(entry.path()).unwrap())
+        .collect();
+    assert!(logs.contains("checksums"), "{refused}: {logs}");
 }
 
 fn validate(path: &Path, folder: &Path) {

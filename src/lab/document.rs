@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 /// Conditions over these keys are about the call itself: where the call does not say it, they are
 /// not met.
-const SAID_BY_THE_CALL: [&str; 11] = [
+const SAID_BY_THE_CALL: [&str; 12] = [
     "autoscaling:InstanceTypes",
     "autoscaling:LaunchConfigurationName",
     "autoscaling:LaunchTemplateVersionSpecified",
@@ -23,6 +23,7 @@ const SAID_BY_THE_CALL: [&str; 11] = [
     "ecs:CreateAction",
     "ec2:CreateAction",
     "iam:PassedToService",
+    "iam:PermissionsBoundary",
 ];
 const OPERATORS: [&str; 6] = [
     "StringEquals",

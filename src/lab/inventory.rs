@@ -7,6 +7,22 @@ use serde_json::{Value, json};
 use super::World;
 use super::call::ApiError;
 
+/// A policy document that is whole.
+const ANY_POLICY: &str = "%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%5B%7B%22Effect%22%3A%22Allow%22%2C%22Action%22%3A%22s3%3AGetObject%22%2C%22Resource%22%3A%22%2A%22%7D%5D%7D";
+
+/// Makes what an administrator has made in the account before anybody comes: the policy that bounds
+/// the roles of callers. moto does not enforce it, so its content does not matter.
+pub(crate) async fn prepare(world: &World) -> Result<(), ApiError> {
+    let form = format!(
+        "Action=CreatePolicy&Version=2010-05-08&PolicyName=spikeproof-boundary&PolicyDocument={ANY_POLICY}"
+    );
+    let answer = world.moto.query("iam", &form).await?;
+    match answer.contains(":policy/spikeproof-boundary</Arn>") {
+        true => Ok(()),
+        false => Err(ApiError::new("ServerException", answer)),
+    }
+}
+
 /// Returns one line per thing, sorted.
 pub(crate) async fn list(world: &World) -> Result<Vec<String>, ApiError> {
     let mut all = Vec::new();

@@ -274,6 +274,9 @@ pub async fn start_held(options: Options, files: PolicyFiles) -> Result<Lab, Lab
         permissions,
         launches,
     });
+    inventory::prepare(&world)
+        .await
+        .map_err(LabError::Inventory)?;
     let before = inventory::list(&world).await.map_err(LabError::Inventory)?;
     let mut servers = JoinSet::new();
     servers.spawn(tasks::supervise(Arc::clone(&world), received));

@@ -12,12 +12,21 @@ use super::call::{ApiCall, Protocol, QueryParameters};
 use super::document::NeededPermission;
 use super::ids::{ACCOUNT, REGION};
 
-/// The full path of each role that was made. A call names a role without its path, but IAM judges
-/// it with the path.
-pub(crate) type RolePaths = BTreeMap<String, String>;
+/// The roles that were made, by their names. A call names a role by that alone, but IAM judges it
+/// with its path and its boundary.
+pub(crate) type KnownRoles = BTreeMap<String, KnownRole>;
+
+/// A role, as IAM knows it beside its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KnownRole {
+    /// Such as `/spikeproof/`.
+    pub path: String,
+    /// ARN of the policy that bounds it.
+    pub boundary: Option<String>,
+}
 
 /// Returns every permission that the call takes.
-pub(crate) fn needs(call: &ApiCall, roles: &RolePaths) -> Vec<NeededPermission> {
+pub(crate) fn needs(call: &ApiCall, roles: &KnownRoles) -> Vec<NeededPermission> {
     if call.service == "s3" && call.protocol == Protocol::Rest {
         return s3(call);
     }
@@ -252,22 +261,27 @@ fn logs(action: &str, body: &Value) -> CallSubject {
     CallSubject::of(resources).tagged(&tags, "logs:TagResource", None)
 }
 
-fn query(call: &ApiCall, form: &QueryParameters, roles: &RolePaths) -> CallSubject {
+fn query(call: &ApiCall, form: &QueryParameters, roles: &KnownRoles) -> CallSubject {
     match (call.service.as_str(), call.action.as_str()) {
+        ("iam", "GetPolicy") => CallSubject::of(form.get("PolicyArn").map(str::to_owned)),
         ("iam", action) => {
+            let known = form.get("RoleName").and_then(|name| roles.get(name));
             let role = form.get("RoleName").map(|name| {
-                let path = form
-                    .get("Path")
-                    .or(roles.get(name).map(String::as_str))
-                    .unwrap_or("/");
-                arn("iam", format_args!("role{path}{name}"))
+                let path = form.get("Path").or(known.map(|role| role.path.as_str()));
+                arn("iam", format_args!("role{}{name}", path.unwrap_or("/")))
             });
+            let boundary = form
+                .get("PermissionsBoundary")
+                .or(known.and_then(|role| role.boundary.as_deref()));
             let tags = if action == "CreateRole" {
                 form_tags(form, "Tags.member.")
             } else {
                 Vec::new()
             };
-            CallSubject::of(role).tagged(&tags, "iam:TagRole", None)
+            let mut wanted = CallSubject::of(role);
+            let fact = |arn: &str| ("iam:PermissionsBoundary".to_owned(), arn.to_owned());
+            wanted.facts.extend(boundary.map(fact));
+            wanted.tagged(&tags, "iam:TagRole", None)
         }
         ("ec2", "CreateSecurityGroup") => {
             let tags = form_tags(form, "TagSpecification.1.Tag.");
@@ -557,7 +571,7 @@ mod tests {
     }
 
     /// Returns lines such as `action on resource [key=value]`.
-    fn told(call: &ApiCall, roles: &RolePaths) -> Vec<String> {
+    fn told(call: &ApiCall, roles: &KnownRoles) -> Vec<String> {
         let line = |need: NeededPermission| {
             let facts: String = need
                 .facts
@@ -639,7 +653,7 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                told(&call("s3", method, uri, &[], ""), &RolePaths::new()),
+                told(&call("s3", method, uri, &[], ""), &KnownRoles::new()),
                 [expected],
                 "{method} {uri}"
             );
@@ -659,7 +673,7 @@ mod tests {
             "ecs:CreateCluster on * [aws:RequestTag/spikeproof:run=sp-1]".to_owned(),
             format!("ecs:TagResource on {cluster} [ecs:CreateAction=CreateCluster]"),
         ];
-        assert_eq!(told(&create, &RolePaths::new()), expected);
+        assert_eq!(told(&create, &KnownRoles::new()), expected);
 
         let register = json_call(
             "ecs",
@@ -670,10 +684,10 @@ mod tests {
             "ecs:RegisterTaskDefinition on arn:aws:ecs:eu-west-1:123456789012:task-definition/sp-1:*",
             "iam:PassRole on arn:aws:iam::1:role/r [iam:PassedToService=ecs-tasks.amazonaws.com]",
         ];
-        assert_eq!(told(&register, &RolePaths::new()), expected);
+        assert_eq!(told(&register, &KnownRoles::new()), expected);
 
         let group = "Action=CreateSecurityGroup&VpcId=vpc-1&TagSpecification.1.Tag.1.Key=k&TagSpecification.1.Tag.1.Value=v";
-        let group = told(&form_call("ec2", group), &RolePaths::new());
+        let group = told(&form_call("ec2", group), &KnownRoles::new());
         assert_eq!(group.len(), 3, "{group:?}");
         assert!(
             group[1].starts_with("ec2:CreateTags")
@@ -694,12 +708,15 @@ mod tests {
             format!("ecs:DescribeTasks on arn:t2 {cluster}"),
         ];
         assert_eq!(
-            told(&json_call("ecs", "DescribeTasks", tasks), &RolePaths::new()),
+            told(
+                &json_call("ecs", "DescribeTasks", tasks),
+                &KnownRoles::new()
+            ),
             expected
         );
         let all = told(
             &json_call("ecr", "DescribeRepositories", "{}"),
-            &RolePaths::new(),
+            &KnownRoles::new(),
         );
         assert_eq!(
             all,
@@ -707,20 +724,36 @@ mod tests {
         );
         let log = told(
             &json_call("logs", "DeleteLogGroup", r#"{ "logGroupName": "/a/b" }"#),
-            &RolePaths::new(),
+            &KnownRoles::new(),
         );
         assert_eq!(
             log,
             ["logs:DeleteLogGroup on arn:aws:logs:eu-west-1:123456789012:log-group:/a/b"]
         );
-        let paths = RolePaths::from([("sp-1-task".to_owned(), "/spikeproof/".to_owned())]);
         let get = form_call("iam", "Action=GetRole&RoleName=sp-1-task");
+        let boundary = "arn:aws:iam::123456789012:policy/b";
+        for (known, facts) in [
+            (None, String::new()),
+            (
+                Some(boundary),
+                format!(" [iam:PermissionsBoundary={boundary}]"),
+            ),
+        ] {
+            let role = KnownRole {
+                path: "/spikeproof/".to_owned(),
+                boundary: known.map(str::to_owned),
+            };
+            let roles = KnownRoles::from([("sp-1-task".to_owned(), role)]);
+            let arn = "arn:aws:iam::123456789012:role/spikeproof/sp-1-task";
+            assert_eq!(told(&get, &roles), [format!("iam:GetRole on {arn}{facts}")]);
+        }
+        let create = "Action=CreateRole&RoleName=r&PermissionsBoundary=arn%3Ab";
         assert_eq!(
-            told(&get, &paths),
-            ["iam:GetRole on arn:aws:iam::123456789012:role/spikeproof/sp-1-task"]
+            told(&form_call("iam", create), &KnownRoles::new()),
+            ["iam:CreateRole on arn:aws:iam::123456789012:role/r [iam:PermissionsBoundary=arn:b]"]
         );
         assert_eq!(
-            told(&get, &RolePaths::new()),
+            told(&get, &KnownRoles::new()),
             ["iam:GetRole on arn:aws:iam::123456789012:role/sp-1-task"]
         );
         let alarms = call(
@@ -731,7 +764,7 @@ mod tests {
             "",
         );
         assert_eq!(
-            told(&alarms, &RolePaths::new()),
+            told(&alarms, &KnownRoles::new()),
             ["cloudwatch:DescribeAlarms on *"]
         );
     }

@@ -17,7 +17,7 @@ use super::call::{ApiCall, ApiError, LabResponse, Protocol};
 use super::document::{NeededPermission, PolicyDocument, is_action};
 use super::ids::ACCOUNT;
 use super::keys::Principal;
-use super::needs::{RolePaths, needs};
+use super::needs::{KnownRole, KnownRoles, needs};
 use super::signature::SignatureError;
 
 /// The `permissions:` section of the lab file: IAM policy documents.
@@ -67,7 +67,7 @@ pub(crate) struct Permissions {
 struct PermissionUse {
     used: BTreeSet<(Principal, String)>,
     denied: BTreeSet<(Principal, String)>,
-    roles: RolePaths,
+    roles: KnownRoles,
 }
 
 impl Permissions {
@@ -145,8 +145,11 @@ impl PermissionUse {
         }
         let form = call.form();
         let name = form.get("RoleName").unwrap_or_default().to_owned();
-        self.roles
-            .insert(name, form.get("Path").unwrap_or("/").to_owned());
+        let role = KnownRole {
+            path: form.get("Path").unwrap_or("/").to_owned(),
+            boundary: form.get("PermissionsBoundary").map(str::to_owned),
+        };
+        self.roles.insert(name, role);
     }
 }
 

@@ -329,7 +329,7 @@ impl Said {
     }
 }
 
-/// What every signature of one call has in common.
+/// The parts that every signature of one call has in common.
 struct Seal<'a> {
     key: Vec<u8>,
     stamp: &'a str,

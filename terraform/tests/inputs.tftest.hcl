@@ -150,3 +150,33 @@ run "one_of_image_and_digest_is_given" {
 
   expect_failures = [aws_ecs_task_definition.generator]
 }
+
+run "a_boundary_is_the_arn_of_a_policy" {
+  command = plan
+
+  variables {
+    permissions_boundary = "spikeproof-boundary"
+  }
+
+  expect_failures = [var.permissions_boundary]
+}
+
+run "an_execution_role_is_an_arn" {
+  command = plan
+
+  variables {
+    execution_role = "spikeproof-execution"
+  }
+
+  expect_failures = [var.execution_role]
+}
+
+run "a_task_role_is_the_arn_of_a_role" {
+  command = plan
+
+  variables {
+    task_role = "arn:aws:iam::123456789012:user/somebody"
+  }
+
+  expect_failures = [var.task_role]
+}

@@ -49,8 +49,8 @@ run "every_name_holds_the_run_id" {
         aws_security_group.tasks.name,
         aws_security_group.tasks.tags["Name"],
         aws_cloudwatch_log_group.run.name,
-        aws_iam_role.execution.name,
-        aws_iam_role.task.name,
+        aws_iam_role.execution[0].name,
+        aws_iam_role.task[0].name,
         aws_s3_bucket.channel.bucket,
       ] : strcontains(name, var.run)
     ])
@@ -58,7 +58,7 @@ run "every_name_holds_the_run_id" {
   }
 
   assert {
-    condition     = aws_iam_role.execution.path == "/spikeproof/" && aws_iam_role.task.path == "/spikeproof/"
+    condition     = aws_iam_role.execution[0].path == "/spikeproof/" && aws_iam_role.task[0].path == "/spikeproof/"
     error_message = "The policies of operator and reaper reach only roles under /spikeproof/."
   }
 }
@@ -198,7 +198,7 @@ run "nothing_gets_into_a_task" {
 run "only_tasks_of_this_account_and_region_take_the_roles" {
   assert {
     condition = alltrue([
-      for role in [aws_iam_role.execution, aws_iam_role.task] :
+      for role in [aws_iam_role.execution[0], aws_iam_role.task[0]] :
       one(jsondecode(role.assume_role_policy).Statement) == {
         Effect    = "Allow"
         Action    = "sts:AssumeRole"
@@ -217,14 +217,14 @@ run "only_tasks_of_this_account_and_region_take_the_roles" {
 run "the_roles_allow_little" {
   assert {
     condition = toset(flatten([
-      for statement in jsondecode(aws_iam_role_policy.task.policy).Statement : statement.Action
+      for statement in jsondecode(aws_iam_role_policy.task[0].policy).Statement : statement.Action
     ])) == toset(["s3:GetObject", "s3:PutObject", "s3:ListBucket"])
     error_message = "A task reads its orders, writes its results, and lists the bucket: nothing else, and it deletes nothing."
   }
 
   assert {
     condition = alltrue([
-      for statement in jsondecode(aws_iam_role_policy.task.policy).Statement : alltrue([
+      for statement in jsondecode(aws_iam_role_policy.task[0].policy).Statement : alltrue([
         for resource in flatten([statement.Resource]) : startswith(resource, aws_s3_bucket.channel.arn)
       ])
     ])
@@ -233,14 +233,59 @@ run "the_roles_allow_little" {
 
   assert {
     condition = toset(flatten([
-      for statement in jsondecode(aws_iam_role_policy.execution.policy).Statement : statement.Action
+      for statement in jsondecode(aws_iam_role_policy.execution[0].policy).Statement : statement.Action
       if statement.Resource == "*"
     ])) == toset(["ecr:GetAuthorizationToken"])
     error_message = "Only the login to ECR, which has no resource, may be allowed for everything."
   }
 
   assert {
-    condition     = !strcontains(aws_iam_role_policy.execution.policy, "logs:CreateLogGroup")
+    condition     = !strcontains(aws_iam_role_policy.execution[0].policy, "logs:CreateLogGroup")
     error_message = "A late log line could bring a deleted group back."
+  }
+}
+
+run "both_roles_stay_below_the_boundary" {
+  variables {
+    permissions_boundary = "arn:aws:iam::123456789012:policy/spikeproof-boundary"
+  }
+
+  assert {
+    condition = alltrue([
+      for role in [aws_iam_role.execution[0], aws_iam_role.task[0]] : role.permissions_boundary == var.permissions_boundary
+    ])
+    error_message = "A role has not the boundary of the variable."
+  }
+}
+
+run "without_a_boundary_the_roles_have_none" {
+  assert {
+    condition = alltrue([
+      for role in [aws_iam_role.execution[0], aws_iam_role.task[0]] : role.permissions_boundary == null
+    ])
+    error_message = "A role has a boundary that nobody asked for."
+  }
+}
+
+run "given_roles_are_used_and_none_is_made" {
+  variables {
+    execution_role = "arn:aws:iam::123456789012:role/ready/execution"
+    task_role      = "arn:aws:iam::123456789012:role/ready/task"
+  }
+
+  assert {
+    condition = (
+      length(aws_iam_role.execution) + length(aws_iam_role.task) == 0 &&
+      length(aws_iam_role_policy.execution) + length(aws_iam_role_policy.task) == 0
+    )
+    error_message = "With both roles given, nothing may be written to IAM."
+  }
+
+  assert {
+    condition = (
+      aws_ecs_task_definition.generator.execution_role_arn == var.execution_role &&
+      aws_ecs_task_definition.generator.task_role_arn == var.task_role
+    )
+    error_message = "The task definition has other roles than the given ones."
   }
 }

@@ -33,20 +33,23 @@ fn begun(runs: &Path, run: &str) {
     journal.write(Record::Intent { thing: bucket }).unwrap();
 }
 
+/// Why a journal is refused, and how the folder of its run is made.
+type Spoilt = (&'static str, fn(&Path));
+
 /// Every command that reads journals says at once what is wrong, and asks no AWS.
 #[test]
 fn what_is_not_the_journal_of_its_run_is_refused_at_once() {
-    let spoilt: [(&str, &dyn Fn(&Path)); 3] = [
-        ("holds the journal of sp-0000000002", &|folder| {
+    let spoilt: [Spoilt; 3] = [
+        ("holds the journal of sp-0000000002", |folder| {
             let runs = folder.parent().unwrap();
             begun(runs, "sp-0000000002");
             std::fs::rename(runs.join("sp-0000000002"), folder).unwrap();
         }),
-        ("it is a pipe, not a file", &|folder| {
+        ("it is a pipe, not a file", |folder| {
             std::fs::create_dir_all(folder).unwrap();
             mkfifoat(CWD, folder.join(JOURNAL), Mode::RWXU).unwrap();
         }),
-        ("it has more than 64 MiB", &|folder| {
+        ("it has more than 64 MiB", |folder| {
             std::fs::create_dir_all(folder).unwrap();
             let journal = File::create(folder.join(JOURNAL)).unwrap();
             journal.set_len(1 << 40).unwrap();

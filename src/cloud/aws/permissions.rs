@@ -8,13 +8,16 @@
 mod document;
 mod need;
 
-pub use document::document;
+pub use document::{document, document_with_roles};
 pub use need::{CallOrigin, Condition, Need, Role, Statement};
 use need::{beside, terraform, us};
 
 const OPERATOR: &[Role] = &[Role::Operator];
 const REAPER: &[Role] = &[Role::Reaper];
-const GENERATOR: &[Role] = &[Role::Generator];
+/// A task, and the boundary of what any role of a run may do.
+const GENERATOR: &[Role] = &[Role::Generator, Role::Boundary];
+/// Fargate, before a task begins, and the same boundary.
+const EXECUTION: &[Role] = &[Role::Execution, Role::Boundary];
 /// The roles that destroy.
 const BOTH: &[Role] = &[Role::Operator, Role::Reaper];
 /// The roles that watch the target.
@@ -28,6 +31,9 @@ const CLUSTERS: &str = "arn:aws:ecs:*:*:cluster/sp-*";
 const DEFINITIONS: &str = "arn:aws:ecs:*:*:task-definition/sp-*:*";
 const TASKS: &str = "arn:aws:ecs:*:*:task/sp-*/*";
 const ROLES: &str = "arn:aws:iam::*:role/spikeproof/*";
+/// The policy that bounds the roles of runs, in every account under this name.
+pub const BOUNDARY_NAME: &str = "spikeproof-boundary";
+const BOUNDARY: &str = "arn:aws:iam::*:policy/spikeproof-boundary";
 const BUCKETS: &str = "arn:aws:s3:::spikeproof-sp-*";
 const OBJECTS: &str = "arn:aws:s3:::spikeproof-sp-*/*";
 const REPOSITORIES: &str = "arn:aws:ecr:*:*:repository/spikeproof/sp-*";
@@ -47,6 +53,14 @@ const NO_REFUSAL: Condition = (
     "aws:ResourceTag/spikeproof:may-change",
     &["no", "false", "off", "0"],
 );
+const fn fargate(action: &'static str) -> Need {
+    Need {
+        action,
+        who: EXECUTION,
+        caller: CallOrigin::Beside,
+        why: "Fargate fetches the image and writes the log",
+    }
+}
 
 /// The table.
 pub const STATEMENTS: &[Statement] = &[
@@ -206,15 +220,33 @@ pub const STATEMENTS: &[Statement] = &[
             ),
             us("iam:DetachRolePolicy", BOTH, "what must go before the role"),
             us("iam:DeleteRole", BOTH, "deletes the role"),
-            terraform("iam:CreateRole", "makes the roles"),
             beside("iam:TagRole", "tags given at creation"),
-            terraform("iam:PutRolePolicy", "says what tasks may do"),
             terraform("iam:GetRolePolicy", "reads it back"),
             terraform(
                 "iam:ListInstanceProfilesForRole",
                 "what must go before the role",
             ),
         ],
+    },
+    Statement {
+        name: "BoundedRoles",
+        // Without the boundary, whoever may make a role and pass it can give it any right, and use it.
+        on: &[ROLES],
+        when: &[("StringLike", "iam:PermissionsBoundary", &[BOUNDARY])],
+        needs: &[
+            terraform("iam:CreateRole", "makes the roles"),
+            terraform("iam:PutRolePolicy", "says what tasks may do"),
+        ],
+    },
+    Statement {
+        name: "SeeTheBoundary",
+        on: &[BOUNDARY],
+        when: &[],
+        needs: &[us(
+            "iam:GetPolicy",
+            OPERATOR,
+            "whether it exists, before roles are made below it",
+        )],
     },
     Statement {
         name: "PassRolesToTasksOnly",
@@ -410,6 +442,36 @@ pub const STATEMENTS: &[Statement] = &[
             caller: CallOrigin::Beside,
             why: "without it a key that is missing answers 403 instead of 404",
         }],
+    },
+    Statement {
+        name: "LogInToTheRegistry",
+        on: &["*"],
+        when: &[],
+        needs: &[Need {
+            action: "ecr:GetAuthorizationToken",
+            who: EXECUTION,
+            caller: CallOrigin::Beside,
+            why: "Fargate fetches the image; IAM knows no resource for it",
+        }],
+    },
+    Statement {
+        name: "FetchTheImage",
+        on: &[REPOSITORIES],
+        when: &[],
+        needs: &[
+            fargate("ecr:BatchCheckLayerAvailability"),
+            fargate("ecr:GetDownloadUrlForLayer"),
+            fargate("ecr:BatchGetImage"),
+        ],
+    },
+    Statement {
+        name: "WriteTheLog",
+        on: &["arn:aws:logs:*:*:log-group:/spikeproof/sp-*:*"],
+        when: &[],
+        needs: &[
+            fargate("logs:CreateLogStream"),
+            fargate("logs:PutLogEvents"),
+        ],
     },
     Statement {
         name: "ReadTheTarget",

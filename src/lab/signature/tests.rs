@@ -273,7 +273,7 @@ impl Signed<'_> {
         let mut request = request.body(()).unwrap();
         instructions.apply_to_request_http1x(&mut request);
         let mut parts = request.into_parts().0;
-        // What comes over a connection has the host in its header.
+        // A request on a connection has the host in its header.
         let host = parts.uri.authority().unwrap().to_string();
         parts.headers.insert("host", host.parse().unwrap());
         parts.uri = parts

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +53,12 @@ pub struct Variables {
     pub image: String,
     /// `sha256:...` of the image in the run's own repository.
     pub image_digest: String,
+    /// ARN of the policy that bounds the roles that the module makes, or empty.
+    pub permissions_boundary: String,
+    /// ARN of a ready execution role, or empty for one that the module makes.
+    pub execution_role: String,
+    /// ARN of a ready role of the tasks, or empty for one that the module makes.
+    pub task_role: String,
     /// Further tags for everything that the module makes.
     pub tags: BTreeMap<String, String>,
 }
@@ -128,8 +134,9 @@ impl Terraform {
             user.get(std::ffi::OsStr::new(name)).cloned()
         });
         let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+        let checked = provider::is_locked_unpacked(&binary);
         Self {
-            environment: environment(user, &folder, &source),
+            environment: environment(user, &folder, &source, checked),
             binary,
             folder,
             source,
@@ -149,13 +156,20 @@ impl Terraform {
         let module = self.module();
         module::unpack(&module).map_err(failed("unpack the terraform module to", &module))?;
         write_variables(&module.join("run.auto.tfvars.json"), variables)?;
+        if provider::is_locked(&self.source, &self.binary) {
+            let (name, text) = module::LOCK;
+            let path = module.join(name);
+            std::fs::write(&path, text).map_err(failed("write", &path))?;
+        }
         if let Some(text) = configuration(&self.source, self.binary.flavour) {
             let path = self.folder.join(CONFIGURATION);
             state::replace(&path, text.as_bytes()).map_err(failed("write", &path))?;
         }
         let _alone = match &self.source {
-            ProviderSource::Registry { cache } => Some(lock_cache(cache.clone()).await?),
-            ProviderSource::Configured(_) | ProviderSource::Mirror(_) => None,
+            ProviderSource::Registry { cache: Some(cache) } => {
+                Some(lock_cache(cache.clone()).await?)
+            }
+            _ => None,
         };
         self.succeed(Subcommand::Init, cancel).await
     }
@@ -256,7 +270,9 @@ fn write_variables(path: &Path, variables: &Variables) -> TerraformResult<()> {
 /// Locks the plugin cache until the file is dropped: two inits must not fill one cache at the same
 /// time (terraform#31964).
 async fn lock_cache(cache: PathBuf) -> TerraformResult<File> {
-    std::fs::create_dir_all(&cache).map_err(failed("create", &cache))?;
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    builder.create(&cache).map_err(failed("create", &cache))?;
     let path = cache.join(".spikeproof.lock");
     let file = File::create(&path).map_err(failed("open", &path))?;
     // The other init ends: downloading the provider takes minutes at worst.

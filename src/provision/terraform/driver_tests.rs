@@ -101,6 +101,9 @@ fn variables() -> Variables {
         arch: "X86_64".into(),
         image: String::new(),
         image_digest: format!("sha256:{}", "a".repeat(64)),
+        permissions_boundary: String::new(),
+        execution_role: String::new(),
+        task_role: String::new(),
         tags: BTreeMap::new(),
     }
 }

@@ -27,6 +27,12 @@ pub const FILES: &[(&str, &str)] = embedded![
     "versions.tf",
 ];
 
+/// Checksums of the provider's packages, for terraform's own registry.
+pub(super) const LOCK: (&str, &str) = (
+    ".terraform.lock.hcl",
+    include_str!("../../../terraform/.terraform.lock.hcl"),
+);
+
 /// Writes the module into `folder`, which is made if missing; what it is in must be there.
 pub fn unpack(folder: &Path) -> io::Result<()> {
     journal::subfolder(folder)?;
@@ -98,6 +104,8 @@ mod tests {
     fn the_module_names_the_provider_version_we_look_for() {
         let pinned = format!("version = \"{}\"", super::super::provider::VERSION);
         assert!(text("versions.tf").contains(&pinned));
+        let locked = format!("version     = \"{}\"", super::super::provider::VERSION);
+        assert!(LOCK.1.contains(&locked));
     }
 
     #[test]

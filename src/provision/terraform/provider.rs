@@ -2,12 +2,16 @@
 //! shared cache.
 
 use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::locate::{Binary, Flavour};
 
 /// The version the module pins.
 pub(super) const VERSION: &str = "5.100.0";
+/// The platform whose package was at hand when `terraform/.terraform.lock.hcl` was made: the file has
+/// the checksum of its unpacked files (`h1:`). It has those of the archives (`zh:`) for all platforms.
+const UNPACKED: &str = "linux_amd64";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ProviderSource {
@@ -15,8 +19,9 @@ pub(super) enum ProviderSource {
     Configured(PathBuf),
     /// A folder in the layout of `terraform providers mirror`.
     Mirror(PathBuf),
-    /// The registry; what was fetched once is kept in this folder.
-    Registry { cache: PathBuf },
+    /// The registry; what was fetched once is kept in this folder. Without a folder that is the
+    /// user's own, it is fetched for each run.
+    Registry { cache: Option<PathBuf> },
 }
 
 /// Decides, looking only at `env` and at which files exist.
@@ -58,11 +63,45 @@ pub(super) fn source(binary: &Binary, env: impl Fn(&str) -> Option<OsString>) ->
         return ProviderSource::Mirror(mirror);
     }
     let cache = set("XDG_CACHE_HOME").or_else(|| home.map(|home| home.join(".cache")));
+    let cache = cache.map(|cache| cache.join("spikeproof/plugins"));
     ProviderSource::Registry {
-        cache: cache
-            .unwrap_or_else(std::env::temp_dir)
-            .join("spikeproof/plugins"),
+        cache: cache.filter(|cache| is_private(cache)),
     }
+}
+
+/// True if nobody else can put a program into this cache: it and the folder above it are ours where
+/// they exist, and not writable by everybody. terraform runs what it finds there.
+fn is_private(cache: &Path) -> bool {
+    let us = rustix::process::geteuid().as_raw();
+    cache
+        .ancestors()
+        .take(2)
+        .all(|folder| match std::fs::symlink_metadata(folder) {
+            Ok(found) => found.is_dir() && found.uid() == us && found.mode() & 0o002 == 0,
+            Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+        })
+}
+
+/// True if the checksums that come with the module are about the package at this source: they are of
+/// terraform's registry, and of archives, but for one platform.
+pub(super) fn is_locked(source: &ProviderSource, binary: &Binary) -> bool {
+    let fetched = match source {
+        ProviderSource::Registry { .. } => true,
+        ProviderSource::Mirror(folder) => !unpacked(folder, binary).is_dir(),
+        ProviderSource::Configured(_) => false,
+    };
+    binary.flavour == Flavour::Terraform && (fetched || binary.platform == UNPACKED)
+}
+
+/// True if an unpacked package, such as one of the cache, can be compared with those checksums.
+pub(super) fn is_locked_unpacked(binary: &Binary) -> bool {
+    binary.flavour == Flavour::Terraform && binary.platform == UNPACKED
+}
+
+/// Returns the place of the unpacked provider in a mirror.
+fn unpacked(mirror: &Path, binary: &Binary) -> PathBuf {
+    let provider = mirror.join(registry(binary.flavour)).join("hashicorp/aws");
+    provider.join(VERSION).join(&binary.platform)
 }
 
 fn registry(flavour: Flavour) -> &'static str {
@@ -75,7 +114,7 @@ fn registry(flavour: Flavour) -> &'static str {
 fn holds_provider(mirror: &Path, binary: &Binary) -> bool {
     let provider = mirror.join(registry(binary.flavour)).join("hashicorp/aws");
     let platform = &binary.platform;
-    provider.join(VERSION).join(platform).is_dir()
+    unpacked(mirror, binary).is_dir()
         || provider
             .join(format!("terraform-provider-aws_{VERSION}_{platform}.zip"))
             .is_file()
@@ -128,7 +167,7 @@ mod tests {
             })
         };
         let registry = ProviderSource::Registry {
-            cache: path_of(".cache/spikeproof/plugins"),
+            cache: Some(path_of(".cache/spikeproof/plugins")),
         };
         assert_eq!(found(Flavour::Terraform, &[]), registry);
         // A configuration file that is named but not there is nobody's wish.
@@ -161,6 +200,75 @@ mod tests {
             ),
             ProviderSource::Mirror(path_of("p"))
         );
+    }
+
+    #[test]
+    fn the_cache_is_a_folder_that_nobody_else_can_write_to_or_there_is_none() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let home = tempfile::tempdir().unwrap();
+        let found = |name: &str| {
+            source(&binary(Flavour::Terraform), |asked| {
+                (asked == name).then(|| home.path().into())
+            })
+        };
+        // Without a home there is only the folder that everybody shares.
+        let none = ProviderSource::Registry { cache: None };
+        assert_eq!(found("NOBODY"), none);
+        let ProviderSource::Registry { cache: Some(cache) } = found("XDG_CACHE_HOME") else {
+            panic!("no cache");
+        };
+        std::fs::create_dir_all(&cache).unwrap();
+        let set = |folder: &Path, mode| {
+            std::fs::set_permissions(folder, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        for (above, own, private) in [
+            (0o755, 0o755, true),
+            (0o700, 0o700, true),
+            (0o755, 0o777, false),
+            (0o1777, 0o755, false),
+        ] {
+            set(cache.parent().unwrap(), above);
+            set(&cache, own);
+            assert_eq!(is_private(&cache), private, "{above:o} {own:o}");
+        }
+        // A link leads to another place.
+        let link = home_link(&cache);
+        assert!(!is_private(&link.path().join("plugins")));
+    }
+
+    /// Returns a folder in which `plugins` leads elsewhere.
+    fn home_link(cache: &Path) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(cache, folder.path().join("plugins")).unwrap();
+        folder
+    }
+
+    #[test]
+    fn the_checksums_hold_for_archives_and_for_one_unpacked_package() {
+        let folder = tempfile::tempdir().unwrap();
+        let other = |platform: &str| Binary {
+            platform: platform.to_owned(),
+            ..binary(Flavour::Terraform)
+        };
+        let packed = ProviderSource::Mirror(folder.path().join("packed"));
+        let unpacked = ProviderSource::Mirror(folder.path().to_owned());
+        for platform in ["linux_amd64", "linux_arm64"] {
+            let place = super::unpacked(folder.path(), &other(platform));
+            std::fs::create_dir_all(place).unwrap();
+        }
+        let fetched = ProviderSource::Registry { cache: None };
+        let own = ProviderSource::Configured("/x".into());
+        for (source, amd64, arm64) in [
+            (&fetched, true, true),
+            (&packed, true, true),
+            (&unpacked, true, false),
+            (&own, true, false),
+        ] {
+            let found =
+                ["linux_amd64", "linux_arm64"].map(|platform| is_locked(source, &other(platform)));
+            assert_eq!(found, [amd64, arm64], "{source:?}");
+            assert!(!is_locked(source, &binary(Flavour::OpenTofu)), "{source:?}");
+        }
     }
 
     #[test]

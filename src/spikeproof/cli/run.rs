@@ -12,8 +12,8 @@ use crate::events::Events;
 use crate::outcome::Exit;
 use crate::report::{compare, live, terminal, words};
 use crate::run::{
-    self, Context, FleetKind, Interrupt, NotTried, OrganisationFile, Repeats, RunErrorKind,
-    RunOptions, RunOutcome, ScenarioFolders, ScenarioOptions, Trial,
+    self, Boundary, Context, FleetKind, Interrupt, NotTried, OrganisationFile, Repeats, RoleArn,
+    RunErrorKind, RunOptions, RunOutcome, ScenarioFolders, ScenarioOptions, TaskRoles, Trial,
 };
 use crate::teardown::reap;
 use crate::verdict::{RunWarning, Warning};
@@ -38,6 +38,32 @@ pub(super) struct RunArgs {
     /// A ready generator image instead of one packed from the binary
     #[arg(long, env = "SPIKEPROOF_IMAGE", value_name = "REFERENCE")]
     image: Option<String>,
+    /// The policy of the account that bounds the roles of the run, by name or ARN; `none` for roles
+    /// without one
+    #[arg(
+        long,
+        env = "SPIKEPROOF_PERMISSIONS_BOUNDARY",
+        value_name = "POLICY",
+        default_value = crate::aws::permissions::BOUNDARY_NAME
+    )]
+    permissions_boundary: Boundary,
+    /// A ready role with which Fargate starts the tasks; with --task-role the run writes nothing to
+    /// IAM
+    #[arg(
+        long,
+        env = "SPIKEPROOF_EXECUTION_ROLE",
+        value_name = "ARN",
+        requires = "task_role"
+    )]
+    execution_role: Option<RoleArn>,
+    /// A ready role for the tasks
+    #[arg(
+        long,
+        env = "SPIKEPROOF_TASK_ROLE",
+        value_name = "ARN",
+        requires = "execution_role"
+    )]
+    task_role: Option<RoleArn>,
     /// Runs without the guard, the process that destroys everything if this one is killed
     #[arg(long, env = "SPIKEPROOF_NO_GUARD")]
     no_guard: bool,
@@ -145,6 +171,10 @@ impl RunArgs {
             terraform: self.terraform,
             generator_binary: self.generator_binary,
             image: self.image,
+            roles: match (self.execution_role, self.task_role) {
+                (Some(execution), Some(task)) => TaskRoles::Given { execution, task },
+                _ => TaskRoles::Made(self.permissions_boundary),
+            },
             guard: !self.no_guard,
             probe: !self.no_probe,
             force: self.force,

@@ -13,7 +13,7 @@ use super::state::RunState;
 use super::trial::Prepared;
 use super::{
     Context, FleetKind, Interrupt, OrganisationFile, Repeats, RunOptions, ScenarioFolders,
-    ScenarioOptions, Trial,
+    ScenarioOptions, TaskRoles, Trial,
 };
 use crate::cost;
 use crate::events::Events;
@@ -40,6 +40,7 @@ pub(super) fn options(runs_dir: &Path) -> RunOptions {
         terraform: None,
         generator_binary: None,
         image: None,
+        roles: TaskRoles::default(),
         guard: true,
         probe: false,
         force: false,

@@ -21,6 +21,7 @@
 //! | `state.rs` | `RunState`: the plan, journal, guard, channel and cost of a run |
 //! | `options.rs`, `error.rs` | what the user asked for; what the user is told |
 //! | `scenario_file.rs`, `preview.rs`, `organisation.rs`, `authorization.rs`, `probe.rs`, `preconditions.rs` | parts of the plan |
+//! | `roles.rs` | plan and provision: the roles of the tasks, and the boundary of what they may do |
 //! | `beside.rs` | plan and collect: other runs that test the same group |
 //! | `readiness.rs` | start: waits until enough tasks are ready |
 //! | `inbox.rs`, `progress.rs` | load: reads the reports of the tasks, shows the progress |
@@ -65,6 +66,7 @@ mod provision;
 mod readiness;
 mod recover;
 mod report;
+mod roles;
 mod scenario_file;
 mod start;
 mod state;
@@ -81,6 +83,7 @@ pub use organisation::OrganisationFile;
 pub use preconditions::wrong_clock;
 pub use preview::{Preview, preview};
 pub use probe::{Probe, probe_of};
+pub use roles::{Boundary, RoleArn, TaskRoles};
 pub use scenario_file::{ScenarioFileError, ScenarioFolders, scenario_text};
 pub use trial::{FoundSettings, NotTried, Trial, recommended};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{OrganisationFile, ScenarioFolders};
+use super::{OrganisationFile, ScenarioFolders, TaskRoles};
 use crate::events::Phase;
 use crate::limits;
 use crate::report::RunReport;
@@ -46,6 +46,8 @@ pub struct RunOptions {
     pub generator_binary: Option<PathBuf>,
     /// A ready image instead of a packed one.
     pub image: Option<String>,
+    /// The roles of the tasks.
+    pub roles: TaskRoles,
     /// Start the process that destroys everything if this one is killed.
     pub guard: bool,
     /// Send one request to the target before anything is created.

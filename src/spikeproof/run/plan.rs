@@ -66,6 +66,7 @@ pub(super) async fn plan(cx: &Context) -> Result<RunPlan, RunError> {
         preview.scenario.fleet.image.clone_from(&options.image);
     }
     let (cloud, terraform) = find_cloud(options).await?.unzip();
+    options.roles.check(cloud.as_ref()).await?;
     let address_policy = authorization::address_policy(&preview.scenario.target, cloud.as_ref())?;
     let survey = survey_target(&preview, cloud.as_ref()).await?;
     check_budget(&preview.scenario, asked.cost, cx.repeats.left)?;

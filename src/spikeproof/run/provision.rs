@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::plan::RunPlan;
 use super::state::RunState;
-use super::{Context, RunError, trial};
+use super::{Context, RunError, TaskRoles, trial};
 use crate::aws::{Cloud, Network};
 use crate::channel::{self, Channel};
 use crate::events::{Event, Phase};
@@ -117,7 +117,8 @@ async fn fargate(
         Some(_) => None,
         None => Some(pack(cx, plan).await?),
     };
-    let variables = variables(plan, cloud, network.vpc_id, image.as_ref());
+    let roles = &cx.options.roles;
+    let variables = variables(plan, cloud, roles, network.vpc_id, image.as_ref());
     let outputs = apply(cx, state, cloud, &variables).await?;
     if let Some(image) = &image {
         tokio::select! {
@@ -143,8 +144,15 @@ async fn fargate(
     Ok(channel)
 }
 
-fn variables(plan: &RunPlan, cloud: &Cloud, vpc_id: String, image: Option<&Image>) -> Variables {
+fn variables(
+    plan: &RunPlan,
+    cloud: &Cloud,
+    roles: &TaskRoles,
+    vpc_id: String,
+    image: Option<&Image>,
+) -> Variables {
     let fleet = &plan.scenario.fleet;
+    let roles = roles.variables(&cloud.caller);
     Variables {
         run: plan.run.to_string(),
         region: cloud.aws.region.clone(),
@@ -159,6 +167,9 @@ fn variables(plan: &RunPlan, cloud: &Cloud, vpc_id: String, image: Option<&Image
         image_digest: image
             .map(|image| image.manifest_digest.clone())
             .unwrap_or_default(),
+        permissions_boundary: roles.boundary,
+        execution_role: roles.execution,
+        task_role: roles.task,
         tags: tags(plan),
     }
 }

@@ -6,15 +6,35 @@ use serde::Serialize;
 
 use super::{Role, STATEMENTS, Statement};
 
+/// The rest of IAM for a run without roles of its own: it looks whether there are some, and hands
+/// the given ones over.
+const LEFT_OF_IAM: [&str; 2] = ["iam:GetRole", PASS_ROLE];
+const PASS_ROLE: &str = "iam:PassRole";
+
 /// Returns the document of a role, as AWS takes it.
 pub fn document(role: Role) -> String {
-    let statement = STATEMENTS
-        .iter()
-        .filter_map(|statement| statement.render(role))
-        .collect();
+    render(STATEMENTS.iter().filter_map(|one| one.render(role)))
+}
+
+/// Returns the operator's document for runs whose roles are given: it writes nothing to IAM, and
+/// passes these roles only.
+pub fn document_with_roles(roles: &[String]) -> String {
+    let statements = STATEMENTS.iter().filter_map(|one| {
+        let mut rendered = one.render(Role::Operator)?;
+        let stays = |action: &&str| !action.starts_with("iam:") || LEFT_OF_IAM.contains(action);
+        rendered.action.retain(stays);
+        if rendered.action.contains(&PASS_ROLE) {
+            rendered.resource = Texts::given(roles);
+        }
+        (!rendered.action.is_empty()).then_some(rendered)
+    });
+    render(statements)
+}
+
+fn render(statements: impl Iterator<Item = Rendered>) -> String {
     let document = Document {
         version: "2012-10-17",
-        statement,
+        statement: statements.collect(),
     };
     // Maps with text keys cannot fail to be written.
     serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
@@ -66,6 +86,7 @@ struct Rendered {
 enum Texts {
     One(&'static str),
     Many(&'static [&'static str]),
+    Given(Vec<String>),
 }
 
 impl Texts {
@@ -74,5 +95,13 @@ impl Texts {
             [one] => Self::One(one),
             many => Self::Many(many),
         }
+    }
+
+    /// The same texts twice are one.
+    fn given(texts: &[String]) -> Self {
+        let mut texts = texts.to_vec();
+        texts.sort();
+        texts.dedup();
+        Self::Given(texts)
     }
 }

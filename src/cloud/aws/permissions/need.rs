@@ -11,6 +11,12 @@ pub enum Role {
     Reaper,
     /// A task of a run; `terraform/roles.tf` says the same of one bucket.
     Generator,
+    /// Fargate, when it fetches the image of a task and writes its log; `terraform/roles.tf` says the
+    /// same of one run.
+    Execution,
+    /// The most that any role of a run may do: the generator and the execution together. A policy of
+    /// the account, without which the operator makes no role.
+    Boundary,
     /// Changes a group that carries a tag of consent, for one run: `spikeproof run --try-advice`, in
     /// addition to the operator. A reaper of such runs needs it too.
     TryAdvice,
@@ -18,11 +24,13 @@ pub enum Role {
 
 impl Role {
     /// Every role, each with a document of its own in `terraform/permissions/`.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Operator,
         Self::Watcher,
         Self::Reaper,
         Self::Generator,
+        Self::Execution,
+        Self::Boundary,
         Self::TryAdvice,
     ];
 
@@ -33,6 +41,8 @@ impl Role {
             Self::Watcher => "watcher",
             Self::Reaper => "reaper",
             Self::Generator => "generator",
+            Self::Execution => "execution",
+            Self::Boundary => "boundary",
             Self::TryAdvice => "try-advice",
         }
     }

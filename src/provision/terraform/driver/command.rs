@@ -59,11 +59,13 @@ pub(super) fn arguments(command: Subcommand) -> Vec<&'static str> {
     }
 }
 
-/// Returns the environment of terraform. Pure.
+/// Returns the environment of terraform; `checked` if it can compare what is in its cache with the
+/// module's checksums. Pure.
 pub(super) fn environment(
     user: BTreeMap<OsString, OsString>,
     folder: &Path,
     source: &ProviderSource,
+    checked: bool,
 ) -> BTreeMap<OsString, OsString> {
     let mut environment: BTreeMap<OsString, OsString> = user
         .into_iter()
@@ -77,9 +79,14 @@ pub(super) fn environment(
         ProviderSource::Configured(file) => set("TF_CLI_CONFIG_FILE", file.into()),
         ProviderSource::Mirror(_) => set("TF_CLI_CONFIG_FILE", folder.join(CONFIGURATION).into()),
         ProviderSource::Registry { cache } => {
-            set("TF_PLUGIN_CACHE_DIR", cache.into());
-            // The lock file is made per run and never shared.
-            set("TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE", "1".into());
+            if let Some(cache) = cache {
+                set("TF_PLUGIN_CACHE_DIR", cache.into());
+                // Without a checksum to compare with, terraform would fetch the provider each time.
+                // What is in the cache was compared with the archive's when it was fetched.
+                if !checked {
+                    set("TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE", "1".into());
+                }
+            }
             set("TF_CLI_CONFIG_FILE", folder.join(CONFIGURATION).into())
         }
     };
