@@ -565,7 +565,7 @@ fn instances_that_stop_answering_are_lost_and_no_want_of_instances() {
     });
 }
 
-/// So many requests in each of 80 s; those from 10 s to 70 s are called a spike.
+/// A load with this many requests in each of 80 s; those from 10 s to 70 s are called a spike.
 fn few(rate: f64) -> Scenario {
     let mut levels = vec![(rate, true); 8];
     (levels[0].1, levels[7].1) = (false, false);

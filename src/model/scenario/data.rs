@@ -318,6 +318,7 @@ fn csv(bytes: &[u8]) -> Result<Table, TableError> {
 /// Reads a table of JSON lines. The columns are those of the first object; a row that lacks one is
 /// an error.
 fn json_lines(bytes: &[u8]) -> Result<Table, TableError> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = std::str::from_utf8(bytes)?;
     let (mut columns, mut rows) = (Vec::new(), Rows::default());
     for (line, text) in (1..)

@@ -1,15 +1,25 @@
 //! Divides a data file among tasks, so that each is sent only its own rows.
 
 use super::data::is_json_lines;
+use crate::json;
 
 /// Returns the file in parts: row `r` is in part `r mod parts`, byte for byte, and each part of a
-/// CSV file begins with the line of column names. `None` if a part would have no row, or the file
-/// is no table.
+/// CSV file begins with the line of column names. `None` if a part would have no row, if it would
+/// have other columns, or if the file is no table.
 pub fn divide(name: &str, bytes: &[u8], parts: u32) -> Option<Vec<Vec<u8>>> {
     let (head, rows) = match is_json_lines(name) {
         true => (&bytes[..0], lines(bytes)),
         false => records(bytes)?,
     };
+    // The columns of JSON lines are those of the first one, and each part has another first one.
+    if is_json_lines(name) {
+        let firsts = rows.iter().take(parts as usize);
+        let columns: Option<Vec<Vec<String>>> = firsts.map(|row| columns(row)).collect();
+        let columns = columns?;
+        if columns.iter().any(|own| Some(own) != columns.first()) {
+            return None;
+        }
+    }
     let mut all = vec![head.to_vec(); parts as usize];
     let mut count = 0;
     for row in rows {
@@ -21,6 +31,15 @@ pub fn divide(name: &str, bytes: &[u8], parts: u32) -> Option<Vec<Vec<u8>>> {
         count += 1;
     }
     (count >= parts as usize).then_some(all)
+}
+
+/// Returns the names in a JSON line, sorted.
+fn columns(line: &[u8]) -> Option<Vec<String>> {
+    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+    let entries = json::entries(std::str::from_utf8(line).ok()?.trim())?;
+    let mut names: Vec<String> = entries.into_iter().map(|(name, _)| name).collect();
+    names.sort_unstable();
+    Some(names)
 }
 
 fn lines(bytes: &[u8]) -> Vec<&[u8]> {
@@ -71,5 +90,17 @@ mod tests {
         let wanted = ["{\"a\": 1}\n{\"a\": 3}\n", "{\"a\": 2}\n"];
         assert_eq!(texts("u.JSONL", lines, 2).unwrap(), wanted);
         assert_eq!(texts("u.csv", csv, 4), None, "a part would be empty");
+        let more = "{\"id\": 1}\n{\"id\": 2, \"vip\": true}\n{\"id\": 3}\n{\"id\": 4}\n";
+        assert_eq!(
+            texts("u.jsonl", more, 2),
+            None,
+            "the second part would lack `vip`"
+        );
+        assert_eq!(
+            texts("u.jsonl", "{\"b\": 1, \"a\": 2}\n{\"a\": 1, \"b\": 2}\n", 2)
+                .unwrap()
+                .len(),
+            2
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! The folder of a run that is about to begin: it has a run's name only when its journal has its
 //! first record. So a run that ends before leaves nothing that looks like one.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,9 +20,14 @@ pub(super) fn unbegun(folder: &Path) -> PathBuf {
 
 /// Removes what processes have left that were killed before their runs began.
 pub(super) fn remove_unbegun(runs: &Path) {
+    let us = rustix::process::geteuid().as_raw();
+    // A link may lead to the folder of a run in progress.
     let is_old = |path: &Path| {
-        let made = std::fs::symlink_metadata(path).and_then(|there| there.modified());
-        made.is_ok_and(|made| made.elapsed().is_ok_and(|age| age > LONGEST))
+        std::fs::symlink_metadata(path).is_ok_and(|there| {
+            let age = there.modified().map(|made| made.elapsed());
+            let is_old = age.is_ok_and(|age| age.is_ok_and(|age| age > LONGEST));
+            there.is_dir() && there.uid() == us && is_old
+        })
     };
     for entry in std::fs::read_dir(runs).into_iter().flatten().flatten() {
         let path = entry.path();

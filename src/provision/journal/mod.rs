@@ -5,7 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt as _, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 mod beginning;
@@ -88,6 +88,16 @@ pub enum JournalError {
         /// The run whose journal it is.
         run: RunId,
     },
+    /// The folder is another user's, a link, or one that everybody may write to. Its journal says what
+    /// to delete, and terraform runs the programs in it.
+    #[error(
+        "{} is not used: a run's folder is your own, no link, and not writable by everybody. If you trust what is in it, make it yours (chown, chmod o-w)",
+        folder.display()
+    )]
+    NotOurs {
+        /// The run's folder.
+        folder: PathBuf,
+    },
     /// No folder for runs is given, and the home folder is unknown.
     #[error("no home folder is known: set SPIKEPROOF_RUNS_DIR or pass --runs-dir")]
     NoHome,
@@ -136,20 +146,16 @@ impl Journal {
             .mode(0o700)
             .create(&unbegun)
             .map_err(io("create", &unbegun))?;
-        let begun = write_first(&unbegun, &first).and_then(|file| {
-            std::fs::rename(&unbegun, folder).map_err(io("create", folder))?;
-            Ok(file)
-        });
-        let file = match begun {
-            Ok(file) => file,
-            Err(error) => {
-                remove(&unbegun);
-                return Err(error);
-            }
-        };
+        // Some file systems rename no folder in which a file is open.
+        let begun = write_first(&unbegun, &first)
+            .and_then(|()| std::fs::rename(&unbegun, folder).map_err(io("create", folder)));
+        if let Err(error) = begun {
+            remove(&unbegun);
+            return Err(error);
+        }
         // Until the lock is taken, this is a run that no process drives, and that has made nothing.
         match own_begun(folder) {
-            Ok(owner) => Ok(Self {
+            Ok((owner, file)) => Ok(Self {
                 file,
                 path: folder.join(JOURNAL),
                 sequence: 1,
@@ -191,6 +197,7 @@ impl Journal {
     /// Takes over an existing run. A last line that was not finished is cut off; damaged lines are
     /// kept.
     pub fn open(folder: &Path) -> JournalResult<(Self, Vec<Record>)> {
+        is_ours(folder)?;
         let owner = locks::own(folder, LockRole::Reaper)?;
         let path = folder.join(JOURNAL);
         let bytes = files::read(&path, LARGEST).map_err(refused(&path))?;
@@ -272,7 +279,7 @@ impl Journal {
 }
 
 /// Writes the first record, and its copy. A file whose name is not on the disk is not on the disk.
-fn write_first(folder: &Path, first: &Record) -> JournalResult<File> {
+fn write_first(folder: &Path, first: &Record) -> JournalResult<()> {
     let line = record::encode(0, first)?;
     let head = folder.join(HEAD);
     File::create(&head)
@@ -288,17 +295,34 @@ fn write_first(folder: &Path, first: &Record) -> JournalResult<File> {
     file.write_all(&line)
         .and_then(|()| file.sync_data())
         .map_err(io("write", &path))?;
-    sync_folder(folder)?;
-    Ok(file)
+    sync_folder(folder)
 }
 
-/// Becomes the process that drives a new run, whose name is on the disk then.
-fn own_begun(folder: &Path) -> JournalResult<File> {
+/// Becomes the process that drives a new run, whose name is on the disk then. Returns the lock and
+/// the journal.
+fn own_begun(folder: &Path) -> JournalResult<(File, File)> {
     let owner = locks::own(folder, LockRole::Run)?;
+    let path = folder.join(JOURNAL);
+    let file = OpenOptions::new()
+        .append(true)
+        .open(&path)
+        .map_err(io("open", &path))?;
     if let Some(parent) = folder.parent() {
         sync_folder(parent)?;
     }
-    Ok(owner)
+    Ok((owner, file))
+}
+
+/// Refuses a folder that another user could have filled.
+fn is_ours(folder: &Path) -> JournalResult<()> {
+    let us = rustix::process::geteuid().as_raw();
+    match std::fs::symlink_metadata(folder) {
+        Ok(found) if found.is_dir() && found.uid() == us && found.mode() & 0o002 == 0 => Ok(()),
+        Err(error) => Err(io("read", folder)(error)),
+        Ok(_) => Err(JournalError::NotOurs {
+            folder: folder.to_owned(),
+        }),
+    }
 }
 
 /// A run as found on the disk.
@@ -345,6 +369,9 @@ fn records(folder: &Path) -> JournalResult<(Vec<Record>, bool)> {
             read => read.map_err(refused(&path)),
         }
     };
+    if folder.exists() {
+        is_ours(folder)?;
+    }
     let bytes = read(JOURNAL)?;
     let (mut records, good) = record::decode(&bytes);
     let damaged = is_damaged(&bytes, good) || records.is_empty();
@@ -539,6 +566,52 @@ mod tests {
         journal.write(Record::Applied).unwrap();
         drop(journal);
         assert_eq!(Journal::open(&folder).unwrap().1.len(), 3);
+    }
+
+    #[test]
+    fn a_folder_that_others_could_have_filled_is_not_used() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("sp-0000000001");
+        drop(Journal::create(&folder, first("sp-0000000001")).unwrap());
+        let link = home.path().join("sp-0000000002");
+        std::os::unix::fs::symlink(&folder, &link).unwrap();
+        let is_refused = |folder: &Path| {
+            let opened = Journal::open(folder).map(drop);
+            let found = Found::of(folder.to_owned());
+            let refused = matches!(opened, Err(JournalError::NotOurs { .. }));
+            assert_eq!(refused, found.refused.is_some(), "{opened:?} {found:?}");
+            assert_eq!(refused, found.records.is_empty());
+            refused
+        };
+        assert!(!is_refused(&folder));
+        assert!(is_refused(&link), "a link may lead anywhere");
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o707)).unwrap();
+        assert!(is_refused(&folder), "everybody may write to it");
+    }
+
+    #[test]
+    fn what_a_link_leads_to_is_not_removed_as_unbegun() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("sp-0000000001");
+        drop(Journal::create(&folder, first("sp-0000000001")).unwrap());
+        let link = home.path().join(".new-sp-0000000002");
+        std::os::unix::fs::symlink(&folder, &link).unwrap();
+        let times = rustix::fs::Timestamps {
+            last_access: rustix::fs::Timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            },
+            last_modification: rustix::fs::Timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            },
+        };
+        let as_is = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
+        rustix::fs::utimensat(rustix::fs::CWD, &link, &times, as_is).unwrap();
+        remove_unbegun(home.path());
+        assert!(folder.join(JOURNAL).exists());
     }
 
     #[test]

@@ -273,6 +273,11 @@ async fn lock_cache(cache: PathBuf) -> TerraformResult<File> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true).mode(0o700);
     builder.create(&cache).map_err(failed("create", &cache))?;
+    // Somebody may have made it in the meantime.
+    if !provider::is_private(&cache) {
+        let why = std::io::Error::other("it is not private to this user");
+        return Err(failed("use", &cache)(why));
+    }
     let path = cache.join(".spikeproof.lock");
     let file = File::create(&path).map_err(failed("open", &path))?;
     // The other init ends: downloading the provider takes minutes at worst.

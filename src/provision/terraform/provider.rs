@@ -71,7 +71,7 @@ pub(super) fn source(binary: &Binary, env: impl Fn(&str) -> Option<OsString>) ->
 
 /// True if nobody else can put a program into this cache: it and the folder above it are ours where
 /// they exist, and not writable by everybody. terraform runs what it finds there.
-fn is_private(cache: &Path) -> bool {
+pub(super) fn is_private(cache: &Path) -> bool {
     let us = rustix::process::geteuid().as_raw();
     cache
         .ancestors()
