@@ -149,8 +149,10 @@ async fn the_commands_of_the_page_on_permissions_are_as_written() {
         .try_into()
         .unwrap_or_else(|_| panic!("two blocks"));
     // The page writes files to the current folder; the test writes them to a temporary one.
-    let text = (print + &held).replace("reaper.json", "$SPIKEPROOF_RUNS_DIR/reaper.json");
-    let text = text.replace("operator.json", "$SPIKEPROOF_RUNS_DIR/operator.json");
+    let files = ["operator.json", "reaper.json", "boundary.json"];
+    let text = files.iter().fold(print + &held, |text, file| {
+        text.replace(file, &format!("$SPIKEPROOF_RUNS_DIR/{file}"))
+    });
     let (code, text) = run(&text, Vec::new()).await;
     assert_eq!(code, Some(0), "{text}");
     for words in [
