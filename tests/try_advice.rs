@@ -101,7 +101,7 @@ place = '<CreateBucketConfiguration><LocationConstraint>%s</LocationConstraint><
 call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else '', method='PUT', path='/' + sys.argv[2])
 tags = ''.join('<Tag><Key>%s</Key><Value>%s</Value></Tag>' % (key, value) for key, value in json.loads(sys.argv[3]))
 if tags:
-    call('s3', 'PutBucketTagging', '<Tagging><TagSet>%s</TagSet></Tagging>' % tags, method='PUT', path='/' + sys.argv[2] + '?tagging')
+    call('s3', 'PutBucketTagging', '<Tagging><TagSet>%s</TagSet></Tagging>' % tags, method='PUT', path='/' + sys.argv[2] + '?tagging=')
 ";
         let tags = serde_json::to_string(tags).unwrap();
         let stand_in = path("tests/teardown/terraform");
@@ -569,6 +569,8 @@ async fn a_session_that_may_end_before_the_group_is_put_back_is_refused_in_spite
     let trial = Trial::tagged().await;
     // Enough for one run, and not for both with their longest waits.
     let ends = jiff::Timestamp::now() + Duration::from_mins(30);
+    // The lab's key with a session is that of the tasks.
+    let key = trial.lab.key(Principal::Tasks).clone();
     let scenario = scenario(&trial, SHORT);
     let output = trial
         .command(&[
@@ -578,7 +580,9 @@ async fn a_session_that_may_end_before_the_group_is_put_back_is_refused_in_spite
             "--force",
             &scenario,
         ])
-        .env("AWS_SESSION_TOKEN", "lab")
+        .env("AWS_ACCESS_KEY_ID", &key.id)
+        .env("AWS_SECRET_ACCESS_KEY", key.secret.text())
+        .env("AWS_SESSION_TOKEN", key.token.as_ref().unwrap().text())
         .env("AWS_CREDENTIAL_EXPIRATION", ends.to_string())
         .output()
         .await
