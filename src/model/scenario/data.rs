@@ -474,15 +474,19 @@ mod tests {
             ),
             (
                 "a\nroot:x,0\n",
-                "CSV error: record 1 (line: 2, byte: 2): found record with 2 fields, but the previous record has 1 fields",
+                "line 2 has 2 values, and the first line names 1 columns",
             ),
         ] {
             assert_eq!(csv(text.as_bytes()).unwrap_err().to_string(), said);
         }
         for (text, said) in [
-            ("\"hunter2\"\n", "line 1 is not a JSON object (column 9)"),
             (
-                "{\"a=b\": 1}\n{}\n",
+                "\"hunter2\"\n",
+                "line 1 is a single value, not an object like `{\"email\": \"ada@example.com\"}`",
+            ),
+            ("hunter2\n", "line 1 is not a JSON object (column 1)"),
+            (
+                "{\"a=b\": 1}\n{\"b\": 1}\n",
                 "line 2 lacks a column of the first line",
             ),
         ] {

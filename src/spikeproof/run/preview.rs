@@ -151,6 +151,7 @@ mod tests {
 
     use super::*;
     use crate::outcome::Exit;
+    use crate::run::ScenarioFolders;
 
     #[test]
     fn fewer_rows_than_workers_are_refused_with_what_to_write() {
@@ -161,7 +162,9 @@ mod tests {
                 "name: rows\ntarget: {{ url: http://shop }}\ndata: {{ u: {{ file: u.csv{share} }} }}\nphases: [{{ users: 4, hold: 3s }}]\nsteps: [{{ get: '/u/{{{{ u.id }}}}' }}]\n"
             );
             let mut options = crate::run::example::options(Path::new("")).scenario;
-            options.file = folder.path().join("rows.yaml").display().to_string();
+            let file = folder.path().join("rows.yaml");
+            options.folders = ScenarioFolders::of(&file, &[]).unwrap();
+            options.file = file.display().to_string();
             options.text = text;
             options.tasks = Some(2);
             preview(&options, false)
