@@ -211,3 +211,35 @@ pub(crate) fn ceiling(
 /// The CPU metric of EC2 and ECS, in percent.
 const CPU: &str = "CPUUtilization";
 const CPU_CEILING: f64 = 100.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{activity, alarm, at, change};
+
+    #[test]
+    fn a_change_to_ok_is_never_the_alarm_behind_a_decision() {
+        let mut back = change(20, "high", &[(19, 90.0)]);
+        if let Observed::AlarmChange(change) = &mut back.seen {
+            (change.from, change.to) = ("ALARM".into(), "OK".into());
+        }
+        let fired_at = |observations| {
+            let timeline = Timeline { observations };
+            let decision = timeline.activities()[0].decisions().remove(0);
+            (
+                behind(&timeline, &decision).map(|fired| fired.at),
+                first(&timeline, at(0), None, true).map(|fired| fired.at),
+            )
+        };
+        let story = || {
+            vec![
+                alarm("high", "GreaterThanThreshold", 50.0, 1),
+                activity(24, "Launching a new EC2 instance: i-2", 1, 2),
+            ]
+        };
+        let to_ok = [story(), vec![back.clone()]].concat();
+        assert_eq!(fired_at(to_ok), (None, None));
+        let both = [story(), vec![back, change(23, "high", &[(22, 90.0)])]].concat();
+        assert_eq!(fired_at(both), (Some(at(23)), Some(at(23))));
+    }
+}

@@ -252,7 +252,6 @@ impl Settled {
             let Some(count) = constant(serving, index..next) else {
                 continue;
             };
-            let at = index as u32;
             if (index..next).any(|second| explained.skip.contains(&(second as u32))) {
                 continue;
             }
@@ -289,7 +288,8 @@ impl Settled {
                 found.missed += 1;
                 found.queue = found.queue.max(p95);
                 // An instance that works on requests which nobody waits for carries more than this.
-                if !explained.given_up.contains(&at) {
+                let is_given_up = |second: usize| explained.given_up.contains(&(second as u32));
+                if !(index..next).any(is_given_up) {
                     let answered = pool.iter().map(Second::answered).sum::<f64>();
                     found.answered.push(answered / lasts / each);
                 }

@@ -314,6 +314,9 @@ pub enum Clue {
     BalancerCounted {
         /// The sum of its datapoints.
         errors: f64,
+        /// Each status that it counted apart, with its number of answers.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        by_status: Vec<(u16, f64)>,
     },
     /// Instances that had served failed their health checks, and requests got no answer around that
     /// time.

@@ -291,18 +291,25 @@ fn launch_reason(timeline: &Timeline, launch: &Activity) -> LaunchReason {
     if let Some(reason) = launch.launch_reason() {
         return reason;
     }
-    let before = timeline
-        .activities()
-        .into_iter()
-        .filter(|one| one.start <= launch.start && one.id != launch.id);
+    let mut before = timeline.activities();
+    before.retain(|one| one.start <= launch.start && one.id != launch.id);
+    // An instance that never came into service, for example by its lifecycle hook, replaced none,
+    // and none replaces it.
+    let never_served: Vec<&str> = before
+        .iter()
+        .filter(|one| one.launches() && one.status.is_unsuccessful())
+        .filter_map(|one| one.instance())
+        .collect();
     let (mut unreplaced, mut grew) = (0_u32, false);
-    for one in before {
+    for one in &before {
         grew |= one.decisions().iter().any(|own| own.to > own.from);
+        if one.instance().is_none_or(|id| never_served.contains(&id)) {
+            continue;
+        }
         if one.terminates() && one.leaving_reason() != Why::ScaledIn {
             unreplaced += 1;
         }
-        let came = one.launches() && one.instance().is_some();
-        if came && one.launch_reason() != Some(LaunchReason::Grew) {
+        if one.launches() && one.launch_reason() != Some(LaunchReason::Grew) {
             unreplaced = unreplaced.saturating_sub(1);
         }
     }
@@ -532,8 +539,106 @@ pub fn second(started: Timestamp, at: Timestamp) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::at;
+    use crate::testing::{at, group};
     use crate::timeline::{Observation, Observed};
+
+    const GREW: &str = "At 2026-03-01T12:00:10Z a monitor alarm high in state ALARM triggered policy cpu changing the \
+                        desired capacity from 1 to 2.";
+    const SICK: &str = "At 2026-03-01T12:00:12Z an instance was taken out of service in response to an ELB system \
+                        health check failure.";
+    const REPLACES: &str = "At 2026-03-01T12:00:13Z an instance was launched in response to an unhealthy instance \
+                            needing to be replaced.";
+    const DIFFERS: &str = "At 2026-03-01T12:00:20Z an instance was started in response to a difference between \
+                           desired and actual capacity, increasing the capacity from 1 to 2.";
+    const ABANDONED: &str = "Launching a new EC2 instance: i-2.  Status Reason: Instance failed to complete user's \
+                             Lifecycle Action: Lifecycle Action with token t was abandoned: Lifecycle Action \
+                             Completed with ABANDON Result";
+
+    /// An activity at a second, with its description, cause and status.
+    fn activity(second: u32, description: &str, cause: &str, status: &str) -> Observation {
+        let activity = Activity {
+            id: format!("{second}"),
+            description: description.to_owned(),
+            cause: cause.to_owned(),
+            start: at(second),
+            status: status.into(),
+            ..Activity::default()
+        };
+        Observation::new(at(second), Observed::Activity(activity))
+    }
+
+    #[test]
+    fn the_activities_before_a_launch_tell_growth_replacement_and_neither_apart() {
+        let failed = "Launching a new EC2 instance.  Status Reason: Could not launch Spot Instances. \
+                      UnfulfillableCapacity - There is no capacity available that matches your request. Launching EC2 \
+                      instance failed.";
+        let grew = || activity(10, failed, GREW, "Failed");
+        let sick = || activity(12, "Terminating EC2 instance: i-1", SICK, "Successful");
+        let gone = || activity(14, "Terminating EC2 instance: i-2", SICK, "Successful");
+        let came = |description, status| activity(13, description, REPLACES, status);
+        let why = |before: Vec<Observation>| {
+            let again = activity(
+                20,
+                "Launching a new EC2 instance: i-3",
+                DIFFERS,
+                "Successful",
+            );
+            let observations = [before, vec![again]].concat();
+            let found = launched(&Timeline { observations }, at(0));
+            found.iter().find(|one| one.id == "i-3").unwrap().why
+        };
+        let replaced = "Launching a new EC2 instance: i-2";
+        for (before, reason) in [
+            (vec![grew()], LaunchReason::Grew),
+            (vec![sick()], LaunchReason::Replaced),
+            (vec![], LaunchReason::Unknown),
+            (vec![grew(), sick()], LaunchReason::Replaced),
+            (
+                vec![grew(), sick(), came(replaced, "Successful")],
+                LaunchReason::Grew,
+            ),
+            (
+                vec![grew(), sick(), came(ABANDONED, "Cancelled")],
+                LaunchReason::Replaced,
+            ),
+            (
+                vec![activity(10, ABANDONED, GREW, "Cancelled"), gone()],
+                LaunchReason::Grew,
+            ),
+        ] {
+            let said = format!("{before:?}");
+            assert_eq!(why(before), reason, "{said}");
+        }
+    }
+
+    #[test]
+    fn an_instance_whose_lifecycle_action_was_abandoned_never_came_into_service() {
+        let mut pending = group(12, 2, &["i-1", "i-2"]);
+        if let Observed::Group(state) = &mut pending.seen {
+            state.instances[1].lifecycle = "Pending:Wait".into();
+        }
+        let observations = vec![
+            group(0, 1, &["i-1"]),
+            activity(10, ABANDONED, GREW, "Cancelled"),
+            pending,
+            group(20, 2, &["i-1"]),
+        ];
+        let timeline = Timeline { observations };
+        let found = launched(&timeline, at(0));
+        let ids: Vec<&str> = found.iter().map(|one| one.id.as_str()).collect();
+        assert_eq!(ids, ["i-2"]);
+        assert_eq!(
+            (found[0].in_service, found[0].healthy, starts(&found)),
+            (None, None, None)
+        );
+        let serving = serving(&timeline, at(0), 25);
+        assert_eq!(serving, [1; 25]);
+        // A launch that failed before it made an instance has none.
+        let unsupported = "Launching a new EC2 instance.  Status Reason: Your requested instance type (c6i.2xlarge) is \
+                           not supported";
+        let observations = vec![activity(10, unsupported, GREW, "Failed")];
+        assert!(launched(&Timeline { observations }, at(0)).is_empty());
+    }
 
     #[test]
     fn an_instance_serves_when_it_is_healthy_in_all_its_target_groups() {

@@ -19,7 +19,7 @@ mod cause;
 mod group;
 
 pub use activity::{Activity, ActivityKind, Decision};
-pub use alarm::{Alarm, AlarmChange, Datapoint, MathQuery};
+pub use alarm::{Alarm, AlarmChange, Datapoint, MathQuery, UnreadChange};
 pub use group::{
     Balancer, GroupState, Hook, Instance, OwnMetric, Policy, ScheduledAction, StepAdjustment,
     Surroundings, TargetGroup, TargetHealth, TrackedMetric,
@@ -68,6 +68,8 @@ pub enum Observed {
     Alarm(Alarm),
     /// One transition out of the alarm's history.
     AlarmChange(AlarmChange),
+    /// An entry of the alarm's history that could not be read.
+    UnreadChange(UnreadChange),
     /// The health of a target group's targets, whenever it changed.
     Targets(TargetHealth),
     /// The surroundings that also decide how the group behaves.
@@ -142,6 +144,10 @@ pub mod series {
     pub const BALANCER_5XX: &str = "load balancer 5xx";
     /// `HTTPCode_ELB_502_Count`: 502 of the load balancer itself.
     pub const BALANCER_502: &str = "load balancer 502";
+    /// `HTTPCode_ELB_503_Count`: 503 of the load balancer itself.
+    pub const BALANCER_503: &str = "load balancer 503";
+    /// `HTTPCode_ELB_504_Count`: 504 of the load balancer itself.
+    pub const BALANCER_504: &str = "load balancer 504";
     /// `TargetConnectionErrorCount`: connections to targets that failed.
     pub const CONNECTION_ERRORS: &str = "connection errors";
 }
@@ -304,14 +310,19 @@ impl Timeline {
         activities
     }
 
-    /// Returns the words of activities that are not understood, each once, in the order of the
-    /// activities.
+    /// Returns the words of AWS that are not understood, each once: those of activities in their
+    /// order, then those of alarms' histories.
     pub fn not_understood(&self) -> Vec<String> {
         let mut unknown: Vec<String> = Vec::new();
-        for text in self
-            .activities()
+        let activities = self.activities();
+        let unread = self.observations.iter().filter_map(|one| match &one.seen {
+            Observed::UnreadChange(unread) => Some(unread.words()),
+            _ => None,
+        });
+        for text in activities
             .iter()
             .flat_map(|activity| activity.not_understood())
+            .chain(unread)
         {
             if !unknown.contains(&text) {
                 unknown.push(text);
@@ -379,6 +390,43 @@ fn latest<'a, T>(values: impl Iterator<Item = (&'a str, &'a T)>) -> Vec<&'a T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn history_that_could_not_be_read_is_not_understood_and_no_change_of_the_alarm() {
+        let at = Timestamp::from_second(1_772_000_000).unwrap();
+        let unread = |text: &str| {
+            let unread = UnreadChange {
+                alarm: "high".to_owned(),
+                at,
+                text: text.to_owned(),
+            };
+            Observation::new(at, Observed::UnreadChange(unread))
+        };
+        let unknown = Activity {
+            description: "Hibernating EC2 instance: i-1".to_owned(),
+            ..Activity::default()
+        };
+        let long = "x".repeat(300);
+        let timeline = Timeline {
+            observations: vec![
+                unread("{\"state\":7}"),
+                unread("{\"state\":7}"),
+                unread(&long),
+                Observation::new(at, Observed::Activity(unknown)),
+            ],
+        };
+        let short = format!("history of high: {}...", "x".repeat(200));
+        let expected = [
+            "Hibernating EC2 instance: i-1",
+            "history of high: {\"state\":7}",
+            short.as_str(),
+        ];
+        assert_eq!(timeline.not_understood(), expected);
+        assert_eq!(timeline.alarm_changes(), Vec::<&AlarmChange>::new());
+        let kept = serde_json::to_string(&timeline).unwrap();
+        assert!(kept.contains(&long), "all of it is in the record");
+        assert_eq!(serde_json::from_str::<Timeline>(&kept).unwrap(), timeline);
+    }
 
     #[test]
     fn a_group_is_not_seen_from_a_failed_call_until_it_is_answered_again() {

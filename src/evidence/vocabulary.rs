@@ -260,6 +260,13 @@ vocabulary! {
     }
 }
 
+impl ActivityStatus {
+    /// Returns true if it ended without success.
+    pub(crate) fn is_unsuccessful(&self) -> bool {
+        matches!(self, Self::Failed | Self::Cancelled)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

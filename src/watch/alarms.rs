@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::{Clients, WatchError, call, seconds, timestamp};
-use evidence::timeline::{Alarm, AlarmChange, Datapoint, MathQuery};
+use evidence::timeline::{Alarm, AlarmChange, Datapoint, MathQuery, Observed, UnreadChange};
 
 /// The most names of one DescribeAlarms.
 const NAMES: usize = 100;
@@ -114,12 +114,12 @@ fn settle_math(alarm: &mut Alarm) {
     alarm.math.clear();
 }
 
-/// Returns the state changes of an alarm since a moment, earliest first.
+/// Returns the state changes of an alarm since a moment with their times, earliest first.
 pub(crate) async fn history(
     clients: &Clients,
     alarm: &str,
     since: Timestamp,
-) -> Result<Vec<AlarmChange>, WatchError> {
+) -> Result<Vec<(Timestamp, Observed)>, WatchError> {
     let mut changes = Vec::new();
     let mut token = None;
     loop {
@@ -138,18 +138,25 @@ pub(crate) async fn history(
             let Some(at) = item.timestamp().and_then(timestamp) else {
                 continue;
             };
-            let Some(change) = item
-                .history_data()
-                .and_then(|data| read_change(alarm, at, data))
-            else {
-                continue;
-            };
-            changes.push(change);
+            let text = item.history_data().or(item.history_summary());
+            changes.push((at, entry(alarm, at, text.unwrap_or_default())));
         }
         token = page.next_token().map(str::to_owned);
         if token.is_none() {
             return Ok(changes);
         }
+    }
+}
+
+/// Returns an entry of the history; one that is not understood is kept as it is.
+fn entry(alarm: &str, at: Timestamp, text: &str) -> Observed {
+    match read_change(alarm, at, text) {
+        Some(change) => Observed::AlarmChange(change),
+        None => Observed::UnreadChange(UnreadChange {
+            alarm: alarm.to_owned(),
+            at,
+            text: text.to_owned(),
+        }),
     }
 }
 
@@ -274,5 +281,71 @@ mod tests {
             change.datapoints[1].at,
             "2026-03-01T12:01:00Z".parse().unwrap()
         );
+    }
+
+    fn decided_on(from: &str, to: &str, reason: &str) -> AlarmChange {
+        let data = format!(
+            r#"{{"version":"1.0","oldState":{{"stateValue":"{from}","stateReason":"r"}},"newState":
+            {{"stateValue":"{to}","stateReason":"r","stateReasonData":{{"version":"1.0",{reason}}}}}}}"#
+        );
+        read_change("high", "2026-03-01T16:05:00Z".parse().unwrap(), &data).unwrap()
+    }
+
+    #[test]
+    fn a_change_to_ok_is_kept_as_one_to_ok() {
+        let change = decided_on(
+            "ALARM",
+            "OK",
+            r#""queryDate":"2026-03-01T16:05:00.000+0000","startDate":"2026-03-01T16:03:00.000+0000","period":60,
+            "recentDatapoints":[0.0157,0.0175],"threshold":0.017,"evaluatedDatapoints":[
+            {"timestamp":"2026-03-01T16:04:00.000+0000","sampleCount":3.0,"value":0.0175}]"#,
+        );
+        assert_eq!((change.from.as_str(), change.to.as_str()), ("ALARM", "OK"));
+        let first = Datapoint {
+            at: "2026-03-01T16:03:00Z".parse().unwrap(),
+            value: 0.0157,
+        };
+        assert_eq!((change.datapoints.len(), change.datapoints[0]), (2, first));
+    }
+
+    #[test]
+    fn an_alarm_that_was_decided_on_missing_data_has_no_datapoint() {
+        // Missing data counts as not breaching: the evaluated datapoints have no value.
+        let missing = decided_on(
+            "INSUFFICIENT_DATA",
+            "OK",
+            r#""queryDate":"2026-03-01T16:05:00.000+0000","statistic":"Sum","period":60,"recentDatapoints":[],
+            "threshold":5.0,"evaluatedDatapoints":[{"timestamp":"2026-03-01T16:04:00.000+0000"}]"#,
+        );
+        assert_eq!((missing.to.as_str(), missing.datapoints.len()), ("OK", 0));
+        // Entries of 2018 have a unit and no evaluated datapoints.
+        let older = decided_on(
+            "OK",
+            "INSUFFICIENT_DATA",
+            r#""queryDate":"2018-03-01T16:05:00.000+0000","unit":"Percent","statistic":"Average","period":300,
+            "recentDatapoints":[],"threshold":70.0"#,
+        );
+        let expected = ("INSUFFICIENT_DATA", 0);
+        assert_eq!((older.to.as_str(), older.datapoints.len()), expected);
+    }
+
+    #[test]
+    fn an_entry_that_is_not_understood_is_kept_with_its_words() {
+        let at: Timestamp = "2026-03-01T12:03:10Z".parse().unwrap();
+        for text in [
+            r#"{"newState":{"stateValue":"ALARM"}}"#,
+            r#"{"oldState":{"stateValue":1},"newState":{"stateValue":"ALARM"}}"#,
+            "Alarm updated from OK to ALARM",
+            "",
+        ] {
+            let kept = UnreadChange {
+                alarm: "high".to_owned(),
+                at,
+                text: text.to_owned(),
+            };
+            assert_eq!(entry("high", at, text), Observed::UnreadChange(kept));
+        }
+        let known = r#"{"oldState":{"stateValue":"OK"},"newState":{"stateValue":"ALARM"}}"#;
+        assert!(matches!(entry("high", at, known), Observed::AlarmChange(_)));
     }
 }

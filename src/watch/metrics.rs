@@ -165,7 +165,7 @@ const fn balancer_metric(
     }
 }
 
-const BALANCER_METRICS: [BalancerMetric; 8] = [
+const BALANCER_METRICS: [BalancerMetric; 10] = [
     balancer_metric(series::REQUESTS, "RequestCount", "Sum", PER_MINUTE, true),
     balancer_metric(
         "target response time",
@@ -191,6 +191,20 @@ const BALANCER_METRICS: [BalancerMetric; 8] = [
     balancer_metric(
         series::BALANCER_502,
         "HTTPCode_ELB_502_Count",
+        "Sum",
+        PER_MINUTE,
+        false,
+    ),
+    balancer_metric(
+        series::BALANCER_503,
+        "HTTPCode_ELB_503_Count",
+        "Sum",
+        PER_MINUTE,
+        false,
+    ),
+    balancer_metric(
+        series::BALANCER_504,
+        "HTTPCode_ELB_504_Count",
         "Sum",
         PER_MINUTE,
         false,

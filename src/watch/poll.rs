@@ -110,11 +110,8 @@ pub(crate) async fn slow_reads(
         match alarms::history(clients, &alarm.name, since.at).await {
             Ok(changes) => {
                 recorder.heals(&["DescribeAlarmHistory"]);
-                for change in changes {
-                    recorder.see_change(
-                        &format!("{} {}", alarm.name, change.at),
-                        Observed::AlarmChange(change),
-                    );
+                for (at, change) in changes {
+                    recorder.see_change(&format!("{} {at}", alarm.name), change);
                 }
             }
             Err(error) => recorder.gap(&error),

@@ -206,6 +206,64 @@ fn an_estimate_is_as_sure_as_what_held_and_what_missed_are_near_and_says_which_r
 }
 
 #[test]
+fn answers_in_time_do_not_bound_what_an_instance_carries_while_others_time_out() {
+    // An instance carries 100/s. At 170/s it works on requests that nobody waits for, and answers
+    // 38/s in time.
+    let mut seconds = vec![second(60.0, 60, 20); 10];
+    let overloaded = Second {
+        errors: 264,
+        ..second(340.0, 76, 900)
+    };
+    seconds.extend(vec![overloaded; 10]);
+    let found = |given_up: std::ops::Range<u32>| {
+        let explained = Explained {
+            given_up: given_up.collect(),
+            ..Explained::default()
+        };
+        let limit = Duration::from_millis(200);
+        let found = estimate(&seconds, &[2; 20], limit, &explained).unwrap();
+        found.weighed(2, None)
+    };
+    let known = found(10..20);
+    assert_eq!(
+        (known.at_limit, known.saturated, known.bracket()),
+        (100.0, None, (30.0, Some(170.0)))
+    );
+    assert_eq!(known.confidence, Confidence::Low, "30 to 170 is wide");
+    // The same answers bound it where nothing timed out.
+    let bounded = found(0..0);
+    assert_eq!((bounded.at_limit, bounded.saturated), (38.0, Some(38.0)));
+}
+
+#[test]
+fn one_second_with_time_outs_leaves_out_the_answers_of_its_whole_pool() {
+    let fast: Vec<Second> = (0..3).flat_map(|_| pool(20)).collect();
+    let slow = |second: &Second| Second {
+        demand: 6.0,
+        ok: 3,
+        errors: 3,
+        ..*second
+    };
+    let slow: Vec<Second> = (0..3)
+        .flat_map(|_| pool(900))
+        .map(|one| slow(&one))
+        .collect();
+    let seconds = [fast, slow].concat();
+    let saturated = |given_up: &[u32]| {
+        let explained = Explained {
+            given_up: given_up.iter().copied().collect(),
+            ..Explained::default()
+        };
+        let limit = Duration::from_millis(200);
+        estimate(&seconds, &[1; 60], limit, &explained)
+            .unwrap()
+            .saturated
+    };
+    assert_eq!(saturated(&[]), Some(3.0));
+    assert_eq!(saturated(&[34, 47, 59]), None);
+}
+
+#[test]
 fn an_instance_also_carries_the_load_of_others() {
     // 60/s of others in each second: an instance answers 100/s in all.
     let with_others = |ours: f64, ok: u64, p95: u64| Second {

@@ -103,14 +103,7 @@ fn rate_limit(seen: &Seen<'_>, tally: &Tally, unnamed: u64) -> Option<Hypothesis
 /// Returns the hypothesis that the load balancer itself answered. It explains no second: a balancer
 /// also fails because its targets do.
 fn balancer(seen: &Seen<'_>, tally: &Tally, unnamed: u64) -> Option<Hypothesis> {
-    let counted: f64 = seen
-        .of
-        .timeline
-        .metrics()
-        .filter(|one| one.name == series::BALANCER_5XX)
-        .flat_map(|one| &one.points)
-        .map(|point| point.value)
-        .sum();
+    let counted = sum(seen, series::BALANCER_5XX);
     let mut clues = Vec::new();
     if is_most(unnamed, tally) {
         clues.push(Clue::NotByInstances {
@@ -119,9 +112,29 @@ fn balancer(seen: &Seen<'_>, tally: &Tally, unnamed: u64) -> Option<Hypothesis> 
         });
     }
     if is_most(counted as u64, tally) {
-        clues.push(Clue::BalancerCounted { errors: counted });
+        let by_status = [
+            (502, series::BALANCER_502),
+            (503, series::BALANCER_503),
+            (504, series::BALANCER_504),
+        ]
+        .map(|(status, name)| (status, sum(seen, name)))
+        .into_iter()
+        .filter(|(_, answers)| *answers > 0.0)
+        .collect();
+        clues.push(Clue::BalancerCounted {
+            errors: counted,
+            by_status,
+        });
     }
     (!clues.is_empty()).then(|| Hypothesis::new(Suspect::LoadBalancer, Standing::Holds, clues))
+}
+
+/// Returns the sum of all datapoints of a series.
+fn sum(seen: &Seen<'_>, name: &str) -> f64 {
+    let all = seen.of.timeline.metrics().filter(|one| one.name == name);
+    all.flat_map(|one| &one.points)
+        .map(|point| point.value)
+        .sum()
 }
 
 fn names(seen: &Seen<'_>, tally: &Tally) -> Option<Hypothesis> {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::testing::{Answers, activity, alarm, at, group, phases, results, with_load};
-use crate::timeline::{Activity, Datapoint, MetricSeries, Observation, Observed as Seen};
+use crate::timeline::{Activity, Datapoint, MetricSeries, Observation, Observed as Seen, series};
 use model::measure::{Cell, Interval, Key, LatencyHistogram, Saturation, Tally};
 
 /// The load rises from 100/s to 600/s at 10 s and falls at 30 s.
@@ -891,4 +891,166 @@ fn without_names_one_of_two_that_fails_from_the_start_is_no_want_of_instances() 
     // The look that sees the new ones is a second late.
     assert!(sick.unwrap().count() >= 38, "{all:?}");
     assert!(!all.iter().any(Hypothesis::holds), "{all:?}");
+}
+
+#[test]
+fn the_capacity_of_a_run_is_not_what_was_answered_in_time_while_requests_timed_out() {
+    // Two instances of 100/s get 60/s, then 340/s: they answer 76/s in time, and give up the rest.
+    let scenario = phases(&[(0.6, false), (3.4, true), (3.4, true), (0.6, false)]);
+    let capacity = |given_up: Tally| {
+        let mut answered = results(&scenario, |second, _| match second {
+            10..30 => even(2, 76, 0, 900),
+            _ => even(2, 60, 0, 40),
+        });
+        add(&mut answered, 10..30, given_up);
+        let story = vec![group(0, 2, &["i-1", "i-2"])];
+        with_load(&scenario, story, &answered, |facts| {
+            let found = facts.capacity.clone().unwrap();
+            (found.at_limit.round(), found.saturated)
+        })
+    };
+    let timed_out = Tally {
+        timeout: 264,
+        ..Tally::default()
+    };
+    assert_eq!(capacity(timed_out), (100.0, None));
+    let refused = Tally {
+        connect: 264,
+        ..Tally::default()
+    };
+    assert_eq!(capacity(refused), (38.0, Some(38.0)), "no work was lost");
+}
+
+/// Returns the hypotheses of a steady group of two that is quick, with `failed` requests in each
+/// second from 12 s to 18 s.
+fn with_failures(story: Vec<Observation>, failed: Tally) -> Vec<Hypothesis> {
+    let scenario = load();
+    let mut answered = results(&scenario, |_, level| even(2, (level * 100.0) as u64, 0, 40));
+    add(&mut answered, 12..18, failed);
+    let story = [vec![group(0, 2, &["i-1", "i-2"])], story].concat();
+    with_load(&scenario, story, &answered, |facts| {
+        facts.hypotheses.clone()
+    })
+}
+
+#[test]
+fn names_that_are_not_resolved_are_a_reason_of_their_own() {
+    let unresolved = Tally {
+        connect: 100,
+        unresolved: 100,
+        ..Tally::default()
+    };
+    let all = with_failures(Vec::new(), unresolved);
+    let found = |suspect| all.iter().find(|one| one.suspect == suspect);
+    let names = found(Suspect::NameResolution).unwrap();
+    assert_eq!(
+        (names.standing, names.seconds.clone(), names.pro.clone()),
+        (
+            Standing::Holds,
+            vec![(12, 18)],
+            vec![Clue::Unresolved { requests: 600 }]
+        )
+    );
+    for other in [Suspect::LoadBalancer, Suspect::RateLimit] {
+        assert_eq!(found(other), None, "{all:?}");
+    }
+    assert!(
+        !found(Suspect::TooFewInstances).is_some_and(Hypothesis::holds),
+        "{all:?}"
+    );
+    assert_eq!(other_remedies(&all, 20)[0].suspect, Suspect::NameResolution);
+    // A connection that is refused had its name resolved.
+    let refused = Tally {
+        connect: 100,
+        ..Tally::default()
+    };
+    let all = with_failures(Vec::new(), refused);
+    assert!(
+        !all.iter().any(|one| one.suspect == Suspect::NameResolution),
+        "{all:?}"
+    );
+}
+
+#[test]
+fn the_balancers_own_answers_are_named_by_their_status() {
+    let failed = Tally {
+        status_5xx: 100,
+        ..Tally::default()
+    };
+    let counted = |name: &str, value: f64| {
+        let point = Datapoint { at: at(0), value };
+        let series = MetricSeries {
+            name: name.to_owned(),
+            unit: "per minute".to_owned(),
+            period: Duration::from_mins(1),
+            points: vec![point],
+            alarms: Vec::new(),
+        };
+        Observation::new(at(90), Seen::Metric(series))
+    };
+    let clues = |story| {
+        let all = with_failures(story, failed);
+        let found = all
+            .into_iter()
+            .find(|one| one.suspect == Suspect::LoadBalancer);
+        let clues = found.map(|one| one.pro).unwrap_or_default();
+        let is_count = |one: &Clue| matches!(one, Clue::BalancerCounted { .. });
+        clues.into_iter().find(is_count)
+    };
+    let all = vec![
+        counted(series::BALANCER_5XX, 600.0),
+        counted(series::BALANCER_502, 0.0),
+        counted(series::BALANCER_503, 400.0),
+        counted(series::BALANCER_504, 200.0),
+    ];
+    let expected = Clue::BalancerCounted {
+        errors: 600.0,
+        by_status: vec![(503, 400.0), (504, 200.0)],
+    };
+    assert_eq!(clues(all), Some(expected));
+    assert_eq!(
+        clues(vec![counted(series::BALANCER_5XX, 90.0)]),
+        None,
+        "most are not its own"
+    );
+}
+
+#[test]
+fn a_launch_whose_lifecycle_action_was_abandoned_failed_and_one_that_nobody_wants_did_not() {
+    let abandoned = "Instance failed to complete user's Lifecycle Action: Lifecycle Action with token t was abandoned: \
+                     Lifecycle Action Completed with ABANDON Result";
+    let clue = |message: Option<&str>| {
+        let cancelled = Activity {
+            id: "a".to_owned(),
+            description: "Launching a new EC2 instance: i-3".to_owned(),
+            start: at(13),
+            status: "Cancelled".into(),
+            message: message.map(str::to_owned),
+            ..Activity::default()
+        };
+        let story = vec![
+            group(0, 2, &["i-1", "i-2"]),
+            Observation::new(at(13), Seen::Activity(cancelled)),
+            group(13, 3, &["i-1", "i-2"]),
+        ];
+        let of = |_: u32, asked: u64, _: u64| {
+            let ok = asked.min(200);
+            even(2, ok, asked - ok, if asked > ok { 900 } else { 40 })
+        };
+        let all = found(story, of);
+        let failed = all
+            .into_iter()
+            .find(|one| one.suspect == Suspect::FailedLaunches)?;
+        Some((failed.standing, failed.pro))
+    };
+    let expected = vec![
+        Clue::LaunchesFailed {
+            failed: 1,
+            of: 1,
+            messages: vec![abandoned.to_owned()],
+        },
+        Clue::NeverReached { wanted: 3, most: 2 },
+    ];
+    assert_eq!(clue(Some(abandoned)), Some((Standing::Holds, expected)));
+    assert_eq!(clue(None), None);
 }

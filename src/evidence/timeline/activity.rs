@@ -415,6 +415,29 @@ mod tests {
     }
 
     #[test]
+    fn a_launch_that_failed_tells_its_decision_and_no_instance() {
+        let failed = Activity {
+            status: ActivityStatus::Failed,
+            ..activity(
+                "Launching a new EC2 instance.  Status Reason: Your requested instance type (c6i.2xlarge) is not \
+                 supported",
+                "At 2026-09-13T02:34:12Z a monitor alarm flows-high in state ALARM triggered policy out changing the \
+                 desired capacity from 1 to 2.",
+            )
+        };
+        let decision = Decision {
+            at: "2026-09-13T02:34:12Z".parse().unwrap(),
+            alarm: Some("flows-high".to_owned()),
+            policy: Some("out".to_owned()),
+            from: 1,
+            to: 2,
+        };
+        assert_eq!(failed.decisions(), [decision]);
+        assert_eq!((failed.launches(), failed.instance()), (true, None));
+        assert_eq!(failed.not_understood(), Vec::<String>::new());
+    }
+
+    #[test]
     fn unknown_words_are_kept() {
         let known = "At 2024-01-05T10:00:06Z a user request explicitly set group desired capacity changing the desired \
                      capacity from 1 to 2.";

@@ -127,6 +127,33 @@ pub struct AlarmChange {
     pub datapoints: Vec<Datapoint>,
 }
 
+/// An entry of an alarm's history whose content could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnreadChange {
+    /// The alarm's name.
+    pub alarm: String,
+    /// Time of the change.
+    pub at: Timestamp,
+    /// The entry as AWS wrote it.
+    pub text: String,
+}
+
+impl UnreadChange {
+    /// Most characters of an entry that are shown.
+    const SHOWN: usize = 200;
+
+    /// Returns the alarm with the start of the entry.
+    pub(super) fn words(&self) -> String {
+        let start: String = self.text.chars().take(Self::SHOWN).collect();
+        let rest = if start.len() < self.text.len() {
+            "..."
+        } else {
+            ""
+        };
+        format!("history of {}: {start}{rest}", self.alarm)
+    }
+}
+
 /// One value of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Datapoint {

@@ -296,6 +296,31 @@ mod tests {
     }
 
     #[test]
+    fn errors_that_are_always_there_are_no_drops() {
+        // A tenth of all requests always fails; in one second more do.
+        let judged = |by: &'static str, own: &'static str, more_at: u32| {
+            judged(move |second, all| {
+                let bad = if second == more_at { all / 4 } else { all / 10 };
+                match (saturated(second), own.is_empty()) {
+                    // Without a header, the overload shows the capacity.
+                    (true, true) => vec![(own, 540, 360, 900)],
+                    _ => vec![(own, all - bad, 0, 50), (by, 0, bad, 50)],
+                }
+            })
+        };
+        let (verdict, why) = judged("", "i-1", 99);
+        assert!(
+            verdict == Verdict::Passed && why.starts_with("0 of "),
+            "{why}"
+        );
+        let (verdict, why) = judged("", "i-1", 29);
+        assert!(verdict == Verdict::Failed, "{why}");
+        // Without a header, what overload may have caused cannot be told.
+        assert_eq!(judged("", "", 99).0, Verdict::Inconclusive);
+        assert_eq!(judged("", "", 29).0, Verdict::Failed);
+    }
+
+    #[test]
     fn draining_that_is_shorter_than_the_longest_request_is_named_with_both_times() {
         let judged = |delay: u64, bad: u64, slow: Range<u32>| {
             let scenario = phases(&[(1.0, false), (2.0, true), (1.0, false), (1.0, false)]);

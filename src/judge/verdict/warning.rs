@@ -169,7 +169,8 @@ pub enum RunWarning {
         /// The reason, in the platform's words.
         why: String,
     },
-    /// Activities of the group have words that are not known. They decide nothing.
+    /// Activities of the group, or entries of an alarm's history, have words that are not known. They
+    /// decide nothing.
     NotUnderstood {
         /// The unknown words of AWS, each once.
         texts: Vec<String>,

@@ -161,6 +161,18 @@ fn rate(per_second: f64) -> String {
     }
 }
 
+/// Lists the answers with each status; empty where none is known.
+fn each_status(by_status: &[(u16, f64)]) -> String {
+    let each: Vec<String> = by_status
+        .iter()
+        .map(|(status, answers)| format!("{answers:.0} of {status}"))
+        .collect();
+    if each.is_empty() {
+        return String::new();
+    }
+    format!(": {}", units::listed(&each))
+}
+
 fn clue(clue: &Clue) -> String {
     match clue {
         Clue::GrewWithoutGain {
@@ -357,8 +369,9 @@ fn of_requests_and_launches(clue: &Clue) -> String {
         Clue::NotByInstances { requests, of } => {
             format!("{requests} of {of} failed answers name no instance, as all others do")
         }
-        Clue::BalancerCounted { errors } => {
-            format!("the load balancer counted {errors:.0} 5xx of its own")
+        Clue::BalancerCounted { errors, by_status } => {
+            let apart = each_status(by_status);
+            format!("the load balancer counted {errors:.0} 5xx of its own{apart}")
         }
         Clue::StoppedAnswering {
             instances,
@@ -383,5 +396,25 @@ fn of_requests_and_launches(clue: &Clue) -> String {
             )
         }
         _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_balancers_own_answers_are_told_by_their_status() {
+        let counted = |by_status: &[(u16, f64)]| {
+            clue(&Clue::BalancerCounted {
+                errors: 40.0,
+                by_status: by_status.to_vec(),
+            })
+        };
+        assert_eq!(
+            counted(&[(502, 30.0), (504, 10.0)]),
+            "the load balancer counted 40 5xx of its own: 30 of 502 and 10 of 504"
+        );
+        assert_eq!(counted(&[]), "the load balancer counted 40 5xx of its own");
     }
 }

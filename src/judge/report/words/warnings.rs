@@ -230,3 +230,24 @@ pub fn waiting_for(late: &[LateMetric]) -> String {
         late.join("; ")
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_aws_that_are_not_understood_are_counted_and_shown() {
+        let said = |texts: &[&str]| {
+            let texts = texts.iter().map(|text| (*text).to_owned()).collect();
+            warning(&RunWarning::NotUnderstood { texts }.into())
+        };
+        assert_eq!(
+            said(&["the moon rose"]),
+            "1 text of AWS not understood, and left out of every judgement: `the moon rose`"
+        );
+        assert_eq!(
+            said(&["the moon rose", "history of high: {}"]),
+            "2 texts of AWS not understood, and left out of every judgement: `the moon rose`, `history of high: {}`"
+        );
+    }
+}

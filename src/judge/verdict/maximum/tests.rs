@@ -114,6 +114,27 @@ fn what_new_instances_fail_at_first_is_not_the_maximums_doing() {
 }
 
 #[test]
+fn errors_that_are_always_there_are_not_the_maximums_doing() {
+    let scenario = phases(&[(1.0, false), (9.0, true), (1.0, false), (1.0, false)]);
+    let judged = |from: u32| {
+        let answered = results(&scenario, |second, level| {
+            let all = (level * 100.0) as u64;
+            let bad = if second < from { 0 } else { all / 10 };
+            vec![("", all - bad, bad, 50)]
+        });
+        with_load(&scenario, story(), &answered, judge).unwrap()
+    };
+    let always = judged(0);
+    assert_eq!(always.verdict, Verdict::Passed, "{always:?}");
+    let since_the_spike = judged(10);
+    assert_eq!(
+        since_the_spike.verdict,
+        Verdict::Failed,
+        "{since_the_spike:?}"
+    );
+}
+
+#[test]
 fn with_too_few_answers_at_its_maximum_it_cannot_be_told() {
     let few = |rate: u64, millis: u64| {
         let scenario = phases(&[(1.0, false), (9.0, true), (1.0, false), (1.0, false)]);
