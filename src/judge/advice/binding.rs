@@ -62,8 +62,9 @@ fn is_in_spike(one: &Resized, evidence: &Evidence<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{at, evidence, seen};
-    use super::super::{Ran, Reaction, ran};
+    use super::super::{Ran, Reaction, Topic, advise, ran};
     use super::*;
+    use crate::report::words;
     use evidence::Timeline;
     use evidence::timeline::{Alarm, Observation, Observed, Policy};
 
@@ -130,6 +131,33 @@ mod tests {
             to: 6,
         };
         assert_eq!((binding, name.as_str()), (Some(wanted), "web-requests"));
+    }
+
+    #[test]
+    fn the_answer_on_the_target_names_the_policy_that_binds() {
+        let said = |resized| {
+            let (timeline, seconds) = beside("TargetTrackingScaling");
+            let reaction = Reaction {
+                desired_before: 2,
+                max: 8,
+                resized,
+                ..Reaction::default()
+            };
+            let advice = words::advice(advise(&evidence(&timeline, &seconds, &reaction), None));
+            let answers = advice.answers.into_iter();
+            let mut of_target = answers.filter(|one| one.topic == Topic::TargetValue);
+            of_target.next().unwrap().answer
+        };
+        let both = vec![grew(12, 2, 5, "web-cpu"), grew(14, 5, 6, "web-requests")];
+        let answer = said(both);
+        assert!(
+            answer.ends_with(
+                " This is about policy web-cpu, which made the largest decision: from 2 to 5 instances."
+            ),
+            "{answer}"
+        );
+        let answer = said(vec![]);
+        assert!(!answer.contains("This is about policy"), "{answer}");
     }
 
     #[test]

@@ -53,7 +53,8 @@ pub fn advice(
     Some(words::advice(advise(&evidence, own.what_if.as_ref())))
 }
 
-fn seconds(load: &Load) -> Vec<Second> {
+/// Returns the seconds of a load as the advice reads them.
+pub(super) fn seconds(load: &Load) -> Vec<Second> {
     let asked: Vec<f64> = load.seconds.iter().map(|second| second.asked).collect();
     let sent: Vec<u64> = load
         .seconds

@@ -5,8 +5,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Load, ReportedCandidate, RunReport};
+use super::{Load, ReportedCandidate, RunReport, advice};
 use crate::advice::Change;
+use evidence::load::{ERRORS, Second};
 
 /// A change that was tried, with its prediction. All figures are of the same load.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -54,7 +55,8 @@ pub struct AlarmNames {
 /// The failures of a run by which candidates are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TrialFigures {
-    /// Seconds in which p95 was over the limit.
+    /// Seconds that missed a limit: p95 was over its own, or more than 1 % of the requests failed
+    /// beyond those that fail whatever the load.
     pub over_limit: u32,
     /// Requests that failed or were not carried.
     pub errors: u64,
@@ -88,16 +90,23 @@ pub struct TrialPlan {
 impl TrialFigures {
     /// Counts the failures of a load.
     pub fn of(load: &Load, limit: Duration) -> Self {
-        let is_over = |p95: u64| Duration::from_micros(p95) > limit;
-        let over = load
-            .seconds
-            .iter()
-            .filter(|second| second.p95.is_some_and(is_over));
+        let seconds = advice::seconds(load);
+        let pools = seconds.chunk_by(|_, next| next.pooled);
+        let missed = pools.filter(|pool| is_missed(pool, limit)).map(<[_]>::len);
         Self {
-            over_limit: over.count() as u32,
+            over_limit: missed.sum::<usize>() as u32,
             errors: load.whole.tally.errors(),
         }
     }
+}
+
+/// Returns true if a pool of seconds missed a limit, which more instances may change.
+fn is_missed(pool: &[Second], limit: Duration) -> bool {
+    let errors: u64 = pool.iter().map(|second| second.errors).sum();
+    let requests = errors + pool.iter().map(|second| second.ok).sum::<u64>();
+    let p95 = pool.first().and_then(|second| second.p95);
+    let is_slow = p95.is_some_and(|p95| Duration::from_micros(p95) > limit);
+    is_slow || errors as f64 > requests as f64 * ERRORS
 }
 
 impl TrialPlan {
@@ -147,7 +156,7 @@ mod tests {
         );
         let load = report.load.unwrap();
         let over = |limit| TrialFigures::of(&load, limit).over_limit;
-        assert_eq!(over(Duration::MAX), 0);
+        assert_eq!(over(Duration::MAX), 5, "2 % of their requests fail");
         let measured = load.seconds.iter().filter(|second| second.p95.is_some());
         assert_eq!(over(Duration::ZERO) as usize, measured.count());
         let trial = ReportedTrial {
@@ -165,6 +174,26 @@ mod tests {
             words::trial(&trial),
             "tried target 30: 5 s over the limit predicted, 4 s measured, 26 s before; 300 requests lost predicted, 1 measured, 90 before"
         );
+    }
+
+    #[test]
+    fn a_second_that_sheds_load_missed_a_limit_although_it_was_fast() {
+        let mut load = example::report().load.unwrap();
+        let mut over = |bad: &[usize], errors, constant_errors, pooled| {
+            for (index, second) in load.seconds.iter_mut().enumerate() {
+                let is_bad = bad.contains(&index);
+                second.ok = 95;
+                second.errors = if is_bad { errors } else { 0 };
+                second.constant_errors = if is_bad { constant_errors } else { 0 };
+                second.pooled = pooled && is_bad;
+            }
+            TrialFigures::of(&load, Duration::MAX).over_limit
+        };
+        assert_eq!(over(&[], 0, 0, false), 0);
+        assert_eq!(over(&[3, 4], 5, 0, false), 2);
+        assert_eq!(over(&[3, 4], 5, 4, false), 2);
+        assert_eq!(over(&[3, 4], 5, 5, false), 0, "they fail whatever the load");
+        assert_eq!(over(&[3, 4], 5, 0, true), 3, "a pool is judged as one");
     }
 
     #[test]

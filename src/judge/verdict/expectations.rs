@@ -1,9 +1,11 @@
 //! Judges a group that scaled: whether instances left too early, and limits held while it scaled.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::thresholds::ByOthers;
 use super::{Answered, Expectation, Finding, LeavingReason, Measured, ScalingReason};
 use evidence::Facts;
 use evidence::instances::{self, Why};
@@ -120,8 +122,9 @@ impl Levels {
 }
 
 /// Judges instances that left while the load that they were launched for was still there. It is
-/// harmless if no request suffered. A later, higher load does not count.
-pub(super) fn early(facts: &Facts<'_>) -> Option<Finding> {
+/// harmless if no request suffered. A later, higher load does not count. `changed` are the seconds
+/// that the load of others may have changed.
+pub(super) fn early(facts: &Facts<'_>, changed: &BTreeSet<u32>) -> Option<Finding> {
     if !facts.scenario.scaling.no_early_scale_in {
         return None;
     }
@@ -161,12 +164,29 @@ pub(super) fn early(facts: &Facts<'_>) -> Option<Finding> {
     }
     let seconds = seconds_of(facts, &levels, &under_load, last);
     let merged = over(facts.results, &seconds);
+    let again = |beside: &BTreeSet<u32>| came_again(facts, &levels, &under_load, beside);
+    let (verdict, reason) = missing_them(facts, &seconds, again(&BTreeSet::new()));
+    let measured = Measured::LeftEarly {
+        instances: under_load.len() as u64,
+        answered: Answered::of(&merged, seconds.len()),
+    };
+    let finding = Finding::of_group(Expectation::NoEarlyScaleIn, verdict, measured, reason);
+    Some(ByOthers::weigh(changed, &seconds, finding, |rest| {
+        missing_them(facts, rest, again(changed)).0 == Verdict::Failed
+    }))
+}
+
+/// Judges the seconds after instances left. Some may have been launched again for the same load.
+fn missing_them(
+    facts: &Facts<'_>,
+    seconds: &[u32],
+    launched_again: u64,
+) -> (Verdict, LeavingReason) {
     let limit = facts.limit.unwrap_or(Limit::ASSUMED.p95);
-    let launched_again = came_again(facts, &levels, &under_load);
     let needed = LeavingReason::TookWhatTheLoadNeeded { launched_again };
-    let is_wrong = facts.error_share(&merged, &seconds) > ERRORS;
-    let elsewhere = facts.is_explained_elsewhere(&seconds);
-    let (verdict, reason) = match against_limit(facts.results, &seconds, Some(limit)) {
+    let is_wrong = facts.error_share(&over(facts.results, seconds), seconds) > ERRORS;
+    let elsewhere = facts.is_explained_elsewhere(seconds);
+    match against_limit(facts.results, seconds, Some(limit)) {
         _ if launched_again > 0 => (Verdict::Failed, needed),
         AgainstLimit::Over if elsewhere => (Verdict::Inconclusive, LeavingReason::OtherReasons),
         _ if is_wrong && elsewhere => (Verdict::Inconclusive, LeavingReason::OtherReasons),
@@ -178,17 +198,7 @@ pub(super) fn early(facts: &Facts<'_>) -> Option<Finding> {
             let reason = LeavingReason::TooFewAnswersWithoutThem { answers };
             (Verdict::Inconclusive, reason)
         }
-    };
-    let measured = Measured::LeftEarly {
-        instances: under_load.len() as u64,
-        answered: Answered::of(&merged, seconds.len()),
-    };
-    Some(Finding::of_group(
-        Expectation::NoEarlyScaleIn,
-        verdict,
-        measured,
-        reason,
-    ))
+    }
 }
 
 /// Returns the seconds that may have suffered: from each leaving on, for as long as its load stays.
@@ -204,8 +214,13 @@ fn seconds_of(facts: &Facts<'_>, levels: &Levels, under_load: &[Early], last: u3
 }
 
 /// Counts the instances launched again for the same load. A launch answers the load of the alarm's
-/// window before it.
-fn came_again(facts: &Facts<'_>, levels: &Levels, under_load: &[Early]) -> u64 {
+/// window before it. A launch does not count if the window has a second of those in `beside`.
+fn came_again(
+    facts: &Facts<'_>,
+    levels: &Levels,
+    under_load: &[Early],
+    beside: &BTreeSet<u32>,
+) -> u64 {
     let high_alarms = facts.alarms.iter().copied().filter(|alarm| alarm.is_high());
     let window = high_alarms
         .map(|alarm| alarm.window() + alarm.period)
@@ -213,18 +228,23 @@ fn came_again(facts: &Facts<'_>, levels: &Levels, under_load: &[Early]) -> u64 {
         .unwrap_or_default();
     let again = facts.reaction.launched.iter().filter(|one| {
         let at = one.launched.at;
-        let answers = instances::second(facts.times.started, at)
-            .map(|at| at.saturating_sub(window.as_secs() as u32));
+        let decided = instances::second(facts.times.started, at);
+        let answers = decided.map(|at| at.saturating_sub(window.as_secs() as u32));
+        let is_ours = answers
+            .zip(decided)
+            .is_some_and(|(from, until)| beside.range(from..=until).next().is_none());
         let for_it = under_load
             .iter()
             .any(|early| at > early.left && at < early.until);
-        one.may_have_grown() && for_it && answers.is_some_and(|second| levels.is_high(second))
+        let is_growth = one.may_have_grown() && for_it && is_ours;
+        is_growth && answers.is_some_and(|second| levels.is_high(second))
     });
     again.count() as u64
 }
 
-/// Judges the limits from each breach until the capacity that was asked for serves.
-pub(super) fn while_scaling(facts: &Facts<'_>) -> Option<Finding> {
+/// Judges the limits from each breach until the capacity that was asked for serves. `changed` are the
+/// seconds that the load of others may have changed.
+pub(super) fn while_scaling(facts: &Facts<'_>, changed: &BTreeSet<u32>) -> Option<Finding> {
     let scaling = &facts.scenario.scaling;
     let p95_limit = scaling.p95_while_scaling.or(facts.limit);
     let error_limit = scaling
@@ -238,11 +258,11 @@ pub(super) fn while_scaling(facts: &Facts<'_>) -> Option<Finding> {
             p95_s: p95_limit.map(Into::into),
             errors_share: error_limit,
         };
-        Some(Finding::of_group(expectation, verdict, measured, reason))
+        Finding::of_group(expectation, verdict, measured, reason)
     };
     let last = facts.results.last_second()?;
     let seconds = scaling_out(facts, last);
-    let unclear = |reason| found(Verdict::Inconclusive, Measured::Nothing, reason);
+    let unclear = |reason| Some(found(Verdict::Inconclusive, Measured::Nothing, reason));
     if seconds.is_empty() {
         return unclear(ScalingReason::NothingLaunchedServed);
     }
@@ -250,22 +270,31 @@ pub(super) fn while_scaling(facts: &Facts<'_>) -> Option<Finding> {
     if merged.tally.requests() == 0 {
         return unclear(ScalingReason::NoRequestWhileScaling);
     }
-    let wrong = error_limit.is_some_and(|limit| facts.error_share(&merged, &seconds) > limit);
+    let is_wrong = |seconds: &[u32]| {
+        let merged = over(facts.results, seconds);
+        error_limit.is_some_and(|limit| facts.error_share(&merged, seconds) > limit)
+    };
     let measured = Measured::WhileScaling {
         answered: Answered::of(&merged, seconds.len()),
     };
     let counted = ScalingReason::FromEachBreach;
-    match against_limit(facts.results, &seconds, p95_limit) {
-        _ if wrong => found(Verdict::Failed, measured, counted),
+    let finding = match against_limit(facts.results, &seconds, p95_limit) {
+        _ if is_wrong(&seconds) => found(Verdict::Failed, measured, counted),
         AgainstLimit::Within => found(Verdict::Passed, measured, counted),
         AgainstLimit::Over => found(Verdict::Failed, measured, counted),
-        AgainstLimit::TooFew { answers } => unclear(ScalingReason::TooFewAnswers { answers }),
+        AgainstLimit::TooFew { answers } => {
+            return unclear(ScalingReason::TooFewAnswers { answers });
+        }
         AgainstLimit::OverByGenerator => found(
             Verdict::Inconclusive,
             measured,
             ScalingReason::GeneratorSaturated,
         ),
-    }
+    };
+    Some(ByOthers::weigh(changed, &seconds, finding, |rest| {
+        let found = against_limit(facts.results, rest, p95_limit);
+        is_wrong(rest) || matches!(found, AgainstLimit::Over)
+    }))
 }
 
 /// Returns the seconds between a breach and the service of the instances that it launched. Where no
@@ -311,9 +340,19 @@ mod tests {
 
     use super::*;
     use crate::report::{Judgement, words};
+    use crate::verdict::testing::{Said, Wrong};
     use evidence::testing::{
         activity, alarm, group, levels, phases, results, two_spikes, with_load,
     };
+
+    /// Judges a load that nobody else adds to.
+    fn early_ours(facts: &Facts<'_>) -> Option<Finding> {
+        early(facts, &BTreeSet::new())
+    }
+
+    fn scaling_ours(facts: &Facts<'_>) -> Option<Finding> {
+        while_scaling(facts, &BTreeSet::new())
+    }
 
     /// The load rises at 20 s and falls at 30 s, and is slow while it is high.
     fn left_at(second: u32, again: u32) -> Judgement {
@@ -331,7 +370,7 @@ mod tests {
             let slow = (20..30).contains(&second);
             vec![("", (level * 100.0) as u64, 0, if slow { 900 } else { 50 })]
         });
-        with_load(&scenario, story, &answered, early)
+        with_load(&scenario, story, &answered, early_ours)
             .map(words::judgement)
             .unwrap()
     }
@@ -365,7 +404,7 @@ mod tests {
             let calm = (20..30).contains(&second) || second >= 40;
             vec![("", (level * 100.0) as u64, 0, if calm { 900 } else { 50 })]
         });
-        let found = with_load(&scenario, two_spikes(), &slow_between, while_scaling)
+        let found = with_load(&scenario, two_spikes(), &slow_between, scaling_ours)
             .map(words::judgement)
             .unwrap();
         assert!(
@@ -390,7 +429,7 @@ mod tests {
             let answered = results(&scenario, |second, _| {
                 vec![("", rate, bad_at(second), millis)]
             });
-            let found = with_load(&scenario, story, &answered, early).unwrap();
+            let found = with_load(&scenario, story, &answered, early_ours).unwrap();
             (found.verdict, found.reason)
         };
         let (verdict, reason) = judged(3, 0, 900);
@@ -413,7 +452,7 @@ mod tests {
             let answered = results(&scenario, |second, _| {
                 vec![("", rate, bad_at(second), millis)]
             });
-            with_load(&scenario, two_spikes(), &answered, while_scaling)
+            with_load(&scenario, two_spikes(), &answered, scaling_ours)
                 .unwrap()
                 .verdict
         };
@@ -422,5 +461,135 @@ mod tests {
         assert_eq!(judged(1, 1, 50), Verdict::Failed);
         assert_eq!(judged(2, 0, 50), Verdict::Passed);
         assert_eq!(judged(2, 0, 900), Verdict::Failed);
+    }
+
+    /// Judges the seconds in which the group of `levels()` grew: from 11 to 16 s, and from 31 to 36 s,
+    /// with one more second beside each.
+    fn scaling_with(wrong: Wrong) -> Finding {
+        let mut scenario = levels();
+        scenario.scaling.errors_while_scaling = Some(0.01);
+        let answered = wrong.results(&scenario, |level| (level * 100.0) as u64);
+        let judged = |facts: &Facts<'_>| while_scaling(facts, &wrong.changed());
+        with_load(&scenario, two_spikes(), &answered, judged).unwrap()
+    }
+
+    /// Judges i-3, which leaves at 25 s and whose load stays until 30 s. A launch may follow it.
+    fn early_with(wrong: Wrong, again: Option<u32>) -> Finding {
+        let scenario = phases(&[(1.0, false), (1.0, false), (9.0, true), (1.0, false)]);
+        let mut story = vec![
+            group(0, 3, &["i-1", "i-2", "i-3"]),
+            alarm("high", "GreaterThanThreshold", 50.0, 1),
+            activity(25, "Terminating EC2 instance: i-3", 3, 2),
+            group(26, 2, &["i-1", "i-2"]),
+        ];
+        if let Some(again) = again {
+            let launch = activity(again, "Launching a new EC2 instance: i-4", 2, 3);
+            let all = ["i-1", "i-2", "i-4"];
+            story.extend([launch, group(again + 1, 3, &all), group(60, 3, &all)]);
+        } else {
+            story.push(group(60, 2, &["i-1", "i-2"]));
+        }
+        let answered = wrong.results(&scenario, |level| (level * 100.0) as u64);
+        let judged = |facts: &Facts<'_>| early(facts, &wrong.changed());
+        with_load(&scenario, story, &answered, judged).unwrap()
+    }
+
+    #[test]
+    fn limits_that_only_a_strained_generator_missed_while_scaling_are_inconclusive() {
+        for (slow, bad, strained, expected) in [
+            (&[12][..], &[][..], &[][..], Said::Failed),
+            (&[12], &[], &[12], Said::ByGenerator),
+            (&[12], &[], &[30], Said::Failed),
+            (&[12, 14], &[], &[12], Said::Failed),
+            (&[], &[12], &[12], Said::Failed),
+            (&[], &[], &[12], Said::Passed),
+        ] {
+            let wrong = Wrong {
+                slow,
+                bad,
+                strained,
+                ..Wrong::default()
+            };
+            assert_eq!(Said::of(&scaling_with(wrong)), expected, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn limits_that_only_the_load_of_others_missed_while_scaling_are_inconclusive() {
+        const MOST: [u32; 8] = [11, 13, 14, 15, 16, 31, 32, 33];
+        for (slow, bad, changed, expected) in [
+            (&[12][..], &[][..], &[12][..], Said::ByOthers(1)),
+            (&[12], &[], &[13], Said::Failed),
+            (&[12, 14], &[], &[12], Said::Failed),
+            (&[12], &[], &MOST, Said::ByOthers(8)),
+            // The group did not grow then.
+            (&[12], &[], &[5, 22, 25, 45], Said::Failed),
+            (&[], &[12], &[12], Said::ByOthers(1)),
+            (&[], &[12], &[13], Said::Failed),
+            (&[], &[], &[12], Said::Passed),
+        ] {
+            let wrong = Wrong {
+                slow,
+                bad,
+                changed,
+                ..Wrong::default()
+            };
+            assert_eq!(Said::of(&scaling_with(wrong)), expected, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn limits_that_only_a_strained_generator_missed_without_an_instance_are_inconclusive() {
+        for (slow, strained, expected) in [
+            (&[28, 29][..], &[][..], Said::Failed),
+            (&[28, 29], &[28], Said::ByGenerator),
+            (&[28, 29], &[25], Said::Failed),
+            (&[], &[28], Said::Passed),
+        ] {
+            let wrong = Wrong {
+                slow,
+                strained,
+                ..Wrong::default()
+            };
+            assert_eq!(Said::of(&early_with(wrong, None)), expected, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn limits_that_only_the_load_of_others_missed_without_an_instance_are_inconclusive() {
+        for (slow, bad, changed, expected) in [
+            (&[28, 29][..], &[][..], &[28, 29][..], Said::ByOthers(2)),
+            (&[28, 29], &[], &[28], Said::Failed),
+            (&[28, 29], &[], &[25, 26, 27], Said::ByOthers(3)),
+            (&[28, 29], &[], &[10, 24, 30], Said::Failed),
+            (&[], &[29], &[29], Said::ByOthers(1)),
+            (&[], &[29], &[28], Said::Failed),
+            (&[], &[], &[28, 29], Said::Passed),
+        ] {
+            let wrong = Wrong {
+                slow,
+                bad,
+                changed,
+                ..Wrong::default()
+            };
+            assert_eq!(Said::of(&early_with(wrong, None)), expected, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_launch_that_the_load_of_others_may_have_asked_for_proves_nothing() {
+        // The launch at 29 s answers the load since 27 s.
+        for (changed, expected) in [
+            (&[][..], Said::Failed),
+            (&[28], Said::ByOthers(1)),
+            (&[25], Said::Failed),
+        ] {
+            let wrong = Wrong {
+                changed,
+                ..Wrong::default()
+            };
+            let found = early_with(wrong, Some(29));
+            assert_eq!(Said::of(&found), expected, "{wrong:?}");
+        }
     }
 }

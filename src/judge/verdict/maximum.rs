@@ -1,9 +1,11 @@
 //! Judges the group at its maximum: the time that it was pinned there, and whether the target held
 //! its limits.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::expectations::{AgainstLimit, SAME_LEVEL, against_limit, error_share, over};
+use super::thresholds::ByOthers;
 use super::{Answered, AtMaximum, Expectation, Finding, Measured, SizeReason, fresh};
 use evidence::Facts;
 use evidence::instances;
@@ -23,7 +25,8 @@ struct Pinned {
 }
 
 /// Returns `None` if the group was never pinned at its maximum, or if nothing was asked of it.
-pub(super) fn judge(facts: &Facts<'_>) -> Option<Finding> {
+/// `changed` are the seconds that the load of others may have changed.
+pub(super) fn judge(facts: &Facts<'_>, changed: &BTreeSet<u32>) -> Option<Finding> {
     if !facts.scenario.scaling.holds_at_maximum {
         return None;
     }
@@ -37,7 +40,7 @@ pub(super) fn judge(facts: &Facts<'_>) -> Option<Finding> {
     // A calm phase that held its limits says nothing of a spike that could not be judged.
     let asked = if pinned.is_spike { &spike } else { &besides };
     let missed = spike.is_missed(limit) || besides.is_missed(limit);
-    let (verdict, reason) = if missed && is_by_generator(facts, [&spike, &besides]) {
+    let (verdict, reason) = if missed && is_by_generator(facts, &[&spike, &besides]) {
         (Verdict::Inconclusive, SizeReason::GeneratorSaturated)
     } else if missed {
         let p95_s = limit.map(Into::into);
@@ -69,17 +72,40 @@ pub(super) fn judge(facts: &Facts<'_>) -> Option<Finding> {
         in_spike: spike.measured(),
         besides: besides.measured(),
     };
-    Some(Finding::of_group(
-        Expectation::HoldsAtMaximum,
-        verdict,
-        measured,
-        reason,
-    ))
+    let finding = Finding::of_group(Expectation::HoldsAtMaximum, verdict, measured, reason);
+    let doubt = (finding.verdict == Verdict::Failed)
+        .then(|| by_others(facts, changed, [&spike, &besides]))
+        .flatten();
+    Some(match doubt {
+        Some(doubt) => doubt.on(finding),
+        None => finding,
+    })
+}
+
+/// Returns the doubt on all seconds that missed the limit; `None` if the load of others does not
+/// explain some of them, and no generator does.
+fn by_others(
+    facts: &Facts<'_>,
+    changed: &BTreeSet<u32>,
+    all: [&Served<'_>; 2],
+) -> Option<ByOthers> {
+    let mut doubt = ByOthers::default();
+    for served in all {
+        if !served.is_missed(facts.limit) || is_by_generator(facts, &[served]) {
+            continue;
+        }
+        let of_these = ByOthers::of(changed, served.seconds, |rest| {
+            let rest = Served::of(facts, rest);
+            rest.is_missed(facts.limit) && !is_by_generator(facts, &[&rest])
+        });
+        doubt = doubt.and(of_these?);
+    }
+    Some(doubt)
 }
 
 /// Returns true if these seconds missed the limit only by latency, and only where a generator was at
 /// its own limit.
-fn is_by_generator(facts: &Facts<'_>, all: [&Served<'_>; 2]) -> bool {
+fn is_by_generator(facts: &Facts<'_>, all: &[&Served<'_>]) -> bool {
     all.iter()
         .filter(|served| served.is_missed(facts.limit))
         .all(|served| {

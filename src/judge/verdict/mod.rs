@@ -25,6 +25,8 @@ mod reason;
 mod scaling;
 mod spike_errors;
 mod survival;
+#[cfg(test)]
+mod testing;
 mod thresholds;
 mod validity;
 mod warning;
@@ -38,7 +40,7 @@ pub use finding::{
     RunFigures, Scope, Unavoidable, WorseInstance,
 };
 pub use reason::{
-    EndedEarly, LeavingReason, MissingPart, NewInstanceReason, Reason, ScaleInReason,
+    DoubtReason, EndedEarly, LeavingReason, MissingPart, NewInstanceReason, Reason, ScaleInReason,
     ScaleOutReason, ScalingReason, SizeReason, SurvivalReason, ThresholdReason, ValidityReason,
 };
 pub use thresholds::{Abort, must_abort};
@@ -167,8 +169,11 @@ mod tests {
             scope: ThresholdScope::Run,
             ..thresholds::default_limit(0.01)
         }];
-        let results = results(&scenario, |_, level| vec![("", level as u64, 1, 20)]);
-        let verdict = |others, missing| {
+        // Errors come in the spike alone, to its end.
+        let results = results(&scenario, |second, level| {
+            vec![("", level as u64, u64::from((20..30).contains(&second)), 20)]
+        });
+        let verdicts = |others, missing| {
             let counts = [(0, others), (180, others), (240, others)];
             let observations = vec![group(0, 1, &["i-1"]), counted(400, &counts)];
             let circumstances = Circumstances {
@@ -178,14 +183,16 @@ mod tests {
             };
             let timeline = Timeline { observations };
             let found = judge(&scenario, &results, Some(&timeline), &circumstances);
-            found.thresholds[0].verdict
+            let survived = |one: &&Finding| one.expectation == Expectation::SpikeSurvived;
+            let survived = found.scaling.iter().find(survived).unwrap();
+            [found.thresholds[0].verdict, survived.verdict]
         };
         let missing = vec![MissingPart::End { task: 0, why: None }];
-        assert_eq!(verdict(0.0, Vec::new()), Verdict::Failed);
-        assert_eq!(verdict(300.0, Vec::new()), Verdict::Inconclusive);
+        assert_eq!(verdicts(0.0, Vec::new()), [Verdict::Failed; 2]);
+        assert_eq!(verdicts(300.0, Vec::new()), [Verdict::Inconclusive; 2]);
         assert_eq!(
-            verdict(300.0, missing),
-            Verdict::Failed,
+            verdicts(300.0, missing),
+            [Verdict::Failed; 2],
             "what was not reported counts as that of others"
         );
     }

@@ -40,6 +40,8 @@ pub enum Reason {
     Size(SizeReason),
     /// Reason for the judgement on the run's validity.
     Validity(ValidityReason),
+    /// Reason for the doubt on a judgement on the group.
+    Doubt(DoubtReason),
 }
 
 /// The reason why a threshold holds or fails.
@@ -119,6 +121,21 @@ pub enum ThresholdReason {
         /// Seconds of the phase, or of the run, that the load of others may have changed.
         changed_s: u64,
         /// All seconds of the phase or run.
+        of_s: u64,
+    },
+}
+
+/// The reason why a judgement on the group, which failed, says nothing of the target.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "id", rename_all = "kebab-case")]
+pub enum DoubtReason {
+    /// Others sent too much load of their own.
+    LoadOfOthers {
+        /// The reason as it would be without the load of others.
+        reason: Box<Reason>,
+        /// Seconds of those judged that the load of others may have changed.
+        changed_s: u64,
+        /// All seconds that were judged.
         of_s: u64,
     },
 }

@@ -63,7 +63,7 @@ pub(super) fn judge(
         BTreeSet::new()
     };
     let mut findings = vec![scaled_out(facts)];
-    findings.extend(survival::judge(facts));
+    findings.extend(survival::judge(facts, &changed_by_others));
     findings.extend(spike_errors::judge(facts, &changed_by_others));
     findings.extend(conditions::judge(facts));
     let out = facts.reaction.scaled_out();
@@ -82,12 +82,12 @@ pub(super) fn judge(
         findings.push(draining::nothing_dropped(facts));
     }
     if out || shrank {
-        findings.extend(expectations::early(facts));
+        findings.extend(expectations::early(facts, &changed_by_others));
     }
     if out {
-        findings.extend(expectations::while_scaling(facts));
+        findings.extend(expectations::while_scaling(facts, &changed_by_others));
     }
-    findings.extend(maximum::judge(facts));
+    findings.extend(maximum::judge(facts, &changed_by_others));
     let mut not_judged = Vec::new();
     if out {
         findings.extend(flapping::judge(facts));

@@ -3,12 +3,14 @@
 //! A spike whose instances come too late passes every judgement on the scale-out itself. Only the
 //! last seconds of the spike show whether the scale-out helped.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::expectations::{AgainstLimit, against_limit, over};
+use super::thresholds::ByOthers;
 use super::{Answered, Expectation, Finding, Measured, SurvivalReason};
 use evidence::Facts;
 use evidence::instances::{self, Launched, between};
@@ -23,14 +25,15 @@ const PART: u32 = 5;
 const LEAST: u32 = 3;
 const MOST: u32 = 10;
 
-/// Returns the worst finding on all spikes that ran to their end; `None` without any.
-pub(super) fn judge(facts: &Facts<'_>) -> Option<Finding> {
+/// Returns the worst finding on all spikes that ran to their end; `None` without any. `changed` are
+/// the seconds that the load of others may have changed.
+pub(super) fn judge(facts: &Facts<'_>, changed: &BTreeSet<u32>) -> Option<Finding> {
     if facts.results.is_empty() {
         // Another judgement says that nothing was reported.
         return None;
     }
     let spikes = facts.times.spikes.iter();
-    let judged = spikes.filter_map(|spike| judge_spike(facts, spike));
+    let judged = spikes.filter_map(|spike| judge_spike(facts, changed, spike));
     // Of equally bad spikes the first is kept.
     judged.reduce(|worst, one| {
         if one.verdict > worst.verdict {
@@ -41,7 +44,7 @@ pub(super) fn judge(facts: &Facts<'_>) -> Option<Finding> {
     })
 }
 
-fn judge_spike(facts: &Facts<'_>, spike: &Span) -> Option<Finding> {
+fn judge_spike(facts: &Facts<'_>, changed: &BTreeSet<u32>, spike: &Span) -> Option<Finding> {
     let rose = spike.rose?;
     let end = match spike.fell {
         Some(fell) => fell,
@@ -50,40 +53,54 @@ fn judge_spike(facts: &Facts<'_>, spike: &Span) -> Option<Finding> {
     };
     let second = |at| instances::second(facts.times.started, at).unwrap_or(0);
     let seconds: Vec<u32> = judged_seconds(facts, second(rose), second(end)).collect();
-    let merged = over(facts.results, &seconds);
-    let requests = merged.tally.requests();
-    let found = |verdict, reason| {
-        let measured = Measured::AtSpikeEnd {
-            spike: spike.name.clone(),
-            answered: Answered::of(&merged, seconds.len()),
-        };
-        Some(Finding::of_group(
-            Expectation::SpikeSurvived,
-            verdict,
-            measured,
-            reason,
-        ))
-    };
-    let errors = Limit::errors_in_the_spike(facts.scenario).unwrap_or(ERRORS);
-    if requests < LEAST_REQUESTS {
-        return found(
-            Verdict::Inconclusive,
-            SurvivalReason::TooFewRequests { requests },
-        );
-    }
-    let is_wrong = facts.error_share(&merged, &seconds) > errors;
-    match against_limit(facts.results, &seconds, facts.limit) {
-        _ if is_wrong => found(Verdict::Failed, why_not(facts, rose, end)),
-        AgainstLimit::Within => found(Verdict::Passed, SurvivalReason::WithinLimits),
-        AgainstLimit::Over => found(Verdict::Failed, why_not(facts, rose, end)),
-        AgainstLimit::OverByGenerator => found(
+    let (verdict, reason) = match at_its_end(facts, &seconds) {
+        AtItsEnd::Within => (Verdict::Passed, SurvivalReason::WithinLimits),
+        AtItsEnd::Missed => (Verdict::Failed, why_not(facts, rose, end)),
+        AtItsEnd::MissedByGenerator => (
             Verdict::Inconclusive,
             SurvivalReason::GeneratorSaturatedAtItsEnd,
         ),
-        AgainstLimit::TooFew { answers: requests } => found(
+        AtItsEnd::TooFew { requests } => (
             Verdict::Inconclusive,
             SurvivalReason::TooFewRequests { requests },
         ),
+    };
+    let measured = Measured::AtSpikeEnd {
+        spike: spike.name.clone(),
+        answered: Answered::of(&over(facts.results, &seconds), seconds.len()),
+    };
+    let finding = Finding::of_group(Expectation::SpikeSurvived, verdict, measured, reason);
+    let is_missed = |rest: &[u32]| matches!(at_its_end(facts, rest), AtItsEnd::Missed);
+    Some(ByOthers::weigh(changed, &seconds, finding, is_missed))
+}
+
+/// The limits at the end of a spike.
+enum AtItsEnd {
+    Within,
+    Missed,
+    /// They are missed only with seconds in which a generator was at its own limit.
+    MissedByGenerator,
+    TooFew {
+        requests: u64,
+    },
+}
+
+/// Compares p95 and errors in these seconds with the limits of spikes.
+fn at_its_end(facts: &Facts<'_>, seconds: &[u32]) -> AtItsEnd {
+    let merged = over(facts.results, seconds);
+    let requests = merged.tally.requests();
+    if requests < LEAST_REQUESTS {
+        return AtItsEnd::TooFew { requests };
+    }
+    let errors = Limit::errors_in_the_spike(facts.scenario).unwrap_or(ERRORS);
+    if facts.error_share(&merged, seconds) > errors {
+        return AtItsEnd::Missed;
+    }
+    match against_limit(facts.results, seconds, facts.limit) {
+        AgainstLimit::Within => AtItsEnd::Within,
+        AgainstLimit::Over => AtItsEnd::Missed,
+        AgainstLimit::OverByGenerator => AtItsEnd::MissedByGenerator,
+        AgainstLimit::TooFew { .. } => AtItsEnd::TooFew { requests },
     }
 }
 
@@ -139,11 +156,15 @@ fn why_not(facts: &Facts<'_>, rose: Timestamp, end: Timestamp) -> SurvivalReason
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::words;
+    use crate::verdict::testing::{Said, Wrong};
+    use crate::verdict::{DoubtReason, Reason};
     use evidence::testing::{activity, group, phases, results, with_load};
+    use evidence::timeline::Observation;
+    use model::scenario::Scenario;
 
-    /// A spike of 20 s at this rate, from 10 s on. A second instance serves from `grown` on; until
-    /// then answers take 900 ms.
-    fn judged(rate: f64, grown: u32) -> (Verdict, SurvivalReason, u64) {
+    /// A spike of 20 s at this rate, from 10 s on, in which a second instance serves from `grown` on.
+    fn spike(rate: f64, grown: u32) -> (Scenario, Vec<Observation>) {
         let mut scenario = phases(&[(1.0, false), (rate, true), (1.0, false)]);
         scenario.phases[1].hold = Duration::from_secs(20);
         let story = vec![
@@ -153,11 +174,20 @@ mod tests {
             group(grown, 2, &["i-1", "i-2"]),
             group(60, 2, &["i-1", "i-2"]),
         ];
+        (scenario, story)
+    }
+
+    /// Judges the spike with answers that take 900 ms until the second instance serves.
+    fn judged(rate: f64, grown: u32) -> (Verdict, SurvivalReason, u64) {
+        let (scenario, story) = spike(rate, grown);
         let answered = results(&scenario, |second, level| {
             let slow = (10..grown).contains(&second);
             vec![("", level as u64, 0, if slow { 900 } else { 50 })]
         });
-        let found = with_load(&scenario, story, &answered, judge).unwrap();
+        let found = with_load(&scenario, story, &answered, |facts| {
+            judge(facts, &BTreeSet::new())
+        })
+        .unwrap();
         let Measured::AtSpikeEnd { answered, .. } = found.measured else {
             panic!("{found:?}")
         };
@@ -189,5 +219,88 @@ mod tests {
         assert_eq!(last_seconds(10, 15), 12..15);
         assert_eq!(last_seconds(10, 12), 10..12);
         assert_eq!(last_seconds(0, 600), 590..600);
+    }
+
+    /// Judges the last 4 s of a spike, from 26 to 30 s, in which new instances serve.
+    fn judged_with(wrong: Wrong) -> Finding {
+        let (scenario, story) = spike(20.0, 16);
+        let answered = wrong.results(&scenario, |level| level as u64);
+        let judged = |facts: &Facts<'_>| judge(facts, &wrong.changed());
+        with_load(&scenario, story, &answered, judged).unwrap()
+    }
+
+    #[test]
+    fn an_end_that_only_a_strained_generator_missed_is_inconclusive() {
+        for (slow, bad, strained, expected) in [
+            (&[29][..], &[][..], &[][..], Said::Failed),
+            (&[29], &[], &[29], Said::ByGenerator),
+            (&[29], &[], &[28], Said::ByGenerator),
+            (&[28, 29], &[], &[26], Said::Failed),
+            // Fewer than half of the seconds are left.
+            (&[28, 29], &[], &[25, 27], Said::ByGenerator),
+            // A generator makes no errors of the target.
+            (&[], &[29], &[29], Said::Failed),
+            (&[], &[], &[29], Said::Passed),
+        ] {
+            let wrong = Wrong {
+                slow,
+                bad,
+                strained,
+                ..Wrong::default()
+            };
+            assert_eq!(Said::of(&judged_with(wrong)), expected, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn an_end_that_only_the_load_of_others_missed_is_inconclusive() {
+        for (slow, bad, changed, expected) in [
+            (&[29][..], &[][..], &[29][..], Said::ByOthers(1)),
+            (&[29], &[], &[26], Said::Failed),
+            (&[28, 29], &[], &[29], Said::Failed),
+            // Over half of the seconds are doubtful.
+            (&[29], &[], &[26, 27, 28], Said::ByOthers(3)),
+            (&[29], &[], &[10, 25, 30], Said::Failed),
+            (&[], &[29], &[29], Said::ByOthers(1)),
+            (&[], &[29], &[28], Said::Failed),
+            (&[], &[], &[26, 27, 28, 29], Said::Passed),
+        ] {
+            let wrong = Wrong {
+                slow,
+                bad,
+                changed,
+                ..Wrong::default()
+            };
+            assert_eq!(Said::of(&judged_with(wrong)), expected, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_doubt_keeps_the_reason_and_is_read_again_as_it_was_written() {
+        let plain = judged_with(Wrong {
+            slow: &[29],
+            ..Wrong::default()
+        });
+        let found = judged_with(Wrong {
+            slow: &[29],
+            changed: &[28, 29],
+            ..Wrong::default()
+        });
+        let expected = DoubtReason::LoadOfOthers {
+            reason: Box::new(plain.reason),
+            changed_s: 2,
+            of_s: 4,
+        };
+        assert_eq!(found.reason, expected.into());
+        assert_eq!(found.measured, plain.measured);
+        let text = serde_json::to_string(&found.reason).unwrap();
+        assert_eq!(serde_json::from_str::<Reason>(&text).unwrap(), found.reason);
+        let said = words::because(&found.reason);
+        assert!(
+            said.ends_with(
+                "the limits were still missed at its end, but load of others may be the cause in 2 of 4 seconds"
+            ),
+            "{said}"
+        );
     }
 }

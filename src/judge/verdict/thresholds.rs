@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 mod doubt; // missed limits whose cause need not be the target
 
-pub(super) use doubt::{Cause, Doubt};
+pub(super) use doubt::{ByOthers, Cause, Doubt};
 
 use super::{Expectation, Finding, Measured, MetricValue, Scope as FoundIn, ThresholdReason};
 use evidence::load::samples_needed;

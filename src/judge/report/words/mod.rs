@@ -232,6 +232,7 @@ pub fn because(reason: &Reason) -> String {
         Reason::Survival(reason) => size::survival(reason),
         Reason::Size(reason) => size::size(reason),
         Reason::Validity(reason) => validity::validity(reason),
+        Reason::Doubt(reason) => thresholds::doubt(reason),
     }
 }
 

@@ -1,7 +1,7 @@
-//! Sentences for the reasons for judgements on thresholds.
+//! Sentences for the reasons for judgements on thresholds, and for doubts.
 
 use super::figures::{latency, percent};
-use crate::verdict::ThresholdReason;
+use crate::verdict::{DoubtReason, ThresholdReason};
 use model::scenario::{ThresholdMetric, ThresholdOperator};
 use model::units;
 
@@ -51,15 +51,26 @@ pub(super) fn threshold(reason: &ThresholdReason) -> String {
             changed_s,
             of_s,
         } => {
-            return format!(
-                "{}, but load of others may be the cause in {changed_s} of {of_s} seconds",
-                threshold(reason)
-            );
+            return beside_others(&threshold(reason), *changed_s, *of_s);
         }
         ThresholdReason::NoRequestEnded => "no request ended there",
         ThresholdReason::NoCheckMade => "no check was made there",
     };
     fixed.to_owned()
+}
+
+/// Adds the doubt to a reason.
+fn beside_others(reason: &str, changed_s: u64, of_s: u64) -> String {
+    format!("{reason}, but load of others may be the cause in {changed_s} of {of_s} seconds")
+}
+
+pub(super) fn doubt(reason: &DoubtReason) -> String {
+    let DoubtReason::LoadOfOthers {
+        reason,
+        changed_s,
+        of_s,
+    } = reason;
+    beside_others(&super::because(reason), *changed_s, *of_s)
 }
 
 fn limit_of(metric: ThresholdMetric, comparison: ThresholdOperator, limit: f64) -> String {

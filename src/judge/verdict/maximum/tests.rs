@@ -1,5 +1,6 @@
 use super::*;
 use crate::report::{Judgement, words};
+use crate::verdict::testing::{Said, Wrong};
 use evidence::testing::with_load;
 use evidence::testing::{activity, alarm, at, change, group, phases, results};
 use evidence::timeline::Observation;
@@ -20,6 +21,19 @@ fn story() -> Vec<Observation> {
     ]
 }
 
+/// Judges a load that nobody else adds to.
+fn judge_ours(facts: &Facts<'_>) -> Option<Finding> {
+    judge(facts, &BTreeSet::new())
+}
+
+/// Judges the story, whose alarm asks for more until the load ends at 40 s.
+fn judged_with(wrong: Wrong) -> Finding {
+    let scenario = phases(&[(1.0, false), (9.0, true), (1.0, false), (1.0, false)]);
+    let answered = wrong.results(&scenario, |level| (level * 100.0) as u64);
+    let judged = |facts: &Facts<'_>| judge(facts, &wrong.changed());
+    with_load(&scenario, story(), &answered, judged).unwrap()
+}
+
 /// Judges the story with slow answers in the seconds for which `slow` returns true.
 fn judged(story: Vec<Observation>, limited: bool, slow: impl Fn(u32) -> bool) -> Option<Judgement> {
     let mut scenario = phases(&[(1.0, false), (9.0, true), (1.0, false), (1.0, false)]);
@@ -30,7 +44,7 @@ fn judged(story: Vec<Observation>, limited: bool, slow: impl Fn(u32) -> bool) ->
         let all = (level * 100.0) as u64;
         vec![("", all, 0, if slow(second) { 900 } else { 50 })]
     });
-    with_load(&scenario, story, &answered, judge).map(words::judgement)
+    with_load(&scenario, story, &answered, judge_ours).map(words::judgement)
 }
 
 #[test]
@@ -96,7 +110,7 @@ fn what_new_instances_fail_at_first_is_not_the_maximums_doing() {
                 [old, new].concat()
             }
         });
-        with_load(&scenario, story(), &answered, judge)
+        with_load(&scenario, story(), &answered, judge_ours)
             .map(words::judgement)
             .unwrap()
     };
@@ -142,7 +156,7 @@ fn with_too_few_answers_at_its_maximum_it_cannot_be_told() {
             let millis = if second < 20 { millis } else { 50 };
             vec![("", rate, 0, millis)]
         });
-        with_load(&scenario, story(), &answered, judge).unwrap()
+        with_load(&scenario, story(), &answered, judge_ours).unwrap()
     };
     // All four serve from 14 s on, and the spike ends at 20 s.
     let found = few(3, 900);
@@ -151,4 +165,52 @@ fn with_too_few_answers_at_its_maximum_it_cannot_be_told() {
     assert_eq!(found.reason, reason.into());
     assert_eq!(few(4, 50).verdict, Verdict::Passed);
     assert_eq!(few(4, 900).verdict, Verdict::Failed);
+}
+
+#[test]
+fn a_limit_that_only_a_strained_generator_missed_at_the_maximum_is_inconclusive() {
+    for (slow, bad, strained, expected) in [
+        (&[19][..], &[][..], &[][..], Said::Failed),
+        (&[19], &[], &[19], Said::ByGenerator),
+        (&[18, 19], &[], &[14], Said::Failed),
+        // The seconds besides the spike miss it too, and the target alone is their cause.
+        (&[19, 30, 31], &[], &[19], Said::Failed),
+        (&[19, 30, 31], &[], &[19, 30], Said::ByGenerator),
+        (&[], &[19], &[19], Said::Failed),
+        (&[], &[], &[19], Said::Passed),
+    ] {
+        let wrong = Wrong {
+            slow,
+            bad,
+            strained,
+            ..Wrong::default()
+        };
+        assert_eq!(Said::of(&judged_with(wrong)), expected, "{wrong:?}");
+    }
+}
+
+#[test]
+fn a_limit_that_only_the_load_of_others_missed_at_the_maximum_is_inconclusive() {
+    for (slow, bad, strained, changed, expected) in [
+        (&[19][..], &[][..], &[][..], &[19][..], Said::ByOthers(1)),
+        (&[18, 19], &[], &[], &[19], Said::Failed),
+        // Over half of the seconds are doubtful.
+        (&[19], &[], &[], &[15, 16, 17, 18], Said::ByOthers(4)),
+        (&[19], &[], &[], &[5, 11, 25], Said::Failed),
+        (&[19, 30, 31], &[], &[], &[19], Said::Failed),
+        (&[19, 30, 31], &[], &[], &[19, 30, 31], Said::ByOthers(3)),
+        // A generator is the cause of those besides the spike.
+        (&[19, 30, 31], &[], &[30], &[19], Said::ByOthers(1)),
+        (&[], &[19], &[], &[19], Said::ByOthers(1)),
+        (&[], &[19], &[], &[18], Said::Failed),
+        (&[], &[], &[], &[19], Said::Passed),
+    ] {
+        let wrong = Wrong {
+            slow,
+            bad,
+            strained,
+            changed,
+        };
+        assert_eq!(Said::of(&judged_with(wrong)), expected, "{wrong:?}");
+    }
 }

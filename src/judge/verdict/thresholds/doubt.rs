@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use crate::verdict::{Finding, Reason, ThresholdReason};
+use crate::verdict::{DoubtReason, Finding, Reason, ThresholdReason};
 use model::measure::Results;
 use model::outcome::Verdict;
 use model::scenario::ThresholdMetric;
@@ -51,12 +51,13 @@ impl Doubt {
         judge: impl FnOnce(&Results) -> Verdict,
     ) -> Option<Finding> {
         let (of_s, doubtful) = (judged.len() as u64, self.count(judged));
-        if !self.cause.explains(metric) || finding.verdict != Verdict::Failed || doubtful == 0 {
+        if !self.cause.explains(metric) || finding.verdict != Verdict::Failed {
             return None;
         }
         // A rate counts what was not sent, or not answered, in those seconds too.
-        let rest_suffices = metric != ThresholdMetric::Rate && doubtful * 2 <= of_s;
-        if rest_suffices && judge(&self.rest) == Verdict::Failed {
+        let fails_without =
+            || metric != ThresholdMetric::Rate && judge(&self.rest) == Verdict::Failed;
+        if !may_explain(doubtful, of_s, fails_without) {
             return None;
         }
         let Reason::Threshold(reason) = &finding.reason else {
@@ -73,6 +74,76 @@ impl Doubt {
         let doubtful = self.seconds.iter();
         doubtful.filter(|second| seconds.contains(second)).count() as u64
     }
+}
+
+/// The seconds of a judgement on the group in which the load of others may be the cause.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(in crate::verdict) struct ByOthers {
+    changed_s: u64,
+    of_s: u64,
+}
+
+impl ByOthers {
+    /// Returns the doubt on limits of p95 and errors that the group missed in these seconds; `None`
+    /// if the load of others does not explain it. `changed` are all seconds that it may have
+    /// changed. `is_missed` judges the same limits in fewer seconds.
+    pub(in crate::verdict) fn of(
+        changed: &BTreeSet<u32>,
+        seconds: &[u32],
+        is_missed: impl FnOnce(&[u32]) -> bool,
+    ) -> Option<Self> {
+        let all = seconds.iter().copied();
+        let rest: Vec<u32> = all.filter(|second| !changed.contains(second)).collect();
+        let of_s = seconds.len() as u64;
+        let changed_s = of_s - rest.len() as u64;
+        may_explain(changed_s, of_s, || is_missed(&rest)).then_some(Self { changed_s, of_s })
+    }
+
+    /// Returns a finding on the group, as inconclusive if it failed and the load of others may be
+    /// the cause.
+    pub(in crate::verdict) fn weigh(
+        changed: &BTreeSet<u32>,
+        seconds: &[u32],
+        finding: Finding,
+        is_missed: impl FnOnce(&[u32]) -> bool,
+    ) -> Finding {
+        if finding.verdict != Verdict::Failed {
+            return finding;
+        }
+        match Self::of(changed, seconds, is_missed) {
+            Some(doubt) => doubt.on(finding),
+            None => finding,
+        }
+    }
+
+    /// Returns the doubt on two stretches of time.
+    #[must_use]
+    pub(in crate::verdict) fn and(self, other: Self) -> Self {
+        Self {
+            changed_s: self.changed_s + other.changed_s,
+            of_s: self.of_s + other.of_s,
+        }
+    }
+
+    /// Returns this finding as inconclusive.
+    pub(in crate::verdict) fn on(self, finding: Finding) -> Finding {
+        let reason = DoubtReason::LoadOfOthers {
+            reason: Box::new(finding.reason),
+            changed_s: self.changed_s,
+            of_s: self.of_s,
+        };
+        Finding {
+            verdict: Verdict::Inconclusive,
+            reason: reason.into(),
+            ..finding
+        }
+    }
+}
+
+/// True if doubtful seconds may be the cause of a limit that was missed: it holds without them, or
+/// they are over half of the seconds.
+fn may_explain(doubtful: u64, of_s: u64, fails_without: impl FnOnce() -> bool) -> bool {
+    doubtful > 0 && (doubtful * 2 > of_s || !fails_without())
 }
 
 impl Cause {

@@ -287,6 +287,31 @@ mod tests {
     }
 
     #[test]
+    fn of_several_policies_the_one_that_binds_is_named() {
+        let said = |binding| {
+            target_value(&TargetValue {
+                fitting: 60.0,
+                metric: "CPUUtilization".to_owned(),
+                full: 85.0,
+                now: None,
+                binding,
+            })
+        };
+        let alone = said(None);
+        let binds = said(Some(Binding {
+            policy: "web-cpu".to_owned(),
+            from: 2,
+            to: 5,
+        }));
+        assert_eq!(
+            binds,
+            format!(
+                "{alone} This is about policy web-cpu, which made the largest decision: from 2 to 5 instances."
+            )
+        );
+    }
+
+    #[test]
     fn a_maximum_that_the_load_exceeds_is_named() {
         let said = |beyond| {
             needed_size(&NeededSize {
