@@ -136,7 +136,7 @@ fn errors_that_are_always_there_are_not_the_maximums_doing() {
             let bad = if second < from { 0 } else { all / 10 };
             vec![("", all - bad, bad, 50)]
         });
-        with_load(&scenario, story(), &answered, judge).unwrap()
+        with_load(&scenario, story(), &answered, judge_ours).unwrap()
     };
     let always = judged(0);
     assert_eq!(always.verdict, Verdict::Passed, "{always:?}");
