@@ -4,7 +4,7 @@
 //! A page can make a browser send requests to any address, and can point a name of its own at
 //! 127.0.0.1. Browsers say so in headers that pages cannot change.
 
-use hyper::header::{HOST, HeaderMap, ORIGIN};
+use hyper::header::{HOST, HeaderMap, HeaderValue, ORIGIN};
 use hyper::http::request::Parts;
 use hyper::{StatusCode, Uri};
 
@@ -57,7 +57,7 @@ impl Door {
     }
 
     fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Stranger> {
-        let mut hosts = headers.get_all(HOST).iter().map(|host| host.as_bytes());
+        let mut hosts = headers.get_all(HOST).iter().map(HeaderValue::as_bytes);
         let named = match (hosts.next(), hosts.next()) {
             (Some(host), None) => is_here(host),
             _ => false,
@@ -70,12 +70,12 @@ impl Door {
             return Err(Stranger::Host);
         }
         let origins = headers.get_all(ORIGIN).iter();
-        let site = headers.get("sec-fetch-site").map(|site| site.as_bytes());
+        let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
         let other_site = !matches!(site, None | Some(b"same-origin" | b"none"));
         let other_page = match self.pages {
             Pages::None => origins.count() > 0,
             Pages::Own => {
-                let mut origins = origins.map(|origin| origin.as_bytes());
+                let mut origins = origins.map(HeaderValue::as_bytes);
                 !origins.all(|origin| self.has_served(origin))
             }
         };

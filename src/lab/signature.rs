@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
 use hyper::StatusCode;
-use hyper::header::{AUTHORIZATION, HeaderMap};
+use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use hyper::http::request::Parts;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -209,7 +209,7 @@ impl Claim {
         let signed = |name: &str| self.signed.iter().any(|one| one == name);
         let own = headers
             .keys()
-            .map(|name| name.as_str())
+            .map(HeaderName::as_str)
             .filter(|name| name.starts_with("x-amz-") && *name != "x-amz-user-agent");
         match own.chain(["host"]).find(|name| !signed(name)) {
             Some(name) => Err(SignatureError::UnsignedHeader(name.to_owned())),

@@ -32,6 +32,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 /// One call of each wire form, the same in each test.
+#[allow(clippy::type_complexity, reason = "a table")]
 const CALLS: [(&str, &str, &str, &[(&str, &str)], &str); 4] = [
     (
         "sts",
@@ -100,6 +101,7 @@ async fn every_call_must_be_signed_with_a_key_of_this_lab() {
         assert_eq!(right.status(), 200, "{number}: {}", text(&right));
         assert!(!opens_to_pages(right.headers()), "{:?}", right.headers());
 
+        #[allow(clippy::type_complexity, reason = "a table")]
         let wrong: [(
             &str,
             &dyn Fn(&mut Signer),

@@ -105,7 +105,9 @@ fn pooled_by_age(seen: &Seen<'_>, new: &[&str]) -> Option<Hypothesis> {
     let mut young = Beside::default();
     let cold: Vec<&(Range<usize>, Beside)> =
         pools.iter().take_while(|(_, both)| is_cold(both)).collect();
-    cold.iter().for_each(|(_, both)| young.merge(both));
+    for (_, both) in &cold {
+        young.merge(both);
+    }
     let until = cold.last()?.0.end;
     let is_bad = |own: &Merged| match is_failing {
         true => own.tally.errors() > 0,

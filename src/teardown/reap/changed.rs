@@ -165,8 +165,8 @@ mod tests {
             changes: vec![GroupChange::new(
                 group,
                 Setting::Sizes,
-                Default::default(),
-                Default::default(),
+                std::collections::BTreeMap::default(),
+                std::collections::BTreeMap::default(),
             )],
             read_back: true,
         };
