@@ -289,7 +289,9 @@ fn within_base64(value: &[u8], before: usize) -> String {
     let mut bytes = vec![0; before];
     bytes.extend(value);
     let encoded = STANDARD_NO_PAD.encode(&bytes);
-    encoded[(before * 8).div_ceil(6)..bytes.len() * 8 / 6].to_owned()
+    // An empty value, as of a secret of blanks, has no character of its own.
+    let own = (before * 8).div_ceil(6)..bytes.len() * 8 / 6;
+    encoded.get(own).unwrap_or_default().to_owned()
 }
 
 /// The secrets that this process knows.
@@ -465,6 +467,12 @@ mod tests {
     #[test]
     fn secrets_do_not_show_themselves() {
         assert_eq!(format!("{:?}", secrets(&[("KEY", "hunter2")])), "{\"KEY\"}");
+    }
+
+    #[test]
+    fn a_secret_of_blanks_has_its_forms() {
+        assert!(in_base64("").iter().all(String::is_empty));
+        assert!(forms("    ").contains(&"    ".to_owned()));
     }
 
     #[test]
