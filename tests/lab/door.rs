@@ -31,9 +31,24 @@ fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
+/// Service, method, path, headers and body of a call.
+type Call = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static [(&'static str, &'static str)],
+    &'static str,
+);
+
+/// A fault of a call by its name, made before and after it is signed.
+type Fault<'a> = (
+    &'a str,
+    &'a dyn Fn(&mut Signer),
+    &'a dyn Fn(&mut Request<Full<Bytes>>),
+);
+
 /// One call of each wire form, the same in each test.
-#[allow(clippy::type_complexity, reason = "a table")]
-const CALLS: [(&str, &str, &str, &[(&str, &str)], &str); 4] = [
+const CALLS: [Call; 4] = [
     (
         "sts",
         "POST",
@@ -101,12 +116,7 @@ async fn every_call_must_be_signed_with_a_key_of_this_lab() {
         assert_eq!(right.status(), 200, "{number}: {}", text(&right));
         assert!(!opens_to_pages(right.headers()), "{:?}", right.headers());
 
-        #[allow(clippy::type_complexity, reason = "a table")]
-        let wrong: [(
-            &str,
-            &dyn Fn(&mut Signer),
-            &dyn Fn(&mut Request<Full<Bytes>>),
-        ); 7] = [
+        let wrong: [Fault<'_>; 7] = [
             ("unsigned", &|_| {}, &|request| {
                 drop(request.headers_mut().remove("authorization"));
             }),
