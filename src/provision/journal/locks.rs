@@ -22,8 +22,21 @@ pub(super) const WORK: &str = "work.lock";
 /// The most bytes that a lock file says.
 const LONGEST_HOLDER: u64 = 4 * 1024;
 
+/// A held owner lock.
+///
+/// It is released in words: a child process has a copy of the descriptor until its program starts,
+/// and closing ours alone would leave the lock with the child for that moment.
+#[derive(Debug)]
+pub(super) struct OwnerLock(File);
+
+impl Drop for OwnerLock {
+    fn drop(&mut self) {
+        drop(self.0.unlock());
+    }
+}
+
 /// Becomes the process that drives the run, or says which one does.
-pub(super) fn own(folder: &Path, role: LockRole) -> JournalResult<File> {
+pub(super) fn own(folder: &Path, role: LockRole) -> JournalResult<OwnerLock> {
     let path = folder.join(OWNER);
     let mut file = open(&path).map_err(super::io("open", &path))?;
     match file.try_lock() {
@@ -42,7 +55,7 @@ pub(super) fn own(folder: &Path, role: LockRole) -> JournalResult<File> {
         &mut file,
         format!("{}\n", LockHolder::this(role)).as_bytes(),
     ));
-    Ok(file)
+    Ok(OwnerLock(file))
 }
 
 /// Why a process holds the owner lock.
@@ -127,7 +140,19 @@ pub fn is_driven(folder: &Path) -> bool {
         .read(true)
         .custom_flags(files::WITHOUT_WAITING)
         .open(folder.join(OWNER));
-    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    file.is_ok_and(|file| is_held(file).is_ok_and(|held| held))
+}
+
+/// True if another descriptor holds the lock of this file.
+fn is_held(file: File) -> io::Result<bool> {
+    match file.try_lock_shared() {
+        Ok(()) => {
+            drop(OwnerLock(file));
+            Ok(false)
+        }
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
 }
 
 /// True if the orchestrator of the run drives it, not a reaper.
@@ -149,16 +174,16 @@ pub fn tells(folder: &Path) -> io::Result<()> {
         .write(true)
         .custom_flags(files::WITHOUT_WAITING)
         .open(folder.join(OWNER))?;
-    match file.try_lock_shared() {
-        Ok(()) | Err(TryLockError::WouldBlock) => Ok(()),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
+    is_held(file).map(drop)
 }
 
 /// Blocks until no process drives the run any more. For a thread that has nothing else to do.
 pub fn wait_until_orphaned(folder: &Path) -> io::Result<()> {
     // The lock is released at once: a reaper takes it in the usual way.
-    open(&folder.join(OWNER))?.lock()
+    let file = open(&folder.join(OWNER))?;
+    file.lock()?;
+    drop(OwnerLock(file));
+    Ok(())
 }
 
 /// A process that holds the work lock, as far as it can be told from others that were given its
@@ -361,6 +386,18 @@ mod tests {
         assert_eq!(worker(home.path()), None);
         lock.tell(&own);
         assert_eq!(worker(home.path()), Some(own));
+    }
+
+    #[test]
+    fn a_released_owner_lock_does_not_stay_with_a_child_that_has_a_copy() {
+        let home = tempfile::tempdir().unwrap();
+        let held = own(home.path(), LockRole::Run).unwrap();
+        let copy = rustix::io::dup(&held.0).unwrap();
+        assert!(is_driven(home.path()));
+        drop(held);
+        assert!(!is_driven(home.path()));
+        own(home.path(), LockRole::Reaper).unwrap();
+        drop(copy);
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub use record::Record;
 use beginning::{remove, remove_unbegun, unbegun};
 use cloud::aws::failure::Failure;
 use cloud::files::{self, FileRefused};
-use locks::{LockHolder, LockRole};
+use locks::{LockHolder, LockRole, OwnerLock};
 use model::units::RunId;
 
 /// The file name of the journal in a run's folder.
@@ -131,7 +131,7 @@ pub struct Journal {
     copied: Option<u64>,
     full: bool,
     /// Held until drop; the kernel frees it when we are killed.
-    _owner: File,
+    _owner: OwnerLock,
 }
 
 impl Journal {
@@ -300,7 +300,7 @@ fn write_first(folder: &Path, first: &Record) -> JournalResult<()> {
 
 /// Becomes the process that drives a new run, whose name is on the disk then. Returns the lock and
 /// the journal.
-fn own_begun(folder: &Path) -> JournalResult<(File, File)> {
+fn own_begun(folder: &Path) -> JournalResult<(OwnerLock, File)> {
     let owner = locks::own(folder, LockRole::Run)?;
     let path = folder.join(JOURNAL);
     let file = OpenOptions::new()
