@@ -6,14 +6,15 @@
     reason = "a test that cannot go on has failed"
 )]
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
@@ -411,6 +412,194 @@ impl Trial {
         assert!(!self.folder.path().join("runs").exists());
         text(&output)
     }
+}
+
+/// Removes every place in which a region or credentials could be.
+fn without_aws<'c>(command: &'c mut Command, trial: &Trial) -> &'c mut Command {
+    for name in [
+        "AWS_REGION",
+        "AWS_DEFAULT_REGION",
+        "AWS_PROFILE",
+        "AWS_ENDPOINT_URL",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+    ] {
+        command.env_remove(name);
+    }
+    let nowhere = trial.folder.path().join("no-such-file");
+    command
+        .env("HOME", trial.folder.path())
+        .env("AWS_CONFIG_FILE", &nowhere)
+        .env("AWS_SHARED_CREDENTIALS_FILE", &nowhere)
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scaling_is_asked_for_or_not_judged_where_the_group_cannot_be_watched() {
+    let (server, trial) = (Server::start(None).await, Trial::new());
+    let url = format!("http://127.0.0.1:{}", server.port);
+    let scenario = trial.scenario("{ name: steady, rate: 20/s, hold: 1s }", "errors < 1%");
+    let plain = std::fs::read_to_string(&scenario).unwrap();
+    let group = format!("target: {{ url: '{url}', group: web }}\n");
+
+    // Asked for: a verdict without it would say too much.
+    std::fs::write(
+        &scenario,
+        format!("{plain}{group}scaling: {{ out_within: 2m }}\n"),
+    )
+    .unwrap();
+    let mut command = trial.command(&scenario, &url);
+    let output = without_aws(&mut command, &trial).output().await.unwrap();
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    for words in [
+        "`scaling` is to be judged, but web cannot be watched: no AWS region",
+        "leave `scaling` out: then only the load is judged",
+    ] {
+        assert!(said.contains(words), "`{words}` is not in:\n{said}");
+    }
+    assert!(!trial.folder.path().join("runs").exists());
+    assert_eq!(server.seen(), 0);
+
+    // Not asked for: the load is judged, and the headline says that the group is not.
+    std::fs::write(&scenario, format!("{plain}{group}")).unwrap();
+    let mut command = trial.command(&scenario, &url);
+    let output = without_aws(&mut command, &trial).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let judged = trial.report().judged.unwrap();
+    assert!(
+        judged
+            .because
+            .ends_with("; scaling was not judged: web was not watched"),
+        "{}",
+        judged.because
+    );
+    assert!(judged.scaling.is_empty());
+    assert_eq!(server.seen(), 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_sends_one_request_to_the_target_if_it_is_asked_to() {
+    let (server, trial) = (Server::start(None).await, Trial::new());
+    let scenario = trial.scenario("{ name: steady, rate: 1/s, hold: 1s }", "errors < 1%");
+    let check = async |url: &str, args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_spikeproof"));
+        command
+            .args(["check", "--fleet", "local", "--url", url])
+            .args(args)
+            .arg(&scenario);
+        let output = without_aws(&mut command, &trial).output().await.unwrap();
+        (output.status.code(), text(&output))
+    };
+    let url = format!("http://127.0.0.1:{}", server.port);
+    let (exit, said) = check(&url, &[]).await;
+    assert_eq!((exit, server.seen()), (Some(0), 0), "{said}");
+    let (exit, said) = check(&url, &["--probe"]).await;
+    assert_eq!((exit, server.seen()), (Some(0), 1), "{said}");
+    assert!(said.contains(&format!("{url} answers 200")), "{said}");
+
+    // The port stays bound, so that no other process listens there.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let dead = format!("http://{}", socket.local_addr().unwrap());
+    for (url, why) in [
+        (dead.as_str(), "does not answer: "),
+        // RFC 6761: no name below `invalid` ever has an address.
+        (
+            "http://shop.invalid",
+            "does not answer: its name has no address",
+        ),
+    ] {
+        let (exit, said) = check(url, &["--probe"]).await;
+        assert_eq!(exit, Some(4), "{said}");
+        assert!(said.contains(&format!("{url} {why}")), "{said}");
+        // The plan is shown all the same.
+        assert!(said.contains("steady"), "{said}");
+    }
+}
+
+/// Stands for an AWS account that knows its caller and nothing else. Returns its port, and the
+/// bodies of all requests.
+async fn account(owner: &mut JoinSet<()>) -> (u16, Arc<Mutex<Vec<String>>>) {
+    const CALLER: &str = "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
+         <GetCallerIdentityResult><Arn>arn:aws:iam::123456789012:user/u</Arn><UserId>u</UserId>\
+         <Account>123456789012</Account></GetCallerIdentityResult></GetCallerIdentityResponse>";
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&asked);
+    owner.spawn(async move {
+        let mut open = JoinSet::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            let kept = Arc::clone(&kept);
+            let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+                let kept = Arc::clone(&kept);
+                async move {
+                    let body = request.into_body().collect().await?.to_bytes();
+                    let body = String::from_utf8_lossy(&body).into_owned();
+                    let (status, answer) = match body.contains("GetCallerIdentity") {
+                        true => (200_u16, CALLER),
+                        false => (400, ""),
+                    };
+                    kept.lock().unwrap().push(body);
+                    let mut response = Response::new(Full::new(Bytes::from(answer)));
+                    *response.status_mut() = status.try_into().unwrap();
+                    Ok::<_, hyper::Error>(response)
+                }
+            });
+            open.spawn(async move {
+                let connection = hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), service);
+                drop(connection.await);
+            });
+        }
+    });
+    (port, asked)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fargate_run_on_a_dead_target_is_refused_before_anything_is_made() {
+    let (trial, mut owner) = (Trial::new(), JoinSet::new());
+    let (port, asked) = account(&mut owner).await;
+    let scenario = trial.scenario("{ name: steady, rate: 1/s, hold: 1s }", "errors < 1%");
+    let terraform = trial.folder.path().join("terraform");
+    let script =
+        "#!/bin/sh\necho '{\"terraform_version\":\"1.9.0\",\"platform\":\"linux_amd64\"}'\n";
+    std::fs::write(&terraform, script).unwrap();
+    std::fs::set_permissions(&terraform, std::fs::Permissions::from_mode(0o700)).unwrap();
+    // Another test's child may hold the open file for a moment, and then it cannot be run.
+    while std::process::Command::new(&terraform).output().is_err() {
+        tokio::task::yield_now().await;
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_spikeproof"));
+    command
+        .args(["run", "--url", "http://shop.invalid", "--no-guard"])
+        .args(["--permissions-boundary", "none"])
+        .arg("--terraform")
+        .args([&terraform, &scenario])
+        .stdin(Stdio::null());
+    without_aws(&mut command, &trial)
+        .env("SPIKEPROOF_RUNS_DIR", trial.folder.path().join("runs"))
+        .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}"))
+        .env("AWS_REGION", "eu-west-1")
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test");
+    let output = command.output().await.unwrap();
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    for words in [
+        "http://shop.invalid does not answer: its name has no address",
+        "`--no-probe`, if only the generators can reach it",
+    ] {
+        assert!(said.contains(words), "`{words}` is not in:\n{said}");
+    }
+    assert!(!trial.folder.path().join("runs").exists());
+    let asked = asked.lock().unwrap();
+    assert!(
+        !asked.is_empty() && asked.iter().all(|body| body.contains("GetCallerIdentity")),
+        "{asked:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -433,6 +433,7 @@ mod tests {
     use super::super::{Reaction, Timeline};
     use super::*;
     use model::scaling::replay::replay;
+    use model::scaling::step::{AdjustmentType, SimpleScaling};
     use model::scaling::target_tracking::TargetTracking;
 
     const SERVICE: InstanceLimits = InstanceLimits {
@@ -526,6 +527,32 @@ mod tests {
                 "a spike at {from} s"
             );
         }
+    }
+
+    #[test]
+    fn a_shorter_warm_up_is_a_row_where_a_policy_heeds_it() {
+        let mut current = current("AWS/EC2", "CPUUtilization");
+        current.setting.warm_up = Duration::from_mins(5);
+        let fitting = Duration::from_secs(62);
+        let row = warm_up(&current, Some(fitting)).unwrap();
+        assert_eq!(
+            (row.name.as_str(), row.setting.warm_up),
+            ("warm-up 1m2s", fitting)
+        );
+        assert_eq!(row.change, Change::WarmUp { warm_up: fitting });
+        assert_eq!(row.assumes, None);
+        for unfit in [None, Some(Duration::from_mins(5))] {
+            assert!(warm_up(&current, unfit).is_none(), "{unfit:?}");
+        }
+        current.setting.policies[0].rule = Rule::Simple {
+            scaling: SimpleScaling {
+                adjustment: AdjustmentType::Change,
+                change: 1,
+                least: 0,
+            },
+            cooldown: Duration::ZERO,
+        };
+        assert!(warm_up(&current, Some(fitting)).is_none());
     }
 
     #[test]

@@ -90,8 +90,12 @@ pub(super) fn pinned() -> (Timeline, Vec<Second>) {
     (timeline, seconds)
 }
 
-#[expect(clippy::too_many_lines, reason = "the whole of what a run shows")]
 fn seen_of(kind: &str, max: u32, load: Vec<f64>) -> (Timeline, Vec<Second>) {
+    seen_with(kind, max, load, Duration::from_secs(3))
+}
+
+#[expect(clippy::too_many_lines, reason = "the whole of what a run shows")]
+fn seen_with(kind: &str, max: u32, load: Vec<f64>, warm_up: Duration) -> (Timeline, Vec<Second>) {
     let setting = Setting {
         policies: vec![Follows {
             rule: Rule::Tracking {
@@ -113,7 +117,7 @@ fn seen_of(kind: &str, max: u32, load: Vec<f64>) -> (Timeline, Vec<Second>) {
         launch: Duration::ZERO,
         boot: Duration::from_secs(3),
         health: Duration::ZERO,
-        warm_up: Duration::from_secs(3),
+        warm_up,
         drain: Duration::ZERO,
         scheduled: None,
     };
@@ -123,7 +127,7 @@ fn seen_of(kind: &str, max: u32, load: Vec<f64>) -> (Timeline, Vec<Second>) {
         kind: kind.into(),
         target_value: (kind == "TargetTrackingScaling").then_some(50.0),
         scale_in_disabled: false,
-        warm_up: Some(Duration::from_secs(3)),
+        warm_up: Some(warm_up),
         mode: (kind == "PredictiveScaling").then(|| "ForecastAndScale".into()),
         alarms: vec!["high".to_owned(), "low".to_owned()],
         ..Policy::default()
@@ -306,6 +310,49 @@ fn a_run_gives_back_what_was_put_into_it_and_the_cheapest_policy_that_holds() {
     assert!(
         elasticity.timeshare_under > 0.05 && elasticity.timeshare_over > 0.3,
         "{elasticity:?}"
+    );
+}
+
+/// The group holds the limit all the time. Its warm-up alone keeps the third instance long after the
+/// spike, so only a shorter one is cheaper.
+#[test]
+fn a_warm_up_longer_than_the_start_has_a_shorter_one_beside_it() {
+    let load = [vec![120.0; 10], vec![300.0; 30], vec![120.0; 80]].concat();
+    let rows = |warm_up: u64| {
+        let warm_up = Duration::from_secs(warm_up);
+        let (timeline, seconds) = seen_with("TargetTrackingScaling", 8, load.clone(), warm_up);
+        let launched = evidence::Launched {
+            id: "i-2".to_owned(),
+            launched: evidence::Sighting::exact(at(13)),
+            why: evidence::instances::LaunchReason::Grew,
+            in_service: Some(evidence::Sighting::exact(at(16))),
+            healthy: Some(evidence::Sighting::exact(at(16))),
+            first_answer: None,
+        };
+        let reaction = Reaction {
+            desired_before: 2,
+            max: 8,
+            launched: vec![launched],
+            ..Reaction::default()
+        };
+        words::advice(advise(&evidence(&timeline, &seconds, &reaction), None)).candidates
+    };
+    let long = rows(90);
+    let best = long.iter().find(|one| one.recommended).unwrap();
+    let warm_up = Duration::from_secs(1);
+    assert_eq!(
+        (best.name.as_str(), &best.change),
+        ("warm-up 1s", &Change::WarmUp { warm_up })
+    );
+    let now = &long[0];
+    assert_eq!((best.over_limit, now.over_limit), (0, 0));
+    // The third instance leaves 15 s after the spike, not 90 s after its start.
+    let saved = (now.instance_minutes - best.instance_minutes) * 60.0;
+    assert!((40.0..=60.0).contains(&saved), "{best:?} {now:?}");
+    let fits = rows(3);
+    assert!(
+        fits.iter().all(|one| !one.name.starts_with("warm-up")),
+        "{fits:?}"
     );
 }
 

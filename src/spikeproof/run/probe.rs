@@ -63,3 +63,119 @@ pub async fn probe_of(options: &ScenarioOptions, preview: &Preview) -> Result<Pr
     };
     probe(target, address_policy, options.fleet == FleetKind::Fargate).await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpSocket};
+    use tokio::task::JoinSet;
+
+    use super::*;
+    use crate::outcome::Exit;
+    use crate::scenario::example;
+
+    const LOCAL: AddressPolicy = AddressPolicy {
+        loopback: true,
+        private: true,
+    };
+
+    fn target(url: &str) -> Target {
+        let mut target = example::scenario(vec![]).target;
+        target.url = crate::scenario::url(url).unwrap();
+        target
+    }
+
+    /// Answers every request with this status, and counts the connections.
+    async fn site(status: u16, owner: &mut JoinSet<()>) -> (String, Arc<AtomicU32>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let seen = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&seen);
+        owner.spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::Relaxed);
+                let mut head = [0; 1_024];
+                drop(stream.read(&mut head).await);
+                let answer = format!(
+                    "HTTP/1.1 {status} x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+                );
+                drop(stream.write_all(answer.as_bytes()).await);
+            }
+        });
+        (url, seen)
+    }
+
+    async fn refused(url: &str, policy: AddressPolicy) -> RunError {
+        probe(&target(url), policy, true).await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn any_answer_will_do_and_one_of_a_failing_server_is_noted() {
+        let mut owner = JoinSet::new();
+        for (status, note) in [
+            (200, None),
+            (404, None),
+            (499, None),
+            (500, Some("answers 500 before there is any load")),
+            (503, Some("answers 503 before there is any load")),
+        ] {
+            let (url, seen) = site(status, &mut owner).await;
+            let target = target(&url);
+            let found = probe(&target, LOCAL, true).await.unwrap();
+            assert_eq!(found, Probe::Answered(status));
+            let said = note.map(|note| format!("{} {note}", target.url));
+            assert_eq!(found.note(&target), said);
+            assert_eq!(seen.load(Ordering::Relaxed), 1, "one request of {status}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_target_that_does_not_answer_is_an_error_of_the_plan() {
+        // The port stays bound, so that no other process listens there.
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let dead = format!("http://{}", socket.local_addr().unwrap());
+        let found = refused(&dead, LOCAL).await;
+        let said = format!("{dead} does not answer: ");
+        assert!(found.what.starts_with(&said), "{}", found.what);
+        assert!(found.to_string().contains("--no-probe"), "{found}");
+        assert_eq!(found.kind.exit(), Exit::CouldNotRun);
+
+        // RFC 6761: no name below `invalid` ever has an address.
+        let found = refused("http://shop.invalid", LOCAL).await;
+        assert!(
+            found.what.ends_with("its name has no address"),
+            "{}",
+            found.what
+        );
+    }
+
+    #[tokio::test]
+    async fn an_address_that_may_get_no_load_gets_no_probe() {
+        let mut owner = JoinSet::new();
+        let (url, seen) = site(200, &mut owner).await;
+        let found = refused(&url, AddressPolicy::default()).await;
+        assert!(found.what.contains("no load goes to 127.0.0.1"), "{found}");
+        assert_eq!(seen.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn a_private_target_is_left_to_tasks_that_are_elsewhere() {
+        let mut owner = JoinSet::new();
+        let (url, seen) = site(200, &mut owner).await;
+        let target = Target {
+            private: true,
+            ..target(&url)
+        };
+        let found = probe(&target, LOCAL, true).await.unwrap();
+        assert_eq!(found, Probe::Private);
+        assert!(found.note(&target).unwrap().contains("is private"));
+        assert_eq!(seen.load(Ordering::Relaxed), 0);
+        // Generators on this machine reach what this machine reaches.
+        let found = probe(&target, LOCAL, false).await.unwrap();
+        assert_eq!(found, Probe::Answered(200));
+    }
+}

@@ -260,6 +260,38 @@ mod tests {
     }
 
     #[test]
+    fn a_group_that_was_not_watched_is_in_the_headline() {
+        let good = || Finding {
+            expectation: Expectation::Threshold {
+                text: "errors < 1%".to_owned(),
+            },
+            scope: Scope::Run,
+            verdict: Verdict::Passed,
+            measured: MetricValue::Percentile {
+                percentile: 95.0,
+                value_us: 900.0,
+            }
+            .into(),
+            reason: ValidityReason::KeptUp.into(),
+        };
+        let headline = |not_watched: Option<&str>| {
+            let findings = Findings {
+                thresholds: vec![good()],
+                not_watched: not_watched.map(str::to_owned),
+                ..Findings::default()
+            };
+            let judged = judged(findings);
+            assert_eq!(judged.verdict, Verdict::Passed);
+            judged.because
+        };
+        assert_eq!(
+            headline(Some("web")),
+            "the one judgement holds; scaling was not judged: web was not watched"
+        );
+        assert_eq!(headline(None), "the one judgement holds");
+    }
+
+    #[test]
     fn the_worst_judgement_decides_and_is_named() {
         let good = [finding("errors < 1%", Verdict::Passed)];
         let bad = [

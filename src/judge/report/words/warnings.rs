@@ -81,11 +81,18 @@ pub fn warning(warning: &Warning) -> String {
             value,
             other,
         } => format!("{group} is not like {like}: {setting} {value}, not {other}"),
-        Warning::SpikeTooShort { lasts_s, window } => format!(
-            "the spike lasts {lasts_s}, but the policy needs {} of load to see it ({})",
-            window.needs_s,
-            alarm_window(window)
-        ),
+        Warning::SpikeTooShort { lasts_s, window } => {
+            let (needs, why) = (window.needs_s, alarm_window(window));
+            if lasts_s.0 >= window.period_s.0 * window.datapoints {
+                format!(
+                    "the spike lasts {lasts_s}, so the policy may not see it: it takes {needs} of load to be sure ({why})"
+                )
+            } else {
+                format!(
+                    "the spike lasts {lasts_s}, but the policy needs {needs} of load to see it ({why})"
+                )
+            }
+        }
         Warning::RecoveryTooShort { lasts_s, window } => format!(
             "the load goes on for {lasts_s} after its spike, but it takes {} until an instance has left ({}): {UNTOLD}",
             window.needs_s,
@@ -183,12 +190,19 @@ pub fn sight(sight: &Sight) -> String {
     let alarm = &window.alarm;
     match (&sight.of, sight.is_enough()) {
         (Stretch::Spike(name), true) => format!("{name} lasts {lasts}: {alarm} fires {fires}"),
-        (Stretch::Spike(name), false) => format!(
-            "{name} lasts {lasts}: {alarm} cannot see it, {}{} take a spike of at least {}",
-            datapoints(window),
-            if window.basic_monitoring { "," } else { "" },
-            window.needs_s
-        ),
+        (Stretch::Spike(name), false) => {
+            let (verb, length) = if sight.may_be_enough() {
+                let least = units::duration(*earliest);
+                ("may not", format!("{least} to {}", window.needs_s))
+            } else {
+                ("cannot", format!("at least {}", window.needs_s))
+            };
+            format!(
+                "{name} lasts {lasts}: {alarm} {verb} see it, {}{} take a spike of {length}",
+                datapoints(window),
+                if window.basic_monitoring { "," } else { "" },
+            )
+        }
         (Stretch::AfterTheSpikes, is_enough) => {
             let longer = if is_enough {
                 String::new()

@@ -45,6 +45,12 @@ impl Sight {
     pub fn is_enough(&self) -> bool {
         self.lasts >= self.window.needs_s.0
     }
+
+    /// Returns true if the stretch is long enough for the alarm's datapoints, where the first of
+    /// them begins with it.
+    pub fn may_be_enough(&self) -> bool {
+        self.lasts >= self.earliest + self.drains
+    }
 }
 
 /// Returns each spike with each alarm for more capacity, and the load after the last spike with each
@@ -248,6 +254,29 @@ mod tests {
                 "the load goes on for 1m after its spike, but it takes 16m30s until an instance has left (alarm web-low: 15 \
                  datapoints of 1m, and the one it begins in): instances leave when nothing is sent any more, and what requests \
                  suffer cannot be told"
+            ]
+        );
+    }
+
+    /// Between as many periods as the alarm has datapoints and one more, the spike is seen only if a
+    /// datapoint begins with it.
+    #[test]
+    fn a_spike_of_just_the_alarms_datapoints_may_be_seen() {
+        let sight = |spike| said(spike, 16 * MINUTE + 30, 60).0.remove(0);
+        assert!(sight(3 * MINUTE - 1).contains("web-high cannot see it"));
+        for lasts in [3 * MINUTE, 4 * MINUTE - 1] {
+            let found = sight(lasts);
+            let may = "web-high may not see it, 3 datapoints of 1m take a spike of 3m to 4m";
+            assert!(found.ends_with(may), "{found}");
+        }
+        assert!(sight(4 * MINUTE).contains("web-high fires after 3m to 4m"));
+        let (sights, warnings) = said(3 * MINUTE + 30, 16 * MINUTE + 30, 60);
+        assert!(sights[0].starts_with("spike lasts 3m30s: "), "{sights:?}");
+        assert_eq!(
+            warnings,
+            [
+                "the spike lasts 3m30s, so the policy may not see it: it takes 4m of load to be sure (alarm web-high: 3 \
+                 datapoints of 1m, and the one it begins in)"
             ]
         );
     }
