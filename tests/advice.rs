@@ -41,7 +41,7 @@ use spikeproof::advice::{Change, Topic};
 use spikeproof::evidence::timeline::Policy;
 use spikeproof::evidence::{Confidence, Timeline, instances};
 use spikeproof::lab::truth::Truth;
-use spikeproof::report::{ReportedAdvice, ReportedCandidate, RunReport};
+use spikeproof::report::{ReportedAdvice, ReportedCandidate, RunReport, TrialFigures};
 use spikeproof::units;
 use support::Case;
 use tokio::sync::Semaphore;
@@ -200,14 +200,11 @@ impl Figures {
     }
 
     fn measured(report: &RunReport, timeline: &Timeline, limit: Duration) -> Self {
-        let seconds = &report.load.as_ref().unwrap().seconds;
-        let limit = limit.as_micros() as u64;
-        let over = seconds
-            .iter()
-            .filter(|second| second.p95.is_some_and(|p95| p95 > limit));
+        let load = report.load.as_ref().unwrap();
+        let seconds = &load.seconds;
         let billed = instances::billed(timeline, report.started.unwrap(), seconds.len());
         Self {
-            over_limit: over.count() as f64,
+            over_limit: f64::from(TrialFigures::of(load, limit).over_limit),
             lost: seconds.iter().map(|second| second.errors).sum::<u64>() as f64,
             minutes: f64::from(billed.iter().sum::<u32>()) / 60.0,
         }

@@ -207,12 +207,20 @@ async fn the_advice_is_valid_for_the_pinned_provider() {
     let required =
         "terraform {\n  required_providers {\n    aws = { source = \"hashicorp/aws\" }\n  }\n}\n";
     std::fs::write(module.join("versions.tf"), required).unwrap();
-    let snapshots = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/judge/advice/snapshots");
+    let advice = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/judge/advice");
+    let folders = ["snapshots", "snippet/snapshots"];
+    let files = folders.map(|folder| std::fs::read_dir(advice.join(folder)).unwrap());
     let mut resources = 0;
-    for (number, entry) in std::fs::read_dir(snapshots).unwrap().flatten().enumerate() {
+    for (number, entry) in files.into_iter().flatten().flatten().enumerate() {
         let snapshot = std::fs::read_to_string(entry.path()).unwrap();
         let text = snapshot.splitn(3, "---\n").nth(2).unwrap();
         for (index, change) in text.split("\n\n# ").enumerate() {
+            let is_resource = change.starts_with("resource ") || change.starts_with("# ");
+            let change = if is_resource {
+                change.to_owned()
+            } else {
+                format!("# {change}")
+            };
             // Several changes have a resource of one name; each is for itself.
             let own = change.replace(
                 "\"spikeproof\" {",
@@ -227,14 +235,17 @@ async fn the_advice_is_valid_for_the_pinned_provider() {
                 "\"before_the_spike\" {",
                 &format!("\"before_{number}_{index}\" {{"),
             );
-            resources += own.matches("\nresource ").count();
+            resources += own
+                .lines()
+                .filter(|line| line.starts_with("resource "))
+                .count();
             std::fs::write(
                 module.join(format!("change_{number}_{index}.tf")),
-                format!("# {own}\n"),
+                format!("{own}\n"),
             )
             .unwrap();
         }
     }
-    assert!(resources >= 9, "{resources}");
+    assert!(resources >= 15, "{resources}");
     validate(&path, &module);
 }

@@ -1,12 +1,14 @@
 //! Finds the alarm that fired, its time and its breaching datapoint: from its history, or else from
 //! its state and its metric.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use super::vocabulary::AlarmState;
 use crate::instances::{SECOND, after};
 use crate::moment::Origin;
-use crate::timeline::{Alarm, AlarmChange, Datapoint, Decision, Observed, Timeline};
+use crate::timeline::{Alarm, AlarmChange, Datapoint, Decision, MetricSeries, Observed, Timeline};
 
 /// An alarm's transition to ALARM.
 pub(crate) struct Fired<'a> {
@@ -187,25 +189,48 @@ pub(crate) fn ceiling(
     started: Timestamp,
     seconds: impl Iterator<Item = u32>,
 ) -> Option<(String, f64)> {
-    let seconds: std::collections::BTreeSet<u32> = seconds.collect();
-    timeline.alarms().into_iter().find_map(|alarm| {
-        let metric = alarm.metric.clone().filter(|name| name == CPU)?;
-        let series = timeline.metric_of(alarm)?;
-        let period = series.period.as_secs().max(1) as u32;
-        let mut values: Vec<f64> = series
-            .points
-            .iter()
-            .filter(|point| {
-                let from = crate::instances::second(started, point.at);
-                from.is_some_and(|from| (from..from + period).all(|at| seconds.contains(&at)))
-            })
-            .map(|point| point.value)
-            .collect();
+    let seconds: BTreeSet<u32> = seconds.collect();
+    let mut all = cpu_of_policies(timeline);
+    all.find_map(|(metric, series)| {
+        let mut values = within(series, started, &seconds);
         values.sort_by(f64::total_cmp);
         let usual = values.get(values.len() / 2)?;
         (*usual >= CPU_CEILING * AT_CEILING)
             .then(|| (metric, values.last().copied().unwrap_or(*usual)))
     })
+}
+
+/// Returns the CPU metric of a policy with its means in these seconds and in those, if both have
+/// datapoints. It is an average over the instances.
+pub(crate) fn cpu_means(
+    timeline: &Timeline,
+    started: Timestamp,
+    [these, those]: [&BTreeSet<u32>; 2],
+) -> Option<(String, f64, f64)> {
+    let mean = |series, seconds| {
+        let values = within(series, started, seconds);
+        let sum: f64 = values.iter().sum();
+        (!values.is_empty()).then(|| sum / values.len() as f64)
+    };
+    cpu_of_policies(timeline)
+        .find_map(|(metric, series)| Some((metric, mean(series, these)?, mean(series, those)?)))
+}
+
+fn cpu_of_policies(timeline: &Timeline) -> impl Iterator<Item = (String, &MetricSeries)> {
+    timeline.alarms().into_iter().filter_map(|alarm| {
+        let metric = alarm.metric.clone().filter(|name| name == CPU)?;
+        Some((metric, timeline.metric_of(alarm)?))
+    })
+}
+
+/// Returns the datapoints whose whole period lies in these seconds of the load.
+fn within(series: &MetricSeries, started: Timestamp, seconds: &BTreeSet<u32>) -> Vec<f64> {
+    let period = series.period.as_secs().max(1) as u32;
+    let points = series.points.iter().filter(|point| {
+        let from = crate::instances::second(started, point.at);
+        from.is_some_and(|from| (from..from + period).all(|at| seconds.contains(&at)))
+    });
+    points.map(|point| point.value).collect()
 }
 
 /// The CPU metric of EC2 and ECS, in percent.

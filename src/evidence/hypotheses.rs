@@ -159,6 +159,15 @@ pub enum Clue {
         /// Its mean while limits were missed.
         during: f64,
     },
+    /// A metric of each instance fell while the group grew: the instances had less to do.
+    MetricFell {
+        /// Name of the metric.
+        metric: String,
+        /// Its mean before the group grew.
+        before: f64,
+        /// Its mean later, with more instances.
+        later: f64,
+    },
     /// The policy's metric was at its ceiling while limits were missed.
     MetricAtCeiling {
         /// Name of the metric.
@@ -244,6 +253,22 @@ pub enum Clue {
         p95_us: u64,
         /// The same of the others.
         others_us: u64,
+    },
+    /// One instance failed its health checks while the others passed theirs.
+    UnhealthyAlone {
+        /// The instance.
+        instance: String,
+        /// The second of the first look that saw it unhealthy, from the start of the load.
+        second: u32,
+        /// The instances that were healthy in that look.
+        others: u32,
+    },
+    /// The limits held again under the same load, once the load balancer left an instance out.
+    HeldOnceOut {
+        /// The instance.
+        instance: String,
+        /// Seconds for which they held.
+        seconds: u32,
     },
     /// The share of failed requests is that of one instance in all.
     OneInN {
@@ -388,6 +413,13 @@ impl Hypothesis {
     /// Returns true if it holds or may hold, and is another reason than too few instances.
     pub fn is_other(&self) -> bool {
         self.suspect != Suspect::TooFewInstances && self.standing != Standing::Excluded
+    }
+
+    /// Returns true if the requests of each target rose with the load, among the metrics that did.
+    pub fn requests_rose(&self) -> bool {
+        self.pro.iter().any(|clue| {
+            matches!(clue, Clue::WouldHaveSeen { metric, .. } if metric == metric::PER_TARGET)
+        })
     }
 
     /// Returns the number of seconds that it explains.

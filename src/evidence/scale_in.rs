@@ -56,6 +56,9 @@ pub enum WarmUpSetting {
     DefaultCooldown,
 }
 
+/// The default bound, as a multiple of the unavoidable wait: half of it comes on top.
+pub const AUTO: f64 = 1.5;
+
 /// Returns the user's bound, which is a time or a multiple of the cooldown. Without one, it is 1.5
 /// times the wait that the group's settings make unavoidable. The half on top is for evaluation and
 /// publishing, for which AWS publishes no figure. Returns `None` if the bound cannot be computed.
@@ -67,7 +70,7 @@ pub fn in_bound(
     match scenario.scaling.in_within {
         InWithin::Within(bound) => Some(bound),
         InWithin::Cooldowns(times) => cooldown(timeline).map(|cooldown| cooldown.mul_f64(times)),
-        InWithin::Auto => unavoidable.map(|wait| wait.lasts.mul_f64(1.5)),
+        InWithin::Auto => unavoidable.map(|wait| wait.lasts.mul_f64(AUTO)),
     }
 }
 

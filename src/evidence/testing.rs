@@ -15,7 +15,9 @@ use super::timeline::{
     Activity, Alarm, AlarmChange, Datapoint, GroupState, Instance, MetricSeries, Observation,
     Observed, Timeline, series,
 };
-use model::measure::{Cell, InstanceCell, Interval, Key, LatencyHistogram, Results, Tally};
+use model::measure::{
+    Cell, InstanceCell, Interval, Key, LatencyHistogram, Results, Saturation, Tally,
+};
 use model::plan::Schedule;
 use model::scenario::{
     LoadPhase, Model, PhaseRole, Scenario, Threshold, ThresholdMetric, ThresholdOperator,
@@ -218,6 +220,20 @@ pub fn results(scenario: &Scenario, of: impl Fn(u32, f64) -> Vec<Answers>) -> Re
     let mut results = Results::default();
     results.add(0, &interval);
     results
+}
+
+/// Makes an interval in which a generator was at its own limit in these seconds.
+pub fn strained(seconds: &[u32]) -> Interval {
+    let saturation = seconds.iter().map(|second| Saturation {
+        second: *second,
+        starts: 20,
+        late: 20,
+        ..Saturation::default()
+    });
+    Interval {
+        saturation: saturation.collect(),
+        ..Interval::default()
+    }
 }
 
 /// Makes a scenario with phases of ten seconds: the level of each, and true for a spike. p95 must

@@ -150,6 +150,10 @@ pub mod series {
     pub const BALANCER_504: &str = "load balancer 504";
     /// `TargetConnectionErrorCount`: connections to targets that failed.
     pub const CONNECTION_ERRORS: &str = "connection errors";
+    /// `ActiveConnectionCount` of the load balancer: connections from clients and to targets.
+    pub const ACTIVE_CONNECTIONS: &str = "active connections of the load balancer";
+    /// `NewConnectionCount` of the load balancer: those of them that were opened.
+    pub const NEW_CONNECTIONS: &str = "new connections of the load balancer";
 }
 
 /// The start of the name of a series that a policy's alarm looks at.

@@ -165,7 +165,7 @@ const fn balancer_metric(
     }
 }
 
-const BALANCER_METRICS: [BalancerMetric; 10] = [
+const BALANCER_METRICS: [BalancerMetric; 12] = [
     balancer_metric(series::REQUESTS, "RequestCount", "Sum", PER_MINUTE, true),
     balancer_metric(
         "target response time",
@@ -222,6 +222,20 @@ const BALANCER_METRICS: [BalancerMetric; 10] = [
         "Sum",
         PER_MINUTE,
         true,
+    ),
+    balancer_metric(
+        series::ACTIVE_CONNECTIONS,
+        "ActiveConnectionCount",
+        "Sum",
+        PER_MINUTE,
+        false,
+    ),
+    balancer_metric(
+        series::NEW_CONNECTIONS,
+        "NewConnectionCount",
+        "Sum",
+        PER_MINUTE,
+        false,
     ),
     balancer_metric(
         "rejected connections",

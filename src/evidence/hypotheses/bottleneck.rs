@@ -28,6 +28,8 @@ const LATE: usize = 4;
 const LONG: usize = 8;
 /// Share of an even part that new instances must have answered.
 const SERVED: f64 = 0.5;
+/// Share of its mean before the growth that the metric of each instance has later, if it fell.
+const FELL: f64 = 0.8;
 /// Share of the serving instances that must be seen to answer.
 const NEARLY_ALL: f64 = 0.9;
 
@@ -109,6 +111,7 @@ fn in_spike(seen: &Seen<'_>, spike: &Range<usize>, taken: &BTreeSet<u32>) -> Opt
     }
     // Waiting for something else may count as work.
     found = found.against(at_ceiling(seen, &late));
+    found.pro.extend(fell(seen, &early, &late));
     if !is_spread(seen, &late, to) {
         // New instances may have had nothing to do, or answered less by themselves.
         found.standing = Standing::Open;
@@ -294,4 +297,21 @@ pub(super) fn at_ceiling(seen: &Seen<'_>, seconds: &[usize]) -> Option<Clue> {
         seconds.iter().map(|second| *second as u32),
     )
     .map(|(metric, highest)| Clue::MetricAtCeiling { metric, highest })
+}
+
+/// Returns the clue that the CPU of each instance fell while the group grew: the instances wait, and
+/// have less to do.
+fn fell(seen: &Seen<'_>, early: &[usize], late: &[usize]) -> Option<Clue> {
+    let seconds = |of: &[usize]| of.iter().map(|second| *second as u32).collect();
+    let both: [BTreeSet<u32>; 2] = [seconds(early), seconds(late)];
+    let (metric, before, later) = alarms::cpu_means(
+        seen.of.timeline,
+        seen.of.times.started,
+        [&both[0], &both[1]],
+    )?;
+    (later <= before * FELL).then_some(Clue::MetricFell {
+        metric,
+        before,
+        later,
+    })
 }

@@ -62,7 +62,8 @@ fn had_served(seen: &Seen<'_>, left: &Left) -> bool {
         .is_none_or(|one: &Launched| one.healthy.is_some())
 }
 
-fn is_unanswered(seen: &Seen<'_>, second: usize) -> bool {
+/// Returns true if most errors of a second are requests without an answer.
+pub(super) fn is_unanswered(seen: &Seen<'_>, second: usize) -> bool {
     let tally = seen.merged[second].tally;
     let unanswered = tally.timeout + tally.broken + tally.lost + tally.connect;
     unanswered > 0 && unanswered as f64 >= tally.errors() as f64 * MOST

@@ -126,4 +126,4 @@ fn others(
 }
 
 /// The load of each instance, which a load balancer publishes under this name.
-const PER_TARGET: &str = "RequestCountPerTarget";
+pub(super) const PER_TARGET: &str = "RequestCountPerTarget";

@@ -4,6 +4,9 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+mod health; // an instance that fails its health checks alone
+
+use self::health::Unwell;
 use super::pooled::{self, Beside};
 use super::seen::{Seen, median, p95};
 use super::{Clue, Hypothesis, Standing, Suspect, TellingRun, second_of};
@@ -39,13 +42,22 @@ const ABOUT: (f64, f64) = (0.6, 1.5);
 /// Fewest seconds in a row with that share.
 const LEAST_IN_A_ROW: usize = 5;
 
-/// Returns the hypotheses on single instances: by the header that names them, else by inference.
+/// Returns the hypotheses on single instances: by the header that names them, else by inference. An
+/// instance that fails its health checks alone agrees with either, or is named by that.
 pub(super) fn all(seen: &Seen<'_>) -> Vec<Hypothesis> {
+    let unwell = health::alone(seen);
     let mut ids: Vec<&str> = Vec::new();
     if seen.of.results.names_instances() {
         ids.extend(seen.of.results.instances().take(MOST_INSTANCES));
     }
-    let one = |id: &&str| by_header(seen, id, ids.len());
+    let one = |id: &&str| {
+        let (look, mut found) = by_header(seen, id, ids.len())?;
+        let agrees = unwell.iter().find(|unwell| unwell.id == *id);
+        if found.suspect == Suspect::SickInstance {
+            found.pro.extend(agrees.map(Unwell::clue));
+        }
+        Some((look, found))
+    };
     let mut found: Vec<(Look, Hypothesis)> = ids.iter().filter_map(one).collect();
     // Many that fail in part are weaker than the others, and not sick.
     let pooled = found.iter().filter(|(look, _)| *look == Look::Pooled);
@@ -55,9 +67,27 @@ pub(super) fn all(seen: &Seen<'_>) -> Vec<Hypothesis> {
     let found: Vec<Hypothesis> = found.into_iter().map(|(_, one)| one).collect();
     // A header that errors never carry names no instance that fails.
     match found.is_empty() && !seen.errors_are_named() {
-        true => one_in_n(seen).into_iter().collect(),
+        true => nameless(seen, &unwell).into_iter().collect(),
         false => found,
     }
+}
+
+/// Infers a sick instance without a header: by the share of requests that fail, and by health. Both
+/// together name the instance.
+fn nameless(seen: &Seen<'_>, unwell: &[Unwell<'_>]) -> Option<Hypothesis> {
+    let mut by_health = unwell.iter().filter_map(|one| health::inferred(seen, one));
+    let Some((mut found, seconds)) = one_in_n(seen) else {
+        // A header that names instances shows slow ones.
+        return by_health
+            .next()
+            .filter(|_| !seen.of.results.names_instances());
+    };
+    if let Some(named) = unwell.iter().find(|one| one.explains(seen, &seconds)) {
+        found.pro.push(named.clue());
+        found.standing = Standing::Holds;
+        found.tells = None;
+    }
+    Some(found)
 }
 
 /// The symptoms of an instance in one second or pool.
@@ -348,8 +378,8 @@ fn uneven(seen: &Seen<'_>, sick: &Sick<'_>) -> f64 {
 
 /// Infers a sick instance without a header: errors without latency, whose share is that of one
 /// instance in all. They come at a load that had held before, or from the start on, before the load
-/// rises.
-fn one_in_n(seen: &Seen<'_>) -> Option<Hypothesis> {
+/// rises. The seconds of that share come with it.
+fn one_in_n(seen: &Seen<'_>) -> Option<(Hypothesis, BTreeSet<u32>)> {
     let contradicted = seen.contradicted();
     let rose = seen.spikes.first().map_or(0, |spike| spike.start);
     let mut row: Vec<usize> = Vec::new();
@@ -378,11 +408,10 @@ fn one_in_n(seen: &Seen<'_>) -> Option<Hypothesis> {
         share: tally.errors() as f64 / tally.requests().max(1) as f64,
         instances: seen.serving(first),
     };
-    Some(
-        Hypothesis::new(Suspect::SickInstance, Standing::Open, vec![clue])
-            .explains(&found)
-            .told_by(TellingRun::InstanceHeader),
-    )
+    let sick = Hypothesis::new(Suspect::SickInstance, Standing::Open, vec![clue])
+        .explains(&found)
+        .told_by(TellingRun::InstanceHeader);
+    Some((sick, found))
 }
 
 fn is_one_in_n(seen: &Seen<'_>, second: usize) -> bool {

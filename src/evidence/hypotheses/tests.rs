@@ -127,6 +127,43 @@ fn a_group_that_grows_and_answers_no_more_shares_a_bottleneck() {
 }
 
 #[test]
+fn a_cpu_that_falls_while_the_group_grows_speaks_for_something_shared() {
+    let of = |_: u32, asked: u64, serving: u64| {
+        let ok = asked.min(300);
+        let millis = if asked > ok { 900 } else { 40 };
+        even(serving, ok, asked - ok, millis)
+    };
+    let shared = |later: f64| {
+        let points = (0..40).map(|second| Datapoint {
+            at: at(second),
+            value: if second < 15 { 60.0 } else { later },
+        });
+        let cpu = MetricSeries {
+            name: MetricSeries::name_of_policy_metric("CPUUtilization"),
+            unit: "%".to_owned(),
+            period: Duration::from_secs(1),
+            points: points.collect(),
+            alarms: vec!["high".to_owned()],
+        };
+        let mut story = grows();
+        story.push(Observation::new(at(40), Seen::Metric(cpu)));
+        let mut all = found(story, of).into_iter();
+        all.find(|one| one.suspect == Suspect::SharedBottleneck)
+            .unwrap()
+    };
+    let fell = Clue::MetricFell {
+        metric: "CPUUtilization".to_owned(),
+        before: 60.0,
+        later: 30.0,
+    };
+    assert!(shared(30.0).pro.contains(&fell));
+    let is_metric = |clue: &Clue| matches!(clue, Clue::MetricFell { .. });
+    for later in [55.0, 60.0, 95.0] {
+        assert!(!shared(later).pro.iter().any(is_metric), "{later}");
+    }
+}
+
+#[test]
 fn new_instances_that_get_no_requests_make_the_load_uneven() {
     let of = |_: u32, asked: u64, _: u64| {
         let ok = asked.min(300);
@@ -300,6 +337,21 @@ fn a_policy_whose_metric_stays_low_while_limits_are_missed_does_not_see_the_load
             },
         })
         .collect();
+    let of_second = |second| Datapoint {
+        at: at(second),
+        value: if (10..30).contains(&second) {
+            80.0
+        } else {
+            20.0
+        },
+    };
+    let connections = MetricSeries {
+        name: series::ACTIVE_CONNECTIONS.to_owned(),
+        unit: "per minute".to_owned(),
+        period: Duration::from_secs(1),
+        points: (0..40).map(of_second).collect(),
+        alarms: Vec::new(),
+    };
     let series = MetricSeries {
         name: MetricSeries::name_of_policy_metric("CPUUtilization"),
         unit: "%".to_owned(),
@@ -311,6 +363,7 @@ fn a_policy_whose_metric_stays_low_while_limits_are_missed_does_not_see_the_load
         group(0, 2, &["i-1", "i-2"]),
         alarm("high", "GreaterThanThreshold", 50.0, 3),
         Observation::new(at(40), Seen::Metric(series)),
+        Observation::new(at(40), Seen::Metric(connections)),
     ];
     let of = |_: u32, asked: u64, serving: u64| {
         even(serving, asked, 0, if asked > 100 { 1_500 } else { 40 })
@@ -326,6 +379,13 @@ fn a_policy_whose_metric_stays_low_while_limits_are_missed_does_not_see_the_load
         matches!(&blind.pro[1], Clue::WouldHaveSeen { metric, .. } if metric == "RequestCountPerTarget"),
         "{blind:?}"
     );
+    assert!(blind.requests_rose());
+    let connections = Clue::WouldHaveSeen {
+        metric: series::ACTIVE_CONNECTIONS.to_owned(),
+        before: 20.0,
+        during: 80.0,
+    };
+    assert_eq!(blind.pro[2..], [connections]);
 }
 
 #[test]

@@ -215,7 +215,9 @@ pub fn advise(evidence: &Evidence<'_>, what_if: Option<&WhatIf>) -> Advice {
             least,
         ));
     }
-    let blind = others.iter().any(|one| one.suspect == Suspect::BlindMetric);
+    let blind = others
+        .iter()
+        .find(|one| one.suspect == Suspect::BlindMetric);
     let ran = if others.is_empty() {
         ran
     } else {
@@ -240,8 +242,12 @@ pub fn advise(evidence: &Evidence<'_>, what_if: Option<&WhatIf>) -> Advice {
         }
         Err(why) => advice.no_candidates = Some(why),
     }
-    if blind {
-        advice.snippet = remedy::by_requests(evidence, &advice);
+    if let Some(blind) = blind {
+        // A count of the whole load balancer is no load of an instance: no policy follows it.
+        let seen = blind.requests_rose();
+        advice.snippet = seen
+            .then(|| remedy::by_requests(evidence, &advice))
+            .flatten();
     }
     advice.answers = answers::all(evidence, &serving, &advice);
     if what_if.is_some() {

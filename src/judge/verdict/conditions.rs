@@ -12,7 +12,7 @@ use evidence::vocabulary::PredictiveMode;
 use model::outcome::Verdict;
 
 /// Difference between the two clocks that is tolerated. AWS's answers carry whole seconds.
-const SKEW: Duration = Duration::from_secs(3);
+pub(super) const SKEW: Duration = Duration::from_secs(3);
 
 pub(super) fn judge(facts: &Facts<'_>) -> Vec<Finding> {
     [deleted(facts), confounded(facts), clocks(facts)]

@@ -2,18 +2,20 @@
 
 use std::time::Duration;
 
-use super::expectations::error_share;
+mod inferred; // new instances that no header names
+
+use super::expectations::{error_share, undoubted};
 use super::{Expectation, Finding, Measured, NewInstanceReason, WorseInstance};
 use evidence::instances::{self, Launched, Why, after};
 use evidence::load::{ERRORS, LEAST_REQUESTS, p95};
 use evidence::overload::Overload;
 use evidence::{Facts, Suspect};
-use model::measure::{Merged, Select, Tally};
+use model::measure::Merged;
 use model::outcome::Verdict;
 use model::scenario::Limit;
 
 /// Factor over the others' error share or p95 from which an instance counts as an outlier.
-const OUTLIER: u32 = 2;
+pub(super) const OUTLIER: u32 = 2;
 
 pub(super) fn judge(facts: &Facts<'_>) -> Option<Finding> {
     let fresh_for = facts.scenario.scaling.fresh_instances?;
@@ -35,7 +37,7 @@ pub(super) fn judge(facts: &Facts<'_>) -> Option<Finding> {
     }
     Some(match facts.results.names_instances() {
         true => by_header(facts, &served, fresh_for),
-        false => by_inference(facts, &served, fresh_for),
+        false => inferred::judge(facts, &served, fresh_for),
     })
 }
 
@@ -79,10 +81,35 @@ pub(super) fn window(facts: &Facts<'_>, one: &Launched, fresh_for: Duration) -> 
     Some((second(serves)?, second(after(serves, fresh_for))? + 1))
 }
 
-/// Answers of a new instance and of its peers in the seconds without overload.
-struct Compared {
+/// Answers of a new instance and of its peers in the same seconds.
+#[derive(Default)]
+struct Beside {
     own: Merged,
     others: Merged,
+}
+
+impl Beside {
+    fn merge(&mut self, other: &Self) {
+        self.own.merge(&other.own);
+        self.others.merge(&other.others);
+    }
+
+    /// Returns p95 of the new instance and of the others if it is over the limit and far over theirs,
+    /// or if they answered too little.
+    fn slower(&self, limit: Duration) -> Option<(Duration, Option<Duration>)> {
+        let own = p95(&self.own).filter(|own| *own > limit)?;
+        let others = p95(&self.others);
+        let is_slower = others.is_none_or(|others| own > others * OUTLIER);
+        is_slower.then_some((own, others))
+    }
+}
+
+/// Answers in the seconds without overload.
+struct Compared {
+    all: Beside,
+    /// Those of the seconds in which no generator was at its own limit; `None` if these are fewer
+    /// than half.
+    undoubted: Option<Beside>,
     /// The new instance's own errors in seconds in which all instances were overloaded.
     overloaded: u64,
 }
@@ -93,11 +120,6 @@ fn compared(
     fresh_for: Duration,
     overload: &Overload,
 ) -> Compared {
-    let mut found = Compared {
-        own: Merged::default(),
-        others: Merged::default(),
-        overloaded: 0,
-    };
     let fresh: Vec<(&str, (u32, u32))> = facts
         .reaction
         .launched
@@ -111,71 +133,86 @@ fn compared(
     };
     let (from, until) = window(facts, one, fresh_for).unwrap_or_default();
     let last = facts.results.last_second().unwrap_or(0);
-    for second in from..until.min(last + 1) {
-        let of = |id: &str| facts.results.of_instance(id, Some((second, second + 1)));
-        let own = of(&one.id);
-        // A fault that all instances share makes new ones no worse than old ones.
-        if overload.in_second(second) || is_shared(facts, second) {
-            found.overloaded += own.tally.errors();
-            continue;
+    // A fault that all instances share makes new ones no worse than old ones.
+    let (over, seconds): (Vec<u32>, Vec<u32>) = (from..until.min(last + 1))
+        .partition(|second| overload.in_second(*second) || is_shared(facts, *second));
+    let of = |id: &str, second| facts.results.of_instance(id, Some((second, second + 1)));
+    let beside = |seconds: &[u32]| {
+        let mut found = Beside::default();
+        for second in seconds.iter().copied() {
+            found.own.merge(&of(&one.id, second));
+            let ids = facts.results.instances();
+            let peers = ids.filter(|id| *id != one.id && is_peer(id, second));
+            peers.for_each(|id| found.others.merge(&of(id, second)));
         }
-        found.own.merge(&own);
-        let peers = facts
-            .results
-            .instances()
-            .filter(|id| *id != one.id && is_peer(id, second));
-        peers.for_each(|id| found.others.merge(&of(id)));
+        found
+    };
+    let overloaded = over.iter().map(|at| of(&one.id, *at).tally.errors());
+    Compared {
+        all: beside(&seconds),
+        undoubted: undoubted(facts.results, &seconds).map(|rest| beside(&rest)),
+        overloaded: overloaded.sum(),
     }
-    found
 }
 
-/// A new instance that answered worse than the others.
-struct Worse {
-    found: WorseInstance,
-    /// True if the others answered too little to compare with.
-    is_alone: bool,
+/// The comparison of a new instance with the others.
+enum Comparison {
+    NoWorse,
+    Worse(WorseInstance),
+    /// It is worse than its limits, but the others answered too little to compare with.
+    Alone(WorseInstance),
+    /// It is slow, and only with seconds in which a generator was at its own limit.
+    SlowByGenerator,
 }
 
-fn worse(one: &Launched, found: &Compared, limit: Duration) -> Option<Worse> {
-    let is_alone = found.others.tally.requests() < LEAST_REQUESTS;
-    let (own, others) = (error_share(&found.own), error_share(&found.others));
+fn compare(one: &Launched, found: &Compared, limit: Duration) -> Comparison {
+    let told = |is_alone, found| match is_alone {
+        true => Comparison::Alone(found),
+        false => Comparison::Worse(found),
+    };
+    // A generator at its own limit makes no errors of the target.
+    let is_alone = found.all.others.tally.requests() < LEAST_REQUESTS;
+    let (own, others) = (error_share(&found.all.own), error_share(&found.all.others));
     if own > ERRORS && (is_alone || own > others * f64::from(OUTLIER)) {
         let found = WorseInstance::Errors {
             instance: one.id.clone(),
             share: own,
         };
-        return Some(Worse { found, is_alone });
+        return told(is_alone, found);
     }
-    let own = p95(&found.own).filter(|own| *own > limit)?;
-    let others = p95(&found.others);
-    if others.is_some_and(|others| own <= others * OUTLIER) {
-        return None;
+    if p95(&found.all.own).is_none_or(|own| own <= limit) {
+        return Comparison::NoWorse;
     }
-    Some(Worse {
-        found: WorseInstance::Slow {
+    let Some(rest) = &found.undoubted else {
+        return Comparison::SlowByGenerator;
+    };
+    if let Some((own, others)) = rest.slower(limit) {
+        let found = WorseInstance::Slow {
             instance: one.id.clone(),
             p95_s: own.into(),
             others_p95_s: others.map(Into::into),
-        },
-        is_alone: others.is_none(),
-    })
+        };
+        return told(others.is_none(), found);
+    }
+    let is_slow_without = p95(&rest.own).is_some_and(|own| own > limit);
+    match !is_slow_without && found.all.slower(limit).is_some() {
+        true => Comparison::SlowByGenerator,
+        false => Comparison::NoWorse,
+    }
 }
 
 /// Returns true if the new instances have too few answers for a verdict, each by itself and all
 /// together.
 fn is_unclear(each: &[Compared], limit: Duration) -> bool {
-    if each.iter().all(|one| p95(&one.own).is_some()) {
+    if each.iter().all(|one| p95(&one.all.own).is_some()) {
         return false;
     }
-    let (mut own, mut others) = (Merged::default(), Merged::default());
+    let (mut all, mut rest) = (Beside::default(), Beside::default());
     for one in each {
-        own.merge(&one.own);
-        others.merge(&one.others);
+        all.merge(&one.all);
+        rest.merge(one.undoubted.as_ref().unwrap_or(&one.all));
     }
-    match (p95(&own), p95(&others)) {
-        (None, _) => true,
-        (Some(own), others) => own > limit && others.is_none_or(|others| own > others * OUTLIER),
-    }
+    p95(&all.own).is_none() || all.slower(limit).is_some() || rest.slower(limit).is_some()
 }
 
 /// Returns true if something that all instances share may explain this second.
@@ -197,15 +234,17 @@ fn by_header(facts: &Facts<'_>, served: &[&Launched], fresh_for: Duration) -> Fi
     let overload = &facts.overload;
     let (mut answers, mut errors, mut overloaded) = (0, 0, 0);
     let (mut found, mut alone, mut each) = (Vec::new(), Vec::new(), Vec::new());
+    let mut is_doubtful = false;
     for one in served {
         let compared = compared(facts, one, fresh_for, overload);
-        answers += compared.own.tally.requests();
-        errors += compared.own.tally.errors();
+        answers += compared.all.own.tally.requests();
+        errors += compared.all.own.tally.errors();
         overloaded += compared.overloaded;
-        match worse(one, &compared, limit) {
-            Some(worse) if worse.is_alone => alone.push(worse.found),
-            Some(worse) => found.push(worse.found),
-            None => {}
+        match compare(one, &compared, limit) {
+            Comparison::NoWorse => {}
+            Comparison::Worse(worse) => found.push(worse),
+            Comparison::Alone(worse) => alone.push(worse),
+            Comparison::SlowByGenerator => is_doubtful = true,
         }
         each.push(compared);
     }
@@ -237,6 +276,9 @@ fn by_header(facts: &Facts<'_>, served: &[&Launched], fresh_for: Duration) -> Fi
             };
             (Verdict::Inconclusive, reason)
         }
+        (None, None) if is_doubtful => {
+            (Verdict::Inconclusive, NewInstanceReason::GeneratorSaturated)
+        }
         (None, None) if answers < LEAST_REQUESTS && overloaded > 0 => (
             Verdict::Inconclusive,
             NewInstanceReason::AllOverloadedWhileNew { new_for_s },
@@ -256,79 +298,11 @@ fn by_header(facts: &Facts<'_>, served: &[&Launched], fresh_for: Duration) -> Fi
     finding(verdict, measured, reason)
 }
 
-/// Judges without an instance header: counts all errors in the seconds in which an instance was
-/// new. Errors in seconds without overload are the new instance's.
-fn by_inference(facts: &Facts<'_>, served: &[&Launched], fresh_for: Duration) -> Finding {
-    let mut seconds: Vec<u32> = served
-        .iter()
-        .filter_map(|one| window(facts, one, fresh_for))
-        .flat_map(|(from, to)| from..to)
-        .collect();
-    seconds.sort_unstable();
-    seconds.dedup();
-    let overload = facts.overload.sure();
-    // Requests in seconds without overload, and in seconds in which all instances were overloaded.
-    let (mut spare, mut over) = (Tally::default(), Tally::default());
-    let (mut spare_seconds, mut over_seconds) = (Vec::new(), Vec::new());
-    for second in seconds {
-        let select = Select {
-            seconds: Some((second, second + 1)),
-            ..Select::default()
-        };
-        let tally = facts.results.merged(select).tally;
-        let (sum, all) = match overload.in_second(second) || is_shared(facts, second) {
-            true => (&mut over, &mut over_seconds),
-            false => (&mut spare, &mut spare_seconds),
-        };
-        sum.merge(&tally);
-        all.push(second);
-    }
-    let too_many = |tally: &Tally, seconds: &[u32]| {
-        let errors = tally
-            .errors()
-            .saturating_sub(facts.baseline.likely(seconds));
-        errors as f64 > tally.requests() as f64 * ERRORS
-    };
-    let fails_with_spare = too_many(&spare, &spare_seconds);
-    let fails_over = too_many(&over, &over_seconds);
-    let new_for_s = fresh_for.into();
-    let cold = facts
-        .hypotheses
-        .iter()
-        .find(|one| one.suspect == Suspect::ColdInstances && one.is_other());
-    let (verdict, reason) = if fails_with_spare && overload.is_known() {
-        let reason = NewInstanceReason::ErrorsWithLoadToSpare { new_for_s };
-        (Verdict::Failed, reason)
-    } else if let Some(cold) = cold {
-        let reason = NewInstanceReason::PerhapsCold {
-            seconds: cold.count(),
-        };
-        (Verdict::Inconclusive, reason)
-    } else if fails_over && spare.requests() >= LEAST_REQUESTS {
-        (
-            Verdict::Passed,
-            NewInstanceReason::ErrorsOnlyOverloaded { new_for_s },
-        )
-    } else if fails_over || fails_with_spare {
-        let reason = NewInstanceReason::ErrorsPerhapsOverloaded { new_for_s };
-        (Verdict::Inconclusive, reason)
-    } else {
-        (
-            Verdict::Passed,
-            NewInstanceReason::NewInstancesInferred { new_for_s },
-        )
-    };
-    let measured = Measured::WhileNew {
-        errors: spare.errors() + over.errors(),
-        requests: spare.requests() + over.requests(),
-    };
-    finding(verdict, measured, reason)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::report::words;
+    use crate::verdict::Reason;
     use evidence::testing::with_load;
     use evidence::testing::{Answers, activity, group, phases, results};
 
@@ -420,5 +394,68 @@ mod tests {
         assert_eq!(answering(1, 1, 50).0, Verdict::Passed, "32 together");
         assert_eq!(answering(1, 1, 900).0, Verdict::Inconclusive);
         assert_eq!(answering(2, 1, 900).0, Verdict::Failed, "32 of each");
+    }
+
+    /// i-3 and i-4 are new for 16 s, and slow in these seconds. The generator was at its own limit in
+    /// the strained ones, each with the second after it.
+    fn strained(slow: &[u32], peer_slow: &[u32], strained: &[u32]) -> (Verdict, NewInstanceReason) {
+        let scenario = phases(&[(1.0, false), (9.0, true), (1.0, false)]);
+        let all = ["i-1", "i-2", "i-3", "i-4"];
+        let story = vec![
+            group(0, 2, &all[..2]),
+            activity(12, "Launching a new EC2 instance: i-3", 2, 4),
+            activity(12, "Launching a new EC2 instance: i-4", 2, 4),
+            group(14, 4, &all),
+            group(40, 4, &all),
+        ];
+        let millis = |seconds: &[u32], at| if seconds.contains(&at) { 900 } else { 50 };
+        let mut results = results(&scenario, |at, level| match at {
+            0..14 => vec![("i-1", level as u64 * 10, 0, 50)],
+            _ => vec![
+                ("i-1", 40, 0, millis(peer_slow, at)),
+                ("i-3", 40, 0, millis(slow, at)),
+                ("i-4", 40, 0, 50),
+            ],
+        });
+        results.add(0, &evidence::testing::strained(strained));
+        with_load(&scenario, story, &results, |facts| {
+            let found = judge(facts).unwrap();
+            let Reason::NewInstance(reason) = found.reason else {
+                unreachable!()
+            };
+            (found.verdict, reason)
+        })
+    }
+
+    #[test]
+    fn a_new_instance_that_is_slow_only_with_a_strained_generator_is_not_told() {
+        let is_slow = |found: &(Verdict, NewInstanceReason)| {
+            let is_worse = matches!(&found.1, NewInstanceReason::Worse {
+                first: WorseInstance::Slow { instance, .. }, more: 0,
+            } if instance == "i-3");
+            found.0 == Verdict::Failed && is_worse
+        };
+        let by_generator = (Verdict::Inconclusive, NewInstanceReason::GeneratorSaturated);
+        let slow = [16, 17, 18, 19];
+        assert!(is_slow(&strained(&slow, &[], &[])));
+        assert!(is_slow(&strained(&slow, &[], &[22])), "elsewhere");
+        assert_eq!(strained(&slow, &[], &[16, 18]), by_generator);
+        assert!(is_slow(&strained(&slow, &[], &[16])), "two seconds remain");
+        let most = [15, 17, 19, 21, 23, 25];
+        assert_eq!(
+            strained(&slow, &[], &most),
+            by_generator,
+            "too little remains"
+        );
+        assert_eq!(strained(&[], &[], &most).0, Verdict::Passed);
+    }
+
+    #[test]
+    fn slow_answers_of_the_others_in_strained_seconds_hide_no_new_instance() {
+        let slow = [20, 21, 22];
+        let (verdict, _) = strained(&slow, &[16, 17], &[]);
+        assert_eq!(verdict, Verdict::Passed, "the others are as slow");
+        let (verdict, reason) = strained(&slow, &[16, 17], &[16]);
+        assert!(verdict == Verdict::Failed, "{reason:?}");
     }
 }

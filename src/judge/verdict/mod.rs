@@ -13,6 +13,8 @@ use model::scenario::Scenario;
 mod answered;
 mod conclusion;
 mod conditions;
+#[cfg(test)]
+mod documented;
 mod draining;
 mod efficiency;
 mod expectations;

@@ -21,9 +21,9 @@ use model::scenario::Limit;
 
 /// The last part of a spike that is judged: a fifth of it, between these bounds. A group that needs
 /// more than four fifths of a spike to answer it has not answered it.
-const PART: u32 = 5;
-const LEAST: u32 = 3;
-const MOST: u32 = 10;
+pub(super) const PART: u32 = 5;
+pub(super) const LEAST: u32 = 3;
+pub(super) const MOST: u32 = 10;
 
 /// Returns the worst finding on all spikes that ran to their end; `None` without any. `changed` are
 /// the seconds that the load of others may have changed.

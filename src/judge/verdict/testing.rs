@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 
 use super::{
-    DoubtReason, Finding, LeavingReason, Reason, ScalingReason, SizeReason, SurvivalReason,
+    DoubtReason, Finding, LeavingReason, NewInstanceReason, Reason, ScalingReason, SizeReason,
+    SurvivalReason,
 };
 use evidence::testing;
-use model::measure::{Interval, Results, Saturation};
+use model::measure::Results;
 use model::outcome::Verdict;
 use model::scenario::Scenario;
 
@@ -50,17 +51,7 @@ impl Wrong {
             let millis = if self.slow.contains(&second) { 900 } else { 50 };
             vec![("", all - errors, errors, millis)]
         });
-        let saturation = self.strained.iter().map(|second| Saturation {
-            second: *second,
-            starts: 20,
-            late: 20,
-            ..Saturation::default()
-        });
-        let interval = Interval {
-            saturation: saturation.collect(),
-            ..Interval::default()
-        };
-        results.add(0, &interval);
+        results.add(0, &testing::strained(self.strained));
         results
     }
 
@@ -79,7 +70,8 @@ impl Said {
                 Reason::Leaving(LeavingReason::GeneratorSaturated)
                 | Reason::Scaling(ScalingReason::GeneratorSaturated)
                 | Reason::Survival(SurvivalReason::GeneratorSaturatedAtItsEnd)
-                | Reason::Size(SizeReason::GeneratorSaturated),
+                | Reason::Size(SizeReason::GeneratorSaturated)
+                | Reason::NewInstance(NewInstanceReason::GeneratorSaturated),
             ) => Self::ByGenerator,
             (Verdict::Inconclusive, Reason::Doubt(DoubtReason::LoadOfOthers { changed_s, .. })) => {
                 Self::ByOthers(*changed_s)

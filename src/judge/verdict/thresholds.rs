@@ -23,7 +23,7 @@ use model::scenario::{
 /// for it. A service level of 99 % is the loosest in common use.
 pub(super) const MOST_ERRORS: f64 = 0.01;
 /// The same over a whole spike, in which the group may need a while to grow.
-const MOST_ERRORS_IN_SPIKE: f64 = 0.05;
+pub(super) const MOST_ERRORS_IN_SPIKE: f64 = 0.05;
 
 /// Judges every threshold in each of its scopes, and the default for errors in each judged phase
 /// that has load and no threshold on errors. `changed` are the seconds that the load of others may

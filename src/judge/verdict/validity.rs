@@ -18,13 +18,13 @@ use model::scenario::{Model, Scenario};
 
 /// Share of strained seconds that a run may have, and a number of them that is always allowed. A
 /// host that stops for a moment or a burst of handshakes does not make a run worthless.
-const STRAINED_SHARE: f64 = 0.05;
+pub(super) const STRAINED_SHARE: f64 = 0.05;
 const STRAINED_SECONDS: usize = 1;
 /// Share of iterations that may fail to start; above one in a thousand, load is missing.
-const DROPPED_SHARE: f64 = 0.001;
+pub(super) const DROPPED_SHARE: f64 = 0.001;
 /// Share of the watch in which the group may be out of sight. A throttled call now and then hides
 /// nothing.
-const BLIND_SHARE: f64 = 0.05;
+pub(super) const BLIND_SHARE: f64 = 0.05;
 
 pub(super) fn judge(
     scenario: &Scenario,

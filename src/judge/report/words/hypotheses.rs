@@ -223,15 +223,18 @@ fn clue(clue: &Clue) -> String {
             rate(*missed),
             rate(*held)
         ),
-        Clue::MetricBelow { .. } | Clue::WouldHaveSeen { .. } | Clue::MetricAtCeiling { .. } => {
-            of_metrics(clue)
-        }
+        Clue::MetricBelow { .. }
+        | Clue::WouldHaveSeen { .. }
+        | Clue::MetricFell { .. }
+        | Clue::MetricAtCeiling { .. } => of_metrics(clue),
         Clue::SlowAtFirst { .. }
         | Clue::FailedAtFirst { .. }
         | Clue::HeldWithout { .. }
         | Clue::SinceNewInstance { .. }
         | Clue::OneFailed { .. }
         | Clue::OneSlow { .. }
+        | Clue::UnhealthyAlone { .. }
+        | Clue::HeldOnceOut { .. }
         | Clue::OneInN { .. }
         | Clue::MoreThanEven { .. } => of_instances(clue),
         _ => of_requests_and_launches(clue),
@@ -256,6 +259,11 @@ fn of_metrics(clue: &Clue) -> String {
             before,
             during,
         } => format!("{metric} rose from {before:.1} to {during:.1}"),
+        Clue::MetricFell {
+            metric,
+            before,
+            later,
+        } => format!("{metric} of each instance fell from {before:.1} to {later:.1}"),
         Clue::MetricAtCeiling { metric, highest } => {
             format!("{metric} was at its ceiling, {highest:.0}")
         }
@@ -315,6 +323,18 @@ fn of_instances(clue: &Clue) -> String {
             "{instance} took {} (p95), the others {}",
             micros(*p95_us),
             micros(*others_us)
+        ),
+        Clue::UnhealthyAlone {
+            instance,
+            second,
+            others,
+        } => format!(
+            "{instance} failed its health checks at {second} s, and {} passed",
+            units::count(*others, "other")
+        ),
+        Clue::HeldOnceOut { instance, seconds } => format!(
+            "the limits held again under the same load once {instance} was out, for {}",
+            units::count(*seconds, "second")
         ),
         Clue::OneInN { share, instances } => format!(
             "{} % of the requests failed, about one in {instances}, which is the number of instances",

@@ -60,7 +60,22 @@ pub(super) fn new_instance(reason: &NewInstanceReason) -> String {
             );
         }
         NewInstanceReason::NewInstancesInferred { new_for_s } => {
-            return format!("in the first {new_for_s} of each, all instances together");
+            return format!(
+                "in the first {new_for_s} of each, all instances together: p95 of each held, whichever gave the slow answers"
+            );
+        }
+        NewInstanceReason::SlowPerhapsNew {
+            new_for_s,
+            limit_s,
+            slow_share,
+        } => {
+            return format!(
+                "in the first {new_for_s} of a new instance {:.1}% of all answers took over {limit_s}, so its p95 may be over that: {BY_NAME}",
+                slow_share * 100.0
+            );
+        }
+        NewInstanceReason::GeneratorSaturated => {
+            "a new instance was slow only while the generator was at its own limit"
         }
         NewInstanceReason::PerhapsCold { seconds } => {
             return format!(

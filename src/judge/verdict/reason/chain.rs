@@ -259,11 +259,24 @@ pub enum NewInstanceReason {
         /// Time in service for which an instance counts as new.
         new_for_s: Seconds,
     },
-    /// No errors came while instances were new. No header names the instance of an answer.
+    /// No errors came while instances were new, and p95 of each is within the limit, whichever
+    /// instance gave the slow answers. No header names the instance of an answer.
     NewInstancesInferred {
         /// Time in service for which an instance counts as new.
         new_for_s: Seconds,
     },
+    /// So many answers were slow while an instance was new that its p95 may be over the limit. No
+    /// header names the instance of an answer.
+    SlowPerhapsNew {
+        /// Time in service for which an instance counts as new.
+        new_for_s: Seconds,
+        /// The limit of p95.
+        limit_s: Seconds,
+        /// Share of all answers that took longer, from 0 to 1.
+        slow_share: f64,
+    },
+    /// New instances were slow only with seconds in which a generator was at its own limit.
+    GeneratorSaturated,
 }
 
 /// The reason for the judgement on instances that left.

@@ -1,0 +1,284 @@
+//! An instance that fails its health checks while the others pass theirs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::seen::{NEARLY, Seen};
+use super::super::{Clue, Hypothesis, Standing, Suspect, TellingRun, lost, second_of};
+use super::LEAST_SECONDS;
+use crate::instances::Why;
+use crate::vocabulary::TargetState;
+
+/// Seconds that health checks may take to find an instance that fails, and those around a look in
+/// which other instances must not fail theirs.
+const UNNOTICED: usize = 15;
+/// Seconds after a load balancer leaves an instance out, until the last requests to it have ended.
+const LATER: usize = 3;
+
+/// An instance that was healthy, and then failed its health checks as the only one.
+pub(super) struct Unwell<'a> {
+    pub(super) id: &'a str,
+    /// The second of the first look that saw it unhealthy.
+    at: usize,
+    /// The instances that were healthy in that look.
+    others: u32,
+}
+
+impl Unwell<'_> {
+    pub(super) fn clue(&self) -> Clue {
+        Clue::UnhealthyAlone {
+            instance: self.id.to_owned(),
+            second: self.at as u32,
+            others: self.others,
+        }
+    }
+
+    /// Returns true if the instance failed its checks in or soon after these seconds, and no other
+    /// hypothesis is about it.
+    pub(super) fn explains(&self, seen: &Seen<'_>, seconds: &BTreeSet<u32>) -> bool {
+        let (Some(first), Some(last)) = (seconds.first(), seconds.last()) else {
+            return false;
+        };
+        let then = *first as usize..=*last as usize + UNNOTICED;
+        then.contains(&self.at) && !is_known(seen, self, seconds)
+    }
+}
+
+/// Returns the instances that failed their health checks alone: others were healthy then, and none
+/// of them failed around that time. Those that were taken away are left out.
+pub(super) fn alone<'a>(seen: &Seen<'a>) -> Vec<Unwell<'a>> {
+    let mut latest: BTreeMap<(&str, &str), &TargetState> = BTreeMap::new();
+    let mut found: Vec<Unwell<'a>> = Vec::new();
+    for (at, look) in seen.of.timeline.targets() {
+        let is_healthy = |state: &TargetState| *state == TargetState::Healthy;
+        let healthy = look.targets.iter().filter(|(_, state)| is_healthy(state));
+        let others = healthy.count() as u32;
+        for (id, state) in &look.targets {
+            let before = latest.insert((&look.target_group, id), state);
+            let turned = state.is_unhealthy() && before.is_some_and(is_healthy);
+            if let Some(at) = second_of(seen.of.times, at).filter(|_| turned) {
+                let at = at as usize;
+                found.push(Unwell { id, at, others });
+            }
+        }
+    }
+    let is_alone = |one: &Unwell<'_>| {
+        let near =
+            |other: &&Unwell<'_>| other.id != one.id && other.at.abs_diff(one.at) <= UNNOTICED;
+        one.others > 0 && !found.iter().any(|other| near(&other)) && !was_taken(seen, one)
+    };
+    let kept: Vec<bool> = found.iter().map(is_alone).collect();
+    let mut kept = kept.into_iter();
+    found.retain(|_| kept.next().unwrap_or(false));
+    found
+}
+
+/// Returns true if the instance left for another reason than its health.
+fn was_taken(seen: &Seen<'_>, one: &Unwell<'_>) -> bool {
+    seen.of.reaction.left.iter().any(|left| {
+        let began = second_of(seen.of.times, left.began.at).map_or(0, |at| at as usize);
+        left.id == one.id && left.why != Why::FailedChecks && began <= one.at + UNNOTICED
+    })
+}
+
+/// Infers a sick instance without a header: limits were missed at a load that had held, until one
+/// instance alone failed its health checks. It holds if the limits held again under the same load
+/// once that instance was out.
+pub(super) fn inferred(seen: &Seen<'_>, unwell: &Unwell<'_>) -> Option<Hypothesis> {
+    let row = row_before(seen, unwell.at)?;
+    let (first, last) = (*row.first()? as usize, *row.last()? as usize);
+    // The last seconds of the row may have fewer instances: the one that is left out is missing.
+    let most = seen.held_before(first)? * f64::from(seen.serving(first)) * NEARLY;
+    let is_within = |at: &u32| seen.of.load[*at as usize].demand <= most;
+    if row.len() < LEAST_SECONDS || !row.iter().all(is_within) || is_known(seen, unwell, &row) {
+        return None;
+    }
+    let mut clues = vec![unwell.clue()];
+    let least = row.iter().map(|at| seen.of.load[*at as usize].demand);
+    let least = least.fold(f64::INFINITY, f64::min) / NEARLY;
+    let later = last + 1..seen.bad.len();
+    let is_same = |at: &usize| seen.of.load[*at].demand >= least && seen.requests(*at) > 0;
+    let held = later.take_while(|at| is_same(at) && !seen.bad[*at]).count();
+    let is_cured = held >= LEAST_SECONDS;
+    if is_cured {
+        clues.push(Clue::HeldOnceOut {
+            instance: unwell.id.to_owned(),
+            seconds: held as u32,
+        });
+    }
+    Some(match is_cured {
+        true => Hypothesis::new(Suspect::SickInstance, Standing::Holds, clues).explains(&row),
+        false => Hypothesis::new(Suspect::SickInstance, Standing::Open, clues)
+            .explains(&row)
+            .told_by(TellingRun::InstanceHeader),
+    })
+}
+
+/// Returns the seconds in a row that missed a limit up to the time at which an instance was left
+/// out.
+fn row_before(seen: &Seen<'_>, at: usize) -> Option<BTreeSet<u32>> {
+    let end = (at + 1).min(seen.bad.len());
+    let until = (at + LATER + 1).min(seen.bad.len());
+    let last = (end.saturating_sub(LATER)..until).rfind(|second| seen.bad[*second])?;
+    let back = (0..=last).rev().take_while(|second| seen.bad[*second]);
+    Some(back.map(|second| second as u32).collect())
+}
+
+/// Returns true if another hypothesis is about this: an instance that stopped answering and was
+/// replaced, or a new one that was never well.
+fn is_known(seen: &Seen<'_>, unwell: &Unwell<'_>, row: &BTreeSet<u32>) -> bool {
+    let failed = seen.of.reaction.left.iter();
+    let mut failed = failed.filter(|one| one.why == Why::FailedChecks);
+    let unanswered = row
+        .iter()
+        .filter(|at| lost::is_unanswered(seen, **at as usize))
+        .count();
+    let is_lost = failed.any(|one| one.id == unwell.id) && unanswered * 2 >= row.len();
+    let launched = seen
+        .of
+        .reaction
+        .launched
+        .iter()
+        .find(|one| one.id == unwell.id);
+    let served = launched.and_then(|one| second_of(seen.of.times, one.serves()?));
+    let first = row.first().copied().unwrap_or(0);
+    let is_cold = served.is_some_and(|served| first <= served + LEAST_SECONDS as u32);
+    is_lost || is_cold
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Answers, activity, at, group, phases, results, with_load};
+    use crate::timeline::{Observation, Observed, TargetHealth};
+
+    const ALL: [&str; 4] = ["i-1", "i-2", "i-3", "i-4"];
+
+    fn targets(second: u32, unhealthy: &[&str]) -> Observation {
+        let state = |id: &str| match unhealthy.contains(&id) {
+            true => TargetState::Unhealthy,
+            false => TargetState::Healthy,
+        };
+        let health = TargetHealth {
+            target_group: "web".to_owned(),
+            targets: ALL.iter().map(|id| ((*id).to_owned(), state(id))).collect(),
+        };
+        Observation::new(at(second), Observed::Targets(health))
+    }
+
+    /// The load rises from 100/s to 600/s at 10 s and falls at 30 s. Four instances are healthy until
+    /// 24 s, and these are not from then on.
+    fn sick(
+        unhealthy: &[&str],
+        more: Vec<Observation>,
+        of: impl Fn(u32, u64) -> Vec<Answers>,
+    ) -> Option<Hypothesis> {
+        let scenario = phases(&[(1.0, false), (6.0, true), (6.0, true), (1.0, false)]);
+        let mut story = vec![group(0, 4, &ALL), targets(0, &[]), targets(24, unhealthy)];
+        story.extend(more);
+        let results = results(&scenario, |second, level| {
+            of(second, (level * 100.0) as u64)
+        });
+        with_load(&scenario, story, &results, |facts| {
+            let mut all = facts.hypotheses.iter();
+            all.find(|one| one.suspect == Suspect::SickInstance)
+                .cloned()
+        })
+    }
+
+    /// A quarter of the answers of these seconds is slow.
+    fn slow(seconds: std::ops::Range<u32>) -> impl Fn(u32, u64) -> Vec<Answers> {
+        move |second, asked| match seconds.contains(&second) {
+            true => vec![("", asked * 3 / 4, 0, 40), ("", asked / 4, 0, 900)],
+            false => vec![("", asked, 0, 40)],
+        }
+    }
+
+    fn unhealthy_alone() -> Clue {
+        Clue::UnhealthyAlone {
+            instance: "i-2".to_owned(),
+            second: 24,
+            others: 3,
+        }
+    }
+
+    #[test]
+    fn an_instance_that_fails_its_checks_alone_is_named_without_a_header() {
+        let found = sick(&["i-2"], Vec::new(), slow(18..24)).unwrap();
+        assert_eq!((found.standing, found.tells), (Standing::Holds, None));
+        assert_eq!(found.seconds, [(18, 24)]);
+        let held = Clue::HeldOnceOut {
+            instance: "i-2".to_owned(),
+            seconds: 6,
+        };
+        assert_eq!(found.pro, [unhealthy_alone(), held]);
+        // Limits that are missed all the same are not shown to be its own.
+        let found = sick(&["i-2"], Vec::new(), slow(18..30)).unwrap();
+        let header = Some(TellingRun::InstanceHeader);
+        assert_eq!((found.standing, found.tells), (Standing::Open, header));
+        assert_eq!(found.pro, [unhealthy_alone()]);
+    }
+
+    #[test]
+    fn health_names_the_one_whose_share_of_the_requests_fails() {
+        let failing = |second: u32, asked: u64| match second {
+            18..24 => vec![("", asked * 3 / 4, asked / 4, 40)],
+            _ => vec![("", asked, 0, 40)],
+        };
+        let found = sick(&["i-2"], Vec::new(), failing).unwrap();
+        assert_eq!((found.standing, found.tells), (Standing::Holds, None));
+        assert_eq!(found.pro[1..], [unhealthy_alone()]);
+        for unhealthy in [&[][..], &["i-2", "i-3"]] {
+            let found = sick(unhealthy, Vec::new(), failing).unwrap();
+            assert_eq!((found.standing, found.pro.len()), (Standing::Open, 1));
+        }
+    }
+
+    #[test]
+    fn several_at_once_an_overload_and_one_that_was_taken_away_are_no_sick_instance() {
+        assert_eq!(sick(&[], Vec::new(), slow(18..24)), None);
+        assert_eq!(sick(&["i-2", "i-3"], Vec::new(), slow(18..24)), None);
+        assert_eq!(
+            sick(&["i-2"], Vec::new(), slow(10..24)),
+            None,
+            "no such load had held"
+        );
+        assert_eq!(
+            sick(&["i-2"], Vec::new(), slow(22..24)),
+            None,
+            "two seconds"
+        );
+        let taken = vec![activity(25, "Terminating EC2 instance: i-2", 4, 3)];
+        assert_eq!(sick(&["i-2"], taken, slow(18..24)), None);
+    }
+
+    #[test]
+    fn header_and_health_agree_or_the_header_counts() {
+        let named = |fails: bool| {
+            move |second: u32, asked: u64| {
+                let each = asked / 4;
+                let (ok, bad) = match fails && (18..24).contains(&second) {
+                    true => (0, each),
+                    false => (each, 0),
+                };
+                ALL.map(|id| {
+                    if id == "i-2" {
+                        (id, ok, bad, 40)
+                    } else {
+                        (id, each, 0, 40)
+                    }
+                })
+                .to_vec()
+            }
+        };
+        let found = sick(&["i-2"], Vec::new(), named(true)).unwrap();
+        assert_eq!(found.standing, Standing::Holds);
+        assert!(found.pro.contains(&unhealthy_alone()), "{found:?}");
+        let other = sick(&["i-3"], Vec::new(), named(true)).unwrap();
+        let is_health = |clue: &Clue| matches!(clue, Clue::UnhealthyAlone { .. });
+        assert!(
+            other.holds() && !other.pro.iter().any(is_health),
+            "{other:?}"
+        );
+        assert_eq!(sick(&["i-2"], Vec::new(), named(false)), None);
+    }
+}
