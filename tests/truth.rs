@@ -17,6 +17,7 @@ mod said;
 mod support;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -532,6 +533,49 @@ fn check(
         });
     }
     checked
+}
+
+/// Fewest groups that use a world: one of them may have more than one reason for its report.
+const LEAST_GROUPS_OF_A_WORLD: usize = 2;
+const LEAST_GROUPS: usize = 70;
+
+/// Returns the worlds of the lab's page: the keys of its file of optional parts, such as
+/// `/target/backend` and `/traffic`.
+fn worlds() -> Vec<String> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/lab.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let (_, part) = page.split_once("\n### Optional parts\n").unwrap();
+    let (_, file) = part.split_once("```yaml\n").unwrap();
+    let (file, _) = file.split_once("```").unwrap();
+    let file: BTreeMap<String, serde_json::Value> = serde_saphyr::from_str(file).unwrap();
+    let mut worlds = Vec::new();
+    for (section, value) in &file {
+        match value.as_object() {
+            Some(keys) => worlds.extend(keys.keys().map(|key| format!("/{section}/{key}"))),
+            None => worlds.push(format!("/{section}")),
+        }
+    }
+    worlds
+}
+
+#[test]
+fn every_world_of_the_lab_has_groups_that_live_in_it() {
+    let cases: Vec<(String, Case)> = support::cases("truth", "all", &[]);
+    assert!(cases.len() >= LEAST_GROUPS, "{} groups", cases.len());
+    let worlds = worlds();
+    assert!(worlds.len() >= 15, "{worlds:?}");
+    for world in worlds {
+        let lives_there = |(_, case): &&(String, Case)| case.lab.pointer(&world).is_some();
+        let groups: Vec<&String> = cases
+            .iter()
+            .filter(lives_there)
+            .map(|(name, _)| name)
+            .collect();
+        assert!(
+            groups.len() >= LEAST_GROUPS_OF_A_WORLD,
+            "{world} has these groups only: {groups:?}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

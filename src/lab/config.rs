@@ -21,6 +21,7 @@ use super::worlds::quantity::Share;
 use super::worlds::rate_limit::RateLimit;
 use super::worlds::sick::Sick;
 use super::worlds::traffic::Traffic;
+use super::worlds::transfer::Transfer;
 use super::worlds::types::InstanceType;
 use super::worlds::unequal::Unequal;
 
@@ -104,6 +105,8 @@ pub struct LabTarget {
     pub balancing: Balancing,
     /// Requests that cost more than others.
     pub unequal: Option<Unequal>,
+    /// Large answers, and the link that they leave by.
+    pub transfer: Option<Transfer>,
     /// A most for all instances together.
     pub rate_limit: Option<RateLimit>,
     /// The part of the work that the CPU metric shows.
@@ -140,6 +143,7 @@ impl Default for LabTarget {
             failing: Vec::new(),
             balancing: Balancing::RoundRobin,
             unequal: None,
+            transfer: None,
             rate_limit: None,
             cpu_share: Share::WHOLE,
             types: Vec::new(),
@@ -425,6 +429,7 @@ mod tests {
              \x20 failing: [{ path: /checkout, status: 500, share: 10% }]\n\
              \x20 balancing: least-outstanding\n\
              \x20 unequal: { share: 10%, times: 8 }\n\
+             \x20 transfer: { rate: 2MB/s, shared: true, large: [{ path: /report, share: 50%, size: 64KB }] }\n\
              \x20 rate_limit: { rate: 300/s, status: 429, retry_after: 1s }\n\
              \x20 cpu_share: 20%\n\
              \x20 types: [{ kind: c5.large }, { kind: t3.micro, capacity: 50% }]\n",
@@ -438,6 +443,11 @@ mod tests {
         assert_eq!(target.failing[0].path, "/checkout");
         assert_eq!(target.balancing, Balancing::LeastOutstanding);
         assert_eq!(target.unequal.unwrap().times, 8);
+        let transfer = target.transfer.unwrap();
+        assert_eq!(
+            (transfer.shared, transfer.large[0].size.bytes()),
+            (true, 64_000)
+        );
         assert_eq!(
             target.rate_limit.unwrap().retry_after,
             Some(Duration::from_secs(1))
@@ -451,6 +461,7 @@ mod tests {
         let target = &off.target;
         assert!(target.backend.is_none() && target.cold.is_none() && target.sick.is_none());
         assert!(target.failing.is_empty() && target.unequal.is_none());
+        assert!(target.transfer.is_none());
         assert!(target.rate_limit.is_none() && off.traffic.is_empty());
         assert_eq!(target.balancing, Balancing::RoundRobin);
         assert_eq!(target.cpu_share, Share::WHOLE);
@@ -494,6 +505,14 @@ mod tests {
                 "target: { unequal: { share: 5%, times: 0 } }",
                 "times must be",
             ),
+            (
+                "target: { transfer: { rate: 1MB/s, large: [] } }",
+                "large must have an entry",
+            ),
+            (
+                "target: { transfer: { rate: 1MB, large: [{ size: 1KB }] } }",
+                "like `1MB/s`",
+            ),
             ("target: { cpu_share: 20 }", "like `10%`"),
             ("target: { rate_limit: { rate: 300 } }", "300/s"),
             ("target: { balancing: random }", "round-robin"),
@@ -502,8 +521,21 @@ mod tests {
                 "traffic: `to` must be later",
             ),
             (
+                "traffic: [{ to: 9s, rate: 4/s, to_rate: 9/s }]",
+                "needs `from` and `to`",
+            ),
+            (
+                "traffic: [{ from: 0s, rate: 4/s, to_rate: 9/s }]",
+                "needs `from` and `to`",
+            ),
+            (
                 "group: { scheduled: [{ from: 9s, to: 9s, min: 3 }] }",
                 "group.scheduled: `to` must be later",
+            ),
+            ("group: { scheduled: [{ from: 9s }] }", "`min` or `max`"),
+            (
+                "group: { scheduled: [{ from: 9s, min: 3, max: 2 }] }",
+                "min is above max",
             ),
             (
                 "{ target: { service: true }, group: { scheduled: [{ from: 9s, min: 3 }] } }",

@@ -116,7 +116,13 @@ impl LabGroup {
             cut: config.faults.terminate_without_draining,
             errors_when_fresh: config.faults.errors_when_fresh,
             launching: Launching::new(&config.group.launches),
-            schedule: Schedule::new(&config.group.scheduled, config.target.min),
+            schedule: Schedule::new(
+                &config.group.scheduled,
+                Bounds {
+                    min: config.target.min,
+                    max: config.target.max,
+                },
+            ),
             launched: 0,
             cooling_until: LabInstant::ZERO,
             cooling: Cooling::default(),

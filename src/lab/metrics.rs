@@ -23,6 +23,8 @@ pub struct OpenPeriod {
     pub target_2xx: u32,
     pub target_4xx: u32,
     pub target_5xx: u32,
+    /// Requests whose client closed the connection before an answer: status 460.
+    pub given_up: u32,
     /// 5xx answers of the load balancer itself: there was no instance, or it went away.
     pub elb_5xx: u32,
     /// Answers among them that their instance did not live to give.
@@ -67,7 +69,7 @@ impl Sample {
             }
         };
         let gauge = |value: u32| vec![f64::from(value)];
-        let requests = self.seen.response_times.len() as u32;
+        let requests = self.seen.response_times.len() as u32 + self.seen.given_up;
         match metric {
             "CPUUtilization" => self.cpu.clone(),
             "RequestCount" => count(requests),

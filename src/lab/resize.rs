@@ -74,22 +74,30 @@ impl LabGroup {
         (actual, coming)
     }
 
-    /// Sets the minimum that the lab file schedules for this time, and launches up to it.
+    /// Sets the bounds that the lab file schedules for this time, when they change, and brings the
+    /// size between them.
     pub(crate) fn keep_schedule(&mut self, now: LabInstant) {
         let first = self.worlds.first_request;
         let since = first.map(|first| now.saturating_sub(first));
-        let min = self.schedule.minimum(since).min(self.target.max);
-        let before = std::mem::replace(&mut self.target.min, min);
-        if min == before || self.desired >= min {
+        let Some(bounds) = self.schedule.changed(since) else {
+            return;
+        };
+        let (before, desired) = (self.bounds(), self.desired);
+        (self.target.min, self.target.max) = (bounds.min, bounds.max);
+        let wanted = desired.clamp(bounds.min, bounds.max);
+        if wanted == desired {
             return;
         }
-        let (time, desired) = (clock::seconds(now), self.desired);
+        let bound = match wanted > desired {
+            true => format!("min size from {} to {}", before.min, bounds.min),
+            false => format!("max size from {} to {}", before.max, bounds.max),
+        };
         let decision = format!(
-            "At {time} the scheduled action lab-schedule executed. Setting min size from {before} to {min}, changing the \
-             desired capacity from {desired} to {min}."
+            "At {} the scheduled action lab-schedule executed. Setting {bound}, changing the desired capacity from \
+             {desired} to {wanted}.",
+            clock::seconds(now)
         );
-        self.desired = min;
-        self.launch_up_to(min, &decision, &json!({}), now);
+        self.change_size(wanted, &decision, &json!({}), now);
     }
 
     /// Launches an instance, at once or after the lab file's delay.

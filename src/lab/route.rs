@@ -14,6 +14,7 @@ use super::worlds::Worlds;
 use super::worlds::backend::{Behind, Outcome, Progress};
 use super::worlds::balancing::{Balancing, Connection};
 use super::worlds::traffic::OthersNext;
+use super::worlds::transfer::Parcel;
 use super::worlds::unequal::Costs;
 use super::worlds::zone_loss::{CONNECTS_FOR, IDLE_FOR};
 
@@ -47,6 +48,8 @@ pub struct Underway {
     pub fault: Option<u16>,
     /// Added to the time of the answer.
     later: Duration,
+    /// Its answer, where answers have a size.
+    pub(crate) parcel: Option<Parcel>,
     /// Its instance answers nothing, and the load balancer gives up at `next`.
     is_unanswered: bool,
     /// Its place at the backend, until that is passed.
@@ -124,6 +127,13 @@ impl LabGroup {
         }
     }
 
+    /// Counts a request whose client went away before its answer. The load balancer had chosen an
+    /// instance for it, which works on.
+    pub fn given_up(&mut self) {
+        self.open.given_up += 1;
+        self.worlds.given_up += 1;
+    }
+
     /// Routes a request of a generator.
     pub fn route(&mut self, now: LabInstant, path: &str, connection: Option<Connection>) -> Route {
         self.worlds.count_ours(now);
@@ -199,6 +209,7 @@ impl LabGroup {
             woken: None,
             fault,
             later,
+            parcel: worlds.parcel(path, chosen.number),
             is_unanswered: false,
             ticket: None,
             _token: Arc::clone(&chosen.token),
@@ -277,6 +288,17 @@ impl LabGroup {
             underway.is_unanswered = true;
             underway.next = underway.arrived + IDLE_FOR;
             return None;
+        }
+        // An error has no large body.
+        if let Some(parcel) = &mut underway.parcel
+            && let Some(links) = &mut self.worlds.links
+            && !parcel.is_sent
+            && underway.fault.is_none()
+        {
+            underway.next = links.send(parcel, underway.next);
+            if underway.next > now {
+                return None;
+            }
         }
         if !self.has(&underway.instance) {
             return Some(Fate::Lost);

@@ -53,6 +53,7 @@ pub(crate) async fn serve(
     };
     let fate = end_of(&world, &mut underway).await;
     let waited = world.clock.now() - arrived;
+    let size = underway.parcel.map_or(0, |parcel| parcel.size.bytes());
     let instance = underway.instance;
     let fault = match fate {
         Fate::Answered(fault) => fault.map(known_status),
@@ -85,15 +86,42 @@ pub(crate) async fn serve(
         }
         return Ok(response);
     }
-    Ok(from_instance(
-        status,
-        &instance,
-        &json!({ "method": method.as_str(), "path": path, "instance": instance }),
-    ))
+    let told = json!({ "method": method.as_str(), "path": path, "instance": instance });
+    let told = match fault {
+        None => of_size(told.to_string(), size as usize),
+        Some(_) => told.to_string(),
+    };
+    Ok(with_text(status, &instance, told))
+}
+
+/// Returns the JSON with blanks after it, which do not change it, up to a size in bytes.
+fn of_size(mut json: String, size: usize) -> String {
+    let missing = size.saturating_sub(json.len());
+    json.extend(std::iter::repeat_n(' ', missing));
+    json
+}
+
+/// A request that waits for its end. If its client goes away first, the connection's task drops
+/// this, and the request counts as given up.
+struct Awaited<'a> {
+    world: &'a World,
+    is_over: bool,
+}
+
+impl Drop for Awaited<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.world.group().given_up();
+        }
+    }
 }
 
 /// Waits for the end of a request.
 async fn end_of(world: &World, underway: &mut Underway) -> Fate {
+    let mut awaited = Awaited {
+        world,
+        is_over: false,
+    };
     loop {
         let next = world.clock.sleep_until(underway.next);
         match underway.woken.clone() {
@@ -104,7 +132,9 @@ async fn end_of(world: &World, underway: &mut Underway) -> Fate {
             },
         }
         let now = world.clock.now();
-        if let Some(fate) = world.group().look(underway, now) {
+        let fate = world.group().look(underway, now);
+        if let Some(fate) = fate {
+            awaited.is_over = true;
             return fate;
         }
     }
@@ -140,7 +170,11 @@ fn limited(
 }
 
 fn from_instance(status: StatusCode, instance: &str, body: &serde_json::Value) -> LabResponse {
-    let mut response = answer(status, "application/json", body.to_string());
+    with_text(status, instance, body.to_string())
+}
+
+fn with_text(status: StatusCode, instance: &str, body: String) -> LabResponse {
+    let mut response = answer(status, "application/json", body);
     if let Ok(id) = HeaderValue::from_str(instance) {
         response.headers_mut().insert("x-instance-id", id);
     }

@@ -13,6 +13,7 @@ use super::group::LabGroup;
 use super::instance::LabInstance;
 use super::worlds::backend::Behind;
 use super::worlds::interruptions::Interrupted;
+use super::worlds::transfer::Links;
 use super::worlds::types::{self, InstanceType};
 use super::worlds::unequal::Unequal;
 use super::worlds::zone_loss::Loss;
@@ -68,6 +69,10 @@ pub struct WorldsTruth {
     pub rate_limited: u64,
     /// Requests that cost more than others.
     pub dear: u64,
+    /// Requests with a large answer.
+    pub large_answers: u64,
+    /// Requests of generators whose client went away before the answer.
+    pub given_up: u64,
     /// The launches that failed, in order.
     pub failed_launches: Vec<Timestamp>,
     /// The instances that EC2 took back, in order.
@@ -250,6 +255,7 @@ impl Truth {
         let target = &group.target;
         let of_worker = of_worker(target);
         let (part, work) = types::average(&target.types);
+        let of_link = group.worlds.links.as_ref().and_then(Links::capacity);
         Self {
             version: VERSION,
             group: super::group::NAME.to_owned(),
@@ -262,7 +268,7 @@ impl Truth {
             alarms,
             decisions: group.decisions.clone(),
             configured: group.configured.clone(),
-            capacity: part / of_worker,
+            capacity: of_link.map_or(part / of_worker, |most| most.min(part / of_worker)),
             cpu_per_request: of_worker * work * target.cpu_share.of_one() * 100.0,
             worlds: WorldsTruth::of(group, &known, now),
         }
@@ -303,6 +309,8 @@ impl WorldsTruth {
             cold_answers: worlds.cold,
             failing_paths: worlds.failing.failed,
             rate_limited: worlds.limiter.as_ref().map_or(0, |one| one.refused),
+            large_answers: worlds.links.as_ref().map_or(0, |links| links.large),
+            given_up: worlds.given_up,
             dear: worlds.costs.as_ref().map_or(0, |costs| costs.dear),
             failed_launches: failed.map(|one| timestamp(one.start)).collect(),
             interruptions: worlds

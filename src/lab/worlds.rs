@@ -12,6 +12,7 @@ use failing::FailingPaths;
 use interruptions::Interruptions;
 use rate_limit::Limiter;
 use traffic::Others;
+use transfer::{Links, Parcel};
 use unequal::Costs;
 use zone_loss::Loss;
 
@@ -27,6 +28,7 @@ pub(crate) mod rate_limit; // a most for all instances together
 pub(crate) mod schedule; // minimums of the group for a time
 pub(crate) mod sick; // one instance that fails while its checks pass
 pub(crate) mod traffic; // requests that no generator sends
+pub(crate) mod transfer; // large answers, and the link that they leave by
 pub(crate) mod types; // instances of several types
 pub(crate) mod unequal; // requests that cost more than others
 pub(crate) mod zone_loss; // a zone whose instances answer nothing
@@ -52,10 +54,13 @@ pub(crate) struct Worlds {
     pub(crate) cold: u64,
     /// Requests that the sick instance took while it was sick.
     pub(crate) sick: u64,
+    /// Requests whose client went away before their answer.
+    pub(crate) given_up: u64,
     pub(crate) backend: Option<Behind>,
     pub(crate) limiter: Option<Limiter>,
     pub(crate) failing: FailingPaths,
     pub(crate) costs: Option<Costs>,
+    pub(crate) links: Option<Links>,
     pub(crate) pins: Pins,
     pub(crate) others: Others,
     pub(crate) interruptions: Interruptions,
@@ -72,10 +77,12 @@ impl Worlds {
             ours: 0,
             cold: 0,
             sick: 0,
+            given_up: 0,
             backend: target.backend.map(|keys| Behind::new(keys, target)),
             limiter: target.rate_limit.map(Limiter::new),
             failing: FailingPaths::new(&target.failing),
             costs: target.unequal.map(Costs::new),
+            links: target.transfer.as_ref().map(Links::new),
             pins: Pins::default(),
             others: Others::new(&config.traffic),
             interruptions: Interruptions::new(&config.group.interruptions),
@@ -99,6 +106,11 @@ impl Worlds {
         self.first_request.filter(|_| self.ours > FEW)
     }
 
+    /// Returns what the answer to a request will be, where answers have a size.
+    pub(crate) fn parcel(&mut self, path: &str, instance: u32) -> Option<Parcel> {
+        Some(self.links.as_mut()?.expect(path, instance))
+    }
+
     /// Returns what the backend has made of a request, as far as it is known by now.
     pub(crate) fn progress(&mut self, ticket: u64, now: LabInstant) -> Option<Progress> {
         Some(self.backend.as_mut()?.progress(ticket, now))
@@ -116,6 +128,9 @@ pub(crate) fn check(config: &Config) -> Result<(), LabConfigError> {
     }
     if let Some(unequal) = target.unequal {
         unequal.check()?;
+    }
+    if let Some(transfer) = &target.transfer {
+        transfer.check()?;
     }
     for traffic in &config.traffic {
         traffic.check()?;

@@ -34,6 +34,12 @@ pub(crate) struct Case<E> {
     /// Between a session's requests.
     #[serde(default)]
     pub(crate) think: Option<String>,
+    /// In place of the one flow that asks for `/`.
+    #[serde(default)]
+    pub(crate) flows: Vec<String>,
+    /// For a whole request, in place of 5 s.
+    #[serde(default)]
+    pub(crate) timeout: Option<String>,
     #[serde(default)]
     pub(crate) scaling: BTreeMap<String, serde_json::Value>,
     /// The header that names instances is left out.
@@ -90,6 +96,8 @@ impl<E: for<'de> Deserialize<'de> + Default> Case<E> {
             phases: Vec::new(),
             threshold: None,
             think: None,
+            flows: Vec::new(),
+            timeout: None,
             scaling: BTreeMap::new(),
             without_header: false,
             expect: E::default(),
@@ -151,12 +159,18 @@ pub(crate) fn scenario<E>(case: &Case<E>) -> String {
         .think
         .as_ref()
         .map_or(String::new(), |think| format!("think: {think}, "));
+    let home = [format!("{{ name: home, {think}steps: [ {{ get: / }} ] }}")];
+    let flows: &[String] = match case.flows.is_empty() {
+        true => &home,
+        false => &case.flows,
+    };
+    let timeout = case.timeout.as_deref().unwrap_or("5s");
     let threshold = case.threshold.as_deref().unwrap_or("p95 < 400ms in spike");
     format!(
-        "name: truth\ntarget: {{ url: \"${{TARGET_URL}}\", {subject}, timeout: 5s }}\n\
-         phases:\n  - {}\nflows: [ {{ name: home, {think}steps: [ {{ get: / }} ] }} ]\n\
-         thresholds: [ {threshold} ]\n{scaling}",
-        phases.join("\n  - ")
+        "name: truth\ntarget: {{ url: \"${{TARGET_URL}}\", {subject}, timeout: {timeout} }}\n\
+         phases:\n  - {}\nflows:\n  - {}\nthresholds: [ {threshold} ]\n{scaling}",
+        phases.join("\n  - "),
+        flows.join("\n  - ")
     )
 }
 

@@ -48,14 +48,26 @@ pub enum LabConfigError {
     /// Dear requests take no service time at all.
     #[error("target.unequal: times must be more than zero")]
     RequestsWithoutCost,
+    /// No answer of `target.transfer` is large.
+    #[error("target.transfer: large must have an entry")]
+    NothingIsLarge,
+    /// The rate of other users changes, and the time in which it does is not given.
+    #[error("traffic: `to_rate` needs `from` and `to`")]
+    RampWithoutSpan,
     /// `group.launches.fail_after` is set, and the target is a service.
     #[error("group.launches: only launches of a group fail; leave `fail_after` out for a service")]
     FailingLaunchesOfService,
     /// `group.scheduled` is set, and the target is a service.
     #[error(
-        "group.scheduled: only the minimum of a group is scheduled; leave it out for a service"
+        "group.scheduled: only the bounds of a group are scheduled; leave it out for a service"
     )]
     ScheduledOfService,
+    /// A scheduled action changes nothing.
+    #[error("group.scheduled: needs `min` or `max`")]
+    ScheduledNothing,
+    /// The bounds of a scheduled action contradict each other.
+    #[error("group.scheduled: min is above max")]
+    ScheduledBounds,
     /// `group.interruptions` is set, and the target is a service.
     #[error("group.interruptions: only instances are interrupted; leave it out for a service")]
     InterruptionsOfService,

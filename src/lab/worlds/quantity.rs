@@ -1,4 +1,4 @@
-//! Shares and rates of the lab file: `10%` and `300/s`.
+//! Shares, rates and sizes of the lab file: `10%`, `300/s`, `64KB` and `1MB/s`.
 
 use std::time::Duration;
 
@@ -49,6 +49,11 @@ impl<'de> Deserialize<'de> for Share {
 pub struct Pace(f64);
 
 impl Pace {
+    /// Returns the number of requests per second.
+    pub fn per_second(self) -> f64 {
+        self.0
+    }
+
     /// Returns the time that this many requests take at the pace.
     pub fn after(self, requests: u64) -> Duration {
         Duration::try_from_secs_f64(requests as f64 / self.0).unwrap_or(Duration::MAX)
@@ -65,6 +70,76 @@ impl<'de> Deserialize<'de> for Pace {
             ))),
             Err((problem, hint)) => Err(serde::de::Error::custom(format!("{problem}: {hint}"))),
         }
+    }
+}
+
+/// A number of bytes; `64KB` in the lab file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Size(u64);
+
+impl Size {
+    /// Returns a size of so many bytes.
+    pub fn of(bytes: u64) -> Self {
+        Self(bytes)
+    }
+
+    /// Returns the number of bytes.
+    pub fn bytes(self) -> u64 {
+        self.0
+    }
+
+    /// Reads a size of at least one byte.
+    fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at(digits);
+        let of_unit = match unit.trim() {
+            "B" => 1,
+            "KB" => 1_000,
+            "MB" => 1_000_000,
+            "KiB" => 1 << 10,
+            "MiB" => 1 << 20,
+            _ => return None,
+        };
+        let bytes = number.parse::<u64>().ok()?.checked_mul(of_unit)?;
+        (1..=LARGEST).contains(&bytes).then_some(Self(bytes))
+    }
+}
+
+/// The most bytes that a size or a second of a bandwidth has: 10 GB.
+const LARGEST: u64 = 10_000_000_000;
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(input)?;
+        Self::parse(&text).ok_or_else(|| {
+            serde::de::Error::custom(format!(
+                "`{text}` is not a size: write it like `64KB`, in B, KB, MB, KiB or MiB"
+            ))
+        })
+    }
+}
+
+/// A number of bytes per second; `1MB/s` in the lab file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bandwidth(Size);
+
+impl Bandwidth {
+    /// Returns the time that so many bytes take.
+    pub fn takes(self, size: Size) -> Duration {
+        Duration::from_secs_f64(size.0 as f64 / self.0.0 as f64)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bandwidth {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(input)?;
+        let size = text.trim().strip_suffix("/s").and_then(Size::parse);
+        size.map(Self).ok_or_else(|| {
+            serde::de::Error::custom(format!(
+                "`{text}` is not a bandwidth: write it like `1MB/s`, in B, KB, MB, KiB or MiB"
+            ))
+        })
     }
 }
 
@@ -117,6 +192,31 @@ mod tests {
                     "{instance} of {instances}: {hit}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn sizes_and_bandwidths_are_read_or_refused_with_a_hint() {
+        #[derive(Debug, Deserialize)]
+        struct Keys {
+            size: Size,
+            rate: Bandwidth,
+        }
+        let read = |text: &str| serde_saphyr::from_str::<Keys>(text);
+        for (size, bytes) in [("1B", 1), ("64KB", 64_000), ("2 MiB", 2 << 20)] {
+            let keys = read(&format!("{{ size: {size}, rate: 1KB/s }}")).unwrap();
+            assert_eq!(keys.size.bytes(), bytes);
+            assert_eq!(keys.rate.takes(Size(500)), Duration::from_millis(500));
+        }
+        for (text, hint) in [
+            ("{ size: 64, rate: 1KB/s }", "like `64KB`"),
+            ("{ size: 0KB, rate: 1KB/s }", "like `64KB`"),
+            ("{ size: 11000MB, rate: 1KB/s }", "like `64KB`"),
+            ("{ size: KB, rate: 1KB/s }", "like `64KB`"),
+            ("{ size: 1KB, rate: 1KB }", "like `1MB/s`"),
+        ] {
+            let problem = read(text).unwrap_err().to_string();
+            assert!(problem.contains(hint), "{text}: {problem}");
         }
     }
 

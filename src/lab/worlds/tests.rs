@@ -383,6 +383,65 @@ fn dear_requests_take_their_time_and_lower_the_capacity() {
 }
 
 #[test]
+fn large_answers_wait_for_the_link_and_leave_the_cpu_low() {
+    // 25 % of 64 KB are 16 KB on average: 75/s of 1.2 MB/s, where the workers carry 100/s.
+    let keys = "rate: 1200KB/s, large: [{ share: 25%, size: 64KB }]";
+    for (shared, most) in [(false, 150), (true, 75)] {
+        let mut group = group(&format!(
+            "{{ target: {{ {HUNDRED}, transfer: {{ {keys}, shared: {shared} }} }}, faults: {{ policy_never_fires: true }} }}"
+        ));
+        let answers = load(&mut group, 0..10, 180);
+        assert_eq!(with(&answers, 200), 1_800, "nothing is refused");
+        // The first that comes after the load waits for all that the link has not taken.
+        let longest = answers.iter().map(|(.., took)| *took).max().unwrap();
+        let expected = f64::from(1_800 - 10 * most) / f64::from(most);
+        assert!(
+            (longest.as_secs_f64() - expected).abs() < 0.4,
+            "shared: {shared}, {longest:?}, {expected}"
+        );
+        let cpu = group.samples[5].average_cpu().unwrap();
+        assert!((88.0..=92.0).contains(&cpu), "{cpu}");
+        let told = truth(&group);
+        let capacity = if shared { 100.0 } else { 75.0 };
+        assert!((told.capacity - capacity).abs() < 0.5, "{}", told.capacity);
+        assert!((448..=452).contains(&told.worlds.large_answers));
+    }
+}
+
+#[test]
+fn an_answer_that_fails_is_not_large() {
+    let mut group = group(
+        "target: { transfer: { rate: 1KB/s, large: [{ size: 64KB }] }, failing: [{ path: / }] }",
+    );
+    let answers = load(&mut group, 0..2, 10);
+    assert_eq!(with(&answers, 500), 20);
+    let slow = answers
+        .iter()
+        .filter(|(.., took)| *took > Duration::from_millis(20));
+    assert_eq!(slow.count(), 0);
+}
+
+#[test]
+fn a_request_that_is_given_up_is_counted_and_its_instance_works_on() {
+    let mut group = group(&format!("target: {{ {HUNDRED} }}"));
+    for index in 0..150 {
+        let now = at(0) + Duration::from_secs(1) * index / 150;
+        let Route::Serve(_) = group.route(now, "/", None) else {
+            panic!("nothing is full");
+        };
+        group.given_up();
+    }
+    group.advance(at(1));
+    group.close_period(at(0), at(1));
+    let sample = &group.samples[0];
+    assert_eq!(sample.values("RequestCount"), [150.0]);
+    assert!(sample.values("TargetResponseTime").is_empty());
+    let cpu = sample.average_cpu().unwrap();
+    assert!((70.0..=75.001).contains(&cpu), "{cpu}");
+    assert_eq!(truth(&group).worlds.given_up, 150);
+}
+
+#[test]
 fn the_least_busy_instance_gets_the_next_request() {
     let share = |balancing: &str| {
         let mut group = group(&format!(
@@ -399,6 +458,26 @@ fn the_least_busy_instance_gets_the_next_request() {
     assert_eq!(share("round-robin"), 250);
     let least = share("least-outstanding");
     assert!((20..=80).contains(&least), "{least}");
+}
+
+#[test]
+fn a_scheduled_maximum_takes_instances_away_and_a_caller_may_set_others_meanwhile() {
+    let mut group = group(&format!(
+        "{{ target: {{ {HUNDRED}, instances: 5 }}, group: {{ scheduled: [{{ from: 4s, to: 9s, max: 3 }}] }}, \
+         faults: {{ policy_never_fires: true }} }}"
+    ));
+    load(&mut group, 0..3, 40);
+    assert_eq!((group.desired, group.target.max), (5, 8));
+    load(&mut group, 3..6, 40);
+    assert_eq!((group.desired, group.target.max), (3, 3));
+    let end = group.activities.last().unwrap();
+    let cause = "the scheduled action lab-schedule executed. Setting max size from 8 to 3";
+    assert!(end.cause.contains(cause), "{}", end.cause);
+    group.target.max = 4;
+    load(&mut group, 6..8, 40);
+    assert_eq!((group.desired, group.target.max), (3, 4));
+    load(&mut group, 8..12, 40);
+    assert_eq!((group.desired, group.target.max), (3, 8));
 }
 
 #[test]
@@ -572,10 +651,15 @@ fn without_its_parts_the_lab_does_nothing_else() {
     assert_eq!((told.requests, told.others, told.cold_answers), (500, 0, 0));
     assert_eq!((told.backend, told.sick), (None, None));
     assert_eq!(
-        (told.rate_limited, told.dear, told.failing_paths),
-        (0, 0, 0)
+        (
+            told.rate_limited,
+            told.dear,
+            told.failing_paths,
+            told.large_answers
+        ),
+        (0, 0, 0, 0)
     );
-    assert!(told.failed_launches.is_empty());
+    assert!(told.failed_launches.is_empty() && told.given_up == 0);
     assert!(told.interruptions.is_empty() && told.types.is_empty() && told.zone_loss.is_none());
 }
 

@@ -26,18 +26,39 @@ pub struct Traffic {
     pub to: Option<Duration>,
     /// Evenly spaced.
     pub rate: Pace,
+    /// The rate at `to`: from `from` on, the rate changes evenly; without it, it does not change.
+    #[serde(default)]
+    pub to_rate: Option<Pace>,
 }
 
 impl Traffic {
-    /// Checks that it has a span of time.
+    /// Checks that it has a span of time, and that the span is known if the rate changes.
     pub fn check(self) -> Result<(), LabConfigError> {
-        match self
-            .to
-            .is_some_and(|to| to <= self.from.unwrap_or_default())
-        {
-            true => Err(LabConfigError::EmptySpan("traffic")),
-            false => Ok(()),
+        let has_both = self.from.is_some() && self.to.is_some();
+        let is_empty = |to| to <= self.from.unwrap_or_default();
+        match self.to {
+            _ if self.to_rate.is_some() && !has_both => Err(LabConfigError::RampWithoutSpan),
+            Some(to) if is_empty(to) => Err(LabConfigError::EmptySpan("traffic")),
+            _ => Ok(()),
         }
+    }
+
+    /// Returns the time from its beginning to the request after the first `sent`; `None` if the
+    /// rate has changed to its end before.
+    fn after(self, sent: u64) -> Option<Duration> {
+        let Some(((to_rate, to), from)) = self.to_rate.zip(self.to).zip(self.from) else {
+            return Some(self.rate.after(sent));
+        };
+        // After t seconds there were r*t + g*t*t/2 requests, with the rate r at first and its growth
+        // g; this form of the root also holds without growth.
+        let (rate, span) = (self.rate.per_second(), (to - from).as_secs_f64());
+        let growth = (to_rate.per_second() - rate) / span;
+        let sent = sent as f64;
+        let under_root = rate.mul_add(rate, 2.0 * growth * sent);
+        let seconds = 2.0 * sent / (rate + under_root.max(0.0).sqrt());
+        (under_root >= 0.0)
+            .then(|| Duration::try_from_secs_f64(seconds).ok())
+            .flatten()
     }
 
     /// Returns the instant of the request after the first `sent`; `None` if there is none, or none
@@ -53,7 +74,7 @@ impl Traffic {
             Some(from) => first_request? + from,
         };
         let end = first_request.zip(self.to).map(|(first, to)| first + to);
-        let at = start.saturating_add(self.rate.after(sent));
+        let at = start.saturating_add(self.after(sent)?);
         end.is_none_or(|end| at < end).then_some(at)
     }
 }
@@ -181,6 +202,24 @@ mod tests {
             ]
         );
         assert_eq!(others.count(), 13);
+    }
+
+    #[test]
+    fn a_rate_that_changes_evenly_sends_its_average_and_ends_with_its_span() {
+        for (text, all, half) in [
+            // 2/s to 6/s within 4 s: 16 requests, 6 of them in the first half.
+            ("[{ from: 1s, to: 5s, rate: 2/s, to_rate: 6/s }]", 16, 6),
+            ("[{ from: 1s, to: 5s, rate: 6/s, to_rate: 2/s }]", 16, 10),
+            ("[{ from: 1s, to: 5s, rate: 4/s, to_rate: 4/s }]", 16, 8),
+        ] {
+            let mut others = others(text);
+            let times = arrivals(&mut others, Some(0), 60_000);
+            assert_eq!(times.len(), all, "{text}: {times:?}");
+            let early = times.iter().filter(|at| **at < 3_000).count();
+            assert_eq!(early, half, "{text}: {times:?}");
+            assert!(times.is_sorted() && times[0] == 1_000, "{text}: {times:?}");
+            assert!(times[all - 1] < 5_000, "{text}: {times:?}");
+        }
     }
 
     #[test]
