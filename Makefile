@@ -8,6 +8,7 @@ WORK    := .spikeproof
 VENV    := $(WORK)/venv
 TOOLS   := $(WORK)/bench
 LINTERS := $(WORK)/linters
+AUDIT   := $(WORK)/audit
 SBOM    := $(WORK)/sbom
 DIST    := $(WORK)/dist
 MOTO    := moto[server]==5.2.5
@@ -26,7 +27,7 @@ endif
 endif
 export SPIKEPROOF_MOTO := $(CURDIR)/$(VENV)/bin/moto_server
 
-.PHONY: help demo test tests program check truth cases advice teardown calls chaos module image build dist sbom bench deny fuzz venv terraform lint clean
+.PHONY: help demo test tests program check truth cases advice teardown calls chaos module image build dist sbom bench deny audit fuzz venv terraform lint clean
 
 help: ## prints this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -50,11 +51,11 @@ lint: $(LINTERS)/ready ## formatting, clippy, links of the code's documentation,
 	@$(LINTERS)/bin/actionlint -shellcheck= -pyflakes=
 	@found=$$($(LINTERS)/bin/zizmor --quiet --offline --no-progress .github/workflows) || { echo "$$found"; exit 1; }
 
-$(LINTERS)/ready: .github/linters.txt
+$(LINTERS)/ready $(AUDIT)/ready: $(WORK)/%/ready: .github/%.txt
 	@command -v python3 >/dev/null || { echo 'python3 is missing: install Python 3.9 or newer (Debian: apt-get install python3 python3-venv)' >&2; exit 1; }
-	@rm -rf $(LINTERS)
-	@python3 -m venv $(LINTERS)
-	@$(LINTERS)/bin/pip install --quiet --require-hashes --only-binary :all: --requirement $<
+	@rm -rf $(@D)
+	@python3 -m venv $(@D)
+	@$(@D)/bin/pip install --quiet --require-hashes --only-binary :all: --requirement $<
 	@touch $@
 
 # With `--examples`, of which there are none, cargo chooses the features of tests too: `make test` then builds only tests.
@@ -141,15 +142,25 @@ deny: ## checks licences, sources, banned crates, and advisories if their databa
 	  cargo deny --config .cargo/deny.toml check advisories; \
 	else echo 'advisories NOT checked: their database cannot be reached from here' >&2; fi
 
+audit: deny $(AUDIT)/ready ## make deny, and checks permission documents (parliament) and the terraform module (checkov)
+	@$(AUDIT)/bin/python tests/audit.py
+	@$(AUDIT)/bin/checkov --directory terraform --framework terraform --quiet --compact --skip-download
+
 # What cargo-fuzz would pass, but for the sanitizer: so it runs on a stable compiler.
 COVERAGE := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table --cfg fuzzing
 
-fuzz: ## fuzzes the scenario parser and the task report parser, FUZZ_SECONDS (60) each
+# Each is a file of tests/fuzz/fuzz_targets, which says what it holds.
+FUZZED := wire cookies table templates journal alarm_history activities scenario interval
+
+fuzz: ## fuzzes every parser of foreign text, FUZZ_SECONDS (60) each; FUZZ='wire cookies' runs those
 	@cd tests/fuzz && RUSTFLAGS='$(COVERAGE)' cargo build --quiet --locked --target-dir ../../target/fuzz
-	@for target in scenario interval; do \
+	@for target in $(or $(FUZZ),$(FUZZED)); do \
+	  echo "fuzzing $$target"; \
 	  mkdir -p $(WORK)/fuzz/$$target; \
-	  target/fuzz/$(HOST)/debug/$$target $(WORK)/fuzz/$$target $$([ $$target = scenario ] && echo scenarios) -max_len=4000 -max_total_time=$(or $(FUZZ_SECONDS),60); \
+	  seeds=tests/fuzz/seeds/$$target; [ $$target != scenario ] || seeds=scenarios; \
+	  target/fuzz/$(HOST)/debug/$$target $(WORK)/fuzz/$$target $$seeds -max_len=4000 -timeout=10 -rss_limit_mb=1024 \
+	    -artifact_prefix=$(WORK)/fuzz/$$target- -max_total_time=$(or $(FUZZ_SECONDS),60); \
 	done
 
 venv: $(VENV)/moto-5.2.5 ## installs the pinned moto into the project's own folder

@@ -423,7 +423,7 @@ fn no_document_makes_a_role_without_the_boundary() {
             for action in statement["Action"].as_array().unwrap() {
                 let action = action.as_str().unwrap().trim_start_matches("iam:");
                 let widens = ["CreateRole", "PutRolePolicy"].contains(&action);
-                let bound = &statement["Condition"]["StringLike"]["iam:PermissionsBoundary"];
+                let bound = &statement["Condition"]["ArnLike"]["iam:PermissionsBoundary"];
                 let expected = match widens {
                     true => json!("arn:aws:iam::*:policy/spikeproof-boundary"),
                     false => Value::Null,

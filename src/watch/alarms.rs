@@ -149,7 +149,7 @@ pub(crate) async fn history(
 }
 
 /// Returns an entry of the history; one that is not understood is kept as it is.
-fn entry(alarm: &str, at: Timestamp, text: &str) -> Observed {
+pub(crate) fn entry(alarm: &str, at: Timestamp, text: &str) -> Observed {
     match read_change(alarm, at, text) {
         Some(change) => Observed::AlarmChange(change),
         None => Observed::UnreadChange(UnreadChange {
@@ -226,7 +226,7 @@ fn read_change(alarm: &str, at: Timestamp, data: &str) -> Option<AlarmChange> {
 /// Returns values with their times, one per period (in seconds) from `start` on.
 fn from(start: Timestamp, period: i64, values: &[f64]) -> Option<Vec<Datapoint>> {
     let point = |(index, value): (usize, &f64)| {
-        let offset = jiff::SignedDuration::from_secs(period * index as i64);
+        let offset = jiff::SignedDuration::from_secs(period.checked_mul(index as i64)?);
         let at = start.checked_add(offset).ok()?;
         Some(Datapoint { at, value: *value })
     };
@@ -237,8 +237,9 @@ fn from(start: Timestamp, period: i64, values: &[f64]) -> Option<Vec<Datapoint>>
 /// not allow.
 fn read_time(text: &str) -> Option<Timestamp> {
     text.parse().ok().or_else(|| {
-        let (head, zone) = text.split_at(text.len().checked_sub(5)?);
-        format!("{head}{}:{}", &zone[..3], &zone[3..]).parse().ok()
+        let (head, zone) = text.split_at_checked(text.len().checked_sub(5)?)?;
+        let (hours, minutes) = zone.split_at_checked(3)?;
+        format!("{head}{hours}:{minutes}").parse().ok()
     })
 }
 
@@ -330,6 +331,19 @@ mod tests {
     }
 
     #[test]
+    fn a_datapoint_whose_time_is_no_time_is_left_out() {
+        for time in [
+            "2026-03-01T12:00:00\u{20ac}00",
+            "+0\u{e9}00",
+            "\u{20ac}",
+            "",
+        ] {
+            let reason = format!(r#""evaluatedDatapoints":[{{"timestamp":"{time}","value":1.0}}]"#);
+            assert_eq!(decided_on("OK", "ALARM", &reason).datapoints, []);
+        }
+    }
+
+    #[test]
     fn an_entry_that_is_not_understood_is_kept_with_its_words() {
         let at: Timestamp = "2026-03-01T12:03:10Z".parse().unwrap();
         for text in [
@@ -337,6 +351,9 @@ mod tests {
             r#"{"oldState":{"stateValue":1},"newState":{"stateValue":"ALARM"}}"#,
             "Alarm updated from OK to ALARM",
             "",
+            // A period that no clock has.
+            r#"{"oldState":{"stateValue":"OK"},"newState":{"stateValue":"ALARM","stateReasonData":
+                {"startDate":"2026-03-01T12:00:00Z","period":9223372036854775807,"recentDatapoints":[1,2,3]}}}"#,
         ] {
             let kept = UnreadChange {
                 alarm: "high".to_owned(),

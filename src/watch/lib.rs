@@ -46,6 +46,8 @@ mod alarms; // alarms and their history
 mod asg; // the Auto Scaling group, its activities and policies
 mod elb; // target health, and the load balancer
 mod error; // failed calls, and the gaps that they leave
+#[cfg(fuzzing)]
+pub mod fuzzing; // doors for the targets of tests/fuzz
 mod metrics; // metrics of the policies, the load balancer and the group
 mod pace; // how often to read
 mod poll; // the poller

@@ -232,7 +232,7 @@ pub const STATEMENTS: &[Statement] = &[
         name: "BoundedRoles",
         // Without the boundary, whoever may make a role and pass it can give it any right, and use it.
         on: &[ROLES],
-        when: &[("StringLike", "iam:PermissionsBoundary", &[BOUNDARY])],
+        when: &[("ArnLike", "iam:PermissionsBoundary", &[BOUNDARY])],
         needs: &[
             terraform("iam:CreateRole", "makes the roles"),
             terraform("iam:PutRolePolicy", "says what tasks may do"),

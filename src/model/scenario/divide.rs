@@ -24,10 +24,9 @@ pub fn divide(name: &str, bytes: &[u8], parts: u32) -> Option<Vec<Vec<u8>>> {
     let mut count = 0;
     for row in rows {
         let part = all.get_mut(count % parts as usize)?;
+        // Only the last row of all may lack its line end. One more would belong to a quote that the
+        // file leaves open.
         part.extend_from_slice(row);
-        if !row.ends_with(b"\n") {
-            part.push(b'\n');
-        }
         count += 1;
     }
     (count >= parts as usize).then_some(all)
@@ -43,8 +42,11 @@ fn columns(line: &[u8]) -> Option<Vec<String>> {
 }
 
 fn lines(bytes: &[u8]) -> Vec<&[u8]> {
+    // The same lines as for a reader of the whole file.
+    let is_blank =
+        |line: &&[u8]| std::str::from_utf8(line).is_ok_and(|text| text.trim().is_empty());
     let lines = bytes.split_inclusive(|byte| *byte == b'\n');
-    lines.filter(|line| !line.trim_ascii().is_empty()).collect()
+    lines.filter(|line| !is_blank(line)).collect()
 }
 
 /// Returns the line of column names, and each record as it is written.
@@ -82,13 +84,17 @@ mod tests {
         };
         let csv = "\u{feff}a,b\r\n1,\"x\ny\"\r\n2,\"\"\"\"\r\n3,z";
         let wanted = [
-            "\u{feff}a,b\r\n1,\"x\ny\"\r\n3,z\n",
+            "\u{feff}a,b\r\n1,\"x\ny\"\r\n3,z",
             "\u{feff}a,b\r\n2,\"\"\"\"\r\n",
         ];
         assert_eq!(texts("u.csv", csv, 2).unwrap(), wanted);
         let lines = "{\"a\": 1}\n\n{\"a\": 2}\n{\"a\": 3}";
-        let wanted = ["{\"a\": 1}\n{\"a\": 3}\n", "{\"a\": 2}\n"];
+        let wanted = ["{\"a\": 1}\n{\"a\": 3}", "{\"a\": 2}\n"];
         assert_eq!(texts("u.JSONL", lines, 2).unwrap(), wanted);
+        let open = texts("u.csv", "a\n1\n\"x", 2).unwrap();
+        assert_eq!(open, ["a\n1\n", "a\n\"x"], "a quote that is not closed");
+        let blank = "{\"a\": 1}\n{\"a\": 2}\n\u{a0}\n{\"a\": 3}";
+        assert_eq!(texts("u.jsonl", blank, 2).unwrap(), wanted);
         assert_eq!(texts("u.csv", csv, 4), None, "a part would be empty");
         let more = "{\"id\": 1}\n{\"id\": 2, \"vip\": true}\n{\"id\": 3}\n{\"id\": 4}\n";
         assert_eq!(

@@ -1,7 +1,7 @@
 //! Any text as a scenario: it is read, or refused with problems that can be shown.
 #![no_main]
 
-use spikeproof::scenario::{Substitutions, read, render};
+use model::scenario::{Substitutions, read, render};
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
     let open = |name: &str| Ok(name.as_bytes().to_vec());
