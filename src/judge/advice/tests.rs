@@ -3,10 +3,11 @@
 
 use super::*;
 use crate::report::words;
-use evidence::Confidence;
 use evidence::timeline::{
-    Activity, Datapoint, GroupState, Instance, MetricSeries, Observation, Observed,
+    Activity, Balancer, Datapoint, GroupState, Instance, MetricSeries, Observation, Observed,
+    Surroundings, TargetGroup, series,
 };
+use evidence::{Clue, Confidence};
 use model::scaling::replay::{self, Follows, InstanceLimits, Setting};
 use model::scaling::{Bounds, alarm};
 
@@ -613,4 +614,55 @@ fn a_services_changes_are_in_the_words_of_application_auto_scaling() {
         );
     }
     insta::assert_snapshot!(all);
+}
+
+#[test]
+fn a_policy_on_the_requests_of_each_target_is_offered_only_if_these_saw_the_load() {
+    let (mut timeline, seconds) = seen("TargetTrackingScaling");
+    let arn = |rest: &str| format!("arn:aws:elasticloadbalancing:eu-central-1:123456789012:{rest}");
+    let balancer = Balancer {
+        arn: arn("loadbalancer/app/web/50dc6c495c0c9188"),
+        ..Balancer::default()
+    };
+    let surroundings = Surroundings {
+        target_groups: vec![TargetGroup {
+            arn: arn("targetgroup/web/73e2d6bc24d8a067"),
+            balancers: vec![balancer],
+            ..TargetGroup::default()
+        }],
+        ..Surroundings::default()
+    };
+    let seen = Observation::new(at(0), Observed::Surroundings(surroundings));
+    timeline.observations.push(seen);
+    let reaction = Reaction {
+        desired_before: 2,
+        max: 8,
+        ..Reaction::default()
+    };
+    let snippet = |metric: &str| {
+        let hypotheses = [Hypothesis {
+            suspect: Suspect::BlindMetric,
+            standing: evidence::Standing::Holds,
+            pro: vec![Clue::WouldHaveSeen {
+                metric: metric.to_owned(),
+                before: 20.0,
+                during: 80.0,
+            }],
+            against: Vec::new(),
+            seconds: Vec::new(),
+            tells: None,
+            because: String::new(),
+        }];
+        let evidence = Evidence {
+            hypotheses: &hypotheses,
+            ..evidence(&timeline, &seconds, &reaction)
+        };
+        advise(&evidence, None).snippet
+    };
+    let requests = snippet("RequestCountPerTarget").unwrap();
+    assert!(
+        requests.contains("predefined_metric_type = \"ALBRequestCountPerTarget\""),
+        "{requests}"
+    );
+    assert_eq!(snippet(series::ACTIVE_CONNECTIONS), None);
 }

@@ -8,8 +8,8 @@ use super::LEAST_SECONDS;
 use crate::instances::Why;
 use crate::vocabulary::TargetState;
 
-/// Seconds that health checks may take to find an instance that fails, and those around a look in
-/// which other instances must not fail theirs.
+/// Fewest seconds around a look in which other instances must not fail their checks, and in which an
+/// instance may fail its own after its requests. Slower checks need more.
 const UNNOTICED: usize = 15;
 /// Seconds after a load balancer leaves an instance out, until the last requests to it have ended.
 const LATER: usize = 3;
@@ -38,7 +38,7 @@ impl Unwell<'_> {
         let (Some(first), Some(last)) = (seconds.first(), seconds.last()) else {
             return false;
         };
-        let then = *first as usize..=*last as usize + UNNOTICED;
+        let then = *first as usize..=*last as usize + unnoticed(seen);
         then.contains(&self.at) && !is_known(seen, self, seconds)
     }
 }
@@ -61,15 +61,24 @@ pub(super) fn alone<'a>(seen: &Seen<'a>) -> Vec<Unwell<'a>> {
             }
         }
     }
+    let unnoticed = unnoticed(seen);
     let is_alone = |one: &Unwell<'_>| {
         let near =
-            |other: &&Unwell<'_>| other.id != one.id && other.at.abs_diff(one.at) <= UNNOTICED;
+            |other: &&Unwell<'_>| other.id != one.id && other.at.abs_diff(one.at) <= unnoticed;
         one.others > 0 && !found.iter().any(|other| near(&other)) && !was_taken(seen, one)
     };
     let kept: Vec<bool> = found.iter().map(is_alone).collect();
     let mut kept = kept.into_iter();
     found.retain(|_| kept.next().unwrap_or(false));
     found
+}
+
+/// Returns the seconds that health checks may take to find an instance that fails.
+fn unnoticed(seen: &Seen<'_>) -> usize {
+    let known = seen.of.timeline.surroundings().into_iter();
+    let groups = known.flat_map(|known| &known.target_groups);
+    let checks = groups.map(|one| (one.check_interval * one.unhealthy_after).as_secs() as usize);
+    checks.max().unwrap_or(0).max(UNNOTICED)
 }
 
 /// Returns true if the instance left for another reason than its health.

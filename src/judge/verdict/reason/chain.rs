@@ -265,8 +265,8 @@ pub enum NewInstanceReason {
         /// Time in service for which an instance counts as new.
         new_for_s: Seconds,
     },
-    /// So many answers were slow while an instance was new that its p95 may be over the limit. No
-    /// header names the instance of an answer.
+    /// Answers were slow while an instance was new, and its p95 may be over the limit. No header
+    /// names the instance of an answer.
     SlowPerhapsNew {
         /// Time in service for which an instance counts as new.
         new_for_s: Seconds,
