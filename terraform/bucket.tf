@@ -9,11 +9,13 @@ resource "aws_s3_bucket" "channel" {
   bucket        = local.bucket
   force_destroy = true
 
-  # The safety net below destroy: S3 deletes forgotten objects after a day. This block is deprecated in favour of a
-  # separate lifecycle resource, but that resource waits 55 s for S3 to become consistent.
+  # The safety net below destroy: S3 deletes forgotten objects after a day. kept/changes.json is not among them: it has
+  # the settings of a changed group, and is needed until the group is as before. This block is deprecated in favour of
+  # a separate lifecycle resource, but that resource waits 55 s for S3 to become consistent.
   lifecycle_rule {
     id                                     = "expire"
     enabled                                = true
+    prefix                                 = "run/"
     abort_incomplete_multipart_upload_days = 1
 
     expiration {

@@ -475,11 +475,7 @@ fn metric(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_is_a_process_out_of_the_pushed_image() {
     let lab = start("tasks: { provisioning: 100ms, pending: 100ms, deprovisioning: 100ms }").await;
-    let config = sdk(&lab).await;
-    let ecs = aws_sdk_ecs::Client::new(&config);
-    let image = push_shell(&config).await;
-    let place = place(&lab).await;
-    ecs.create_cluster().cluster_name("c").send().await.unwrap();
+    let (ecs, image, place) = cluster_and_image(&lab).await;
     let script = "FOLDER=$(pwd) env > \"$OUT\"; trap 'exit 7' TERM; while :; do sleep 0.05; done";
     register(&ecs, &image, script).await;
     let out = tempfile::tempdir().unwrap();
@@ -618,11 +614,7 @@ async fn a_task_is_a_process_out_of_the_pushed_image() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_task_outlives_the_lab_even_if_it_ignores_sigterm() {
     let lab = start("tasks: { provisioning: 0s, pending: 0s }").await;
-    let config = sdk(&lab).await;
-    let ecs = aws_sdk_ecs::Client::new(&config);
-    let image = push_shell(&config).await;
-    let place = place(&lab).await;
-    ecs.create_cluster().cluster_name("c").send().await.unwrap();
+    let (ecs, image, place) = cluster_and_image(&lab).await;
     register(
         &ecs,
         &image,
@@ -776,6 +768,16 @@ async fn place(lab: &Lab) -> Place {
         subnet: between(&subnets, "<subnetId>", "<").to_owned(),
         security_group: between(&group, "<groupId>", "<").to_owned(),
     }
+}
+
+/// Makes the cluster `c`. Returns the client, the reference of a pushed image, and the network.
+async fn cluster_and_image(lab: &Lab) -> (aws_sdk_ecs::Client, String, Place) {
+    let config = sdk(lab).await;
+    let ecs = aws_sdk_ecs::Client::new(&config);
+    let image = push_shell(&config).await;
+    let place = place(lab).await;
+    ecs.create_cluster().cluster_name("c").send().await.unwrap();
+    (ecs, image, place)
 }
 
 async fn register(ecs: &aws_sdk_ecs::Client, image: &str, script: &str) {

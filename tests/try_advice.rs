@@ -15,7 +15,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use rustix::process::{Pid, Signal, kill_process};
 use spikeproof::advice::Change;
-use spikeproof::aws::query::{Query, Service};
+use spikeproof::aws::query::{Query, Service, elements};
 use spikeproof::aws::{Aws, Cloud};
 use spikeproof::channel::Channel;
 use spikeproof::channel::message::{self, Control};
@@ -36,6 +36,8 @@ const LOOK: Duration = Duration::from_millis(100);
 
 #[path = "support/trial.rs"]
 mod trial;
+#[path = "try_advice/under_load.rs"]
+mod under_load;
 
 use trial::{Trial, path, text};
 
@@ -122,6 +124,23 @@ if tags:
         self.make_bucket(&bucket, &tags).await;
         let location = format!("s3://{bucket}/run");
         spikeproof::channel::open(&location, Some(&self.aws().await)).unwrap()
+    }
+
+    /// Deletes what S3 deletes of a run's bucket after a day, by the rule of the module.
+    async fn a_day_passes(&self, run: &str) {
+        let rules = std::fs::read_to_string(path("terraform/bucket.tf")).unwrap();
+        let prefix = regex::Regex::new(r#"\bprefix += "([^"]+)""#).unwrap();
+        let prefix = &prefix.captures(&rules).unwrap()[1];
+        let bucket = ResourceNames::of(&RunId::parse(run).unwrap()).bucket;
+        let query = Query::new(&self.aws().await);
+        let page = query.bucket("GET", &bucket, "?list-type=2").await.unwrap();
+        let mut keys = elements(&page, "Key");
+        keys.retain(|key| key.starts_with(prefix));
+        assert!(!keys.is_empty(), "{page}");
+        for key in keys {
+            let key = format!("/{key}");
+            query.bucket("DELETE", &bucket, &key).await.unwrap();
+        }
     }
 
     /// Raises the group's maximum to 50, as a run of another machine does, with its note.
@@ -376,9 +395,12 @@ async fn a_signal_in_the_destroy_of_the_first_run_is_against_the_second() {
 const DISCOVER: [&str; 4] = ["reap", "--discover", "--older-than", "0s"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reap_on_another_machine_puts_the_group_back() {
+async fn a_reap_on_another_machine_puts_the_group_back_even_days_later() {
     let trial = Trial::tagged().await;
-    let (change, _) = trial.changed_elsewhere(&[(CHANGES_TAG, "lab-web")]).await;
+    let (change, channel) = trial.changed_elsewhere(&[(CHANGES_TAG, "lab-web")]).await;
+    channel.put_control(&heartbeat(), None).await.unwrap();
+    trial.a_day_passes("sp-0000000001").await;
+    assert!(channel.control().await.is_err(), "it has expired");
     let listed = trial.run(&[&DISCOVER[..], &["--dry-run"]].concat()).await;
     let said = text(&listed);
     assert!(said.contains("changed setting of group lab-web"), "{said}");
@@ -391,6 +413,7 @@ async fn a_reap_on_another_machine_puts_the_group_back() {
     assert!(!said.contains("CHANGED"), "{said}");
     let before: f64 = change.before["MaxSize"].parse().unwrap();
     assert_eq!(trial.given("MaxSize"), [50.0, before]);
+    // The note is gone with the bucket.
     assert_eq!(trial.lab.inventory().await.unwrap(), Vec::<String>::new());
     trial.lab.stop().await;
 }
@@ -651,19 +674,6 @@ target: { max: 3, tags: { 'spikeproof:may-change': 'yes' } }
 policy: { high_datapoints: 1 }
 ";
 
-const SCENARIO: &str = "
-name: spike
-target: { url: '${TARGET_URL}', group: '${TARGET_GROUP}', timeout: 5s }
-phases:
-  - { name: sustained, rate: 120/s, hold: 6s }
-  - { name: spike, rate: 640/s, ramp: 16s, hold: 8s }
-  - { name: recovery, rate: 120/s, hold: 8s }
-flows:
-  - { name: home, steps: [ { get: / } ] }
-thresholds: [ 'p95 < 400ms in spike' ]
-scaling: { instance_header: x-instance-id, in_within: 40s }
-";
-
 /// A few seconds of load, for a run whose advice does not matter.
 const SHORT: &str = "
 name: short
@@ -682,55 +692,6 @@ fn scenario(trial: &Trial, content: &str) -> String {
     path.display().to_string()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_recommended_change_is_tried_and_the_group_is_as_before() {
-    let trial = Trial::new(PINNED, PolicyFiles::default()).await;
-    let before = Settings::new(&trial.aws().await);
-    let (group, policies) = (
-        before.group("lab-web").await.unwrap().unwrap().sizes,
-        before.policies("lab-web").await.unwrap(),
-    );
-    let output = trial
-        .run(&[
-            "run",
-            "--try-advice=lab-web",
-            "--unattended",
-            &scenario(&trial, SCENARIO),
-        ])
-        .await;
-    let said = text(&output);
-    assert!(matches!(output.status.code(), Some(0 | 1)), "{said}");
-    assert!(said.contains("s over the limit predicted"), "{said}");
-
-    let reports = trial.reports();
-    let [first, second] = &reports[..] else {
-        panic!("{said}");
-    };
-    assert!(first.trial.is_none());
-    let tried = second.trial.clone().unwrap();
-    assert_eq!(
-        (&tried.first, tried.put_back),
-        (&first.run, PutBack::AsBefore)
-    );
-    let measured = tried.measured.unwrap();
-    assert!(measured.over_limit < tried.before.over_limit, "{tried:?}");
-
-    // What was written is the change and the old setting, and nothing else.
-    let maximum = match tried.change {
-        Change::Maximum { max, with: None } => f64::from(max),
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(trial.given("MaxSize"), [maximum, 3.0]);
-    assert_eq!(trial.lab.truth().configured.len(), 2);
-    assert_eq!(trial.given("MinSize"), Vec::<f64>::new());
-    let now = before.group("lab-web").await.unwrap().unwrap().sizes;
-    assert_eq!(now, group);
-    assert_eq!(before.policies("lab-web").await.unwrap(), policies);
-    assert_eq!(second.destroyed.left, Vec::<String>::new());
-    assert_eq!(trial.lab.inventory().await.unwrap(), Vec::<String>::new());
-    trial.lab.stop().await;
-}
-
 /// Waits until the run holds at the beginning of a phase.
 async fn held(trial: &Trial, child: &mut Child, cue: &Path) {
     let there = timeout(Duration::from_mins(3), async {
@@ -742,52 +703,4 @@ async fn held(trial: &Trial, child: &mut Child, cue: &Path) {
     let said = ["stdout", "stderr"].map(|name| trial.folder.path().join(name));
     let said = said.map(|path| std::fs::read_to_string(path).unwrap_or_default());
     assert!(in_time && cue.exists(), "{}", said.concat());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_guard_puts_the_group_back_when_the_run_is_killed_with_the_change_in_place() {
-    let trial = Trial::new(PINNED, PolicyFiles::default()).await;
-    let settings = Settings::new(&trial.aws().await);
-    let before = settings.policies("lab-web").await.unwrap();
-    let sizes = settings.group("lab-web").await.unwrap().unwrap().sizes;
-    let cue = trial.folder.path().join("held");
-    let log = |name: &str| std::fs::File::create(trial.folder.path().join(name)).unwrap();
-    let mut child = trial
-        .command(&[
-            "run",
-            "--try-advice=lab-web",
-            "--unattended",
-            &scenario(&trial, SCENARIO),
-        ])
-        .env(
-            "SPIKEPROOF_FAILPOINT",
-            format!("hold:start:{}", cue.display()),
-        )
-        .stdout(log("stdout"))
-        .stderr(log("stderr"))
-        .spawn()
-        .unwrap();
-    // The first run changes nothing, and goes on at once.
-    held(&trial, &mut child, &cue).await;
-    assert!(trial.lab.truth().configured.is_empty());
-    std::fs::remove_file(&cue).unwrap();
-    held(&trial, &mut child, &cue).await;
-    let changed = trial.lab.truth().configured.len();
-    assert!(changed > 0, "the change is in place");
-    child.kill().await.unwrap();
-    let put_back = timeout(Duration::from_secs(90), async {
-        while settings.policies("lab-web").await.unwrap() != before
-            || settings.group("lab-web").await.unwrap().unwrap().sizes != sizes
-            || !trial.lab.inventory().await.unwrap().is_empty()
-        {
-            sleep(LOOK).await;
-        }
-    });
-    assert!(put_back.await.is_ok(), "{:?}", trial.lab.truth().configured);
-    assert_eq!(trial.lab.truth().configured.len(), 2 * changed);
-    // Nothing is left for a reap, once the guard has ended.
-    let reaped = trial.run(&["reap"]).await;
-    assert_eq!(reaped.status.code(), Some(0), "{}", text(&reaped));
-    assert_eq!(trial.lab.truth().configured.len(), 2 * changed);
-    trial.lab.stop().await;
 }

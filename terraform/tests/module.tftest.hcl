@@ -181,10 +181,11 @@ run "forgotten_data_expires_after_a_day" {
   assert {
     condition = (
       one(aws_s3_bucket.channel.lifecycle_rule).enabled &&
+      one(aws_s3_bucket.channel.lifecycle_rule).prefix == "run/" &&
       one(one(aws_s3_bucket.channel.lifecycle_rule).expiration).days == 1 &&
       aws_cloudwatch_log_group.run.retention_in_days == 1
     )
-    error_message = "Objects and log lines must expire after a day."
+    error_message = "Objects below run/ and log lines must expire after a day, and nothing else: the note of a change is needed longer."
   }
 }
 

@@ -10,7 +10,7 @@ use hyper::{HeaderMap, Request, Response};
 use spikeproof::lab::{Lab, Principal};
 
 use super::signed::Signer;
-use super::{between, get_with, place, push_shell, register, request, run_task, sdk, sdk_of};
+use super::{between, cluster_and_image, get_with, register, request, run_task, sdk_of};
 use super::{send, start, wait_for};
 
 /// Returns the id at the end of a task's ARN.
@@ -252,11 +252,7 @@ async fn the_target_answers_its_own_names_and_pages_only() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_runs_the_images_program_with_the_definitions_command() {
     let lab = start("tasks: { provisioning: 0s, pending: 0s, deprovisioning: 0s }").await;
-    let config = sdk(&lab).await;
-    let ecs = aws_sdk_ecs::Client::new(&config);
-    let image = push_shell(&config).await;
-    let place = place(&lab).await;
-    ecs.create_cluster().cluster_name("c").send().await.unwrap();
+    let (ecs, image, place) = cluster_and_image(&lab).await;
     let out = tempfile::tempdir().unwrap();
     let written = out.path().join("written");
     register(&ecs, &image, "exit 3").await;

@@ -15,6 +15,10 @@
 //! tasks/<slot>/end.json              task, last
 //! ```
 //!
+//! One object of the same bucket is not below the prefix: `kept/changes.json`, which the orchestrator
+//! writes before it changes the target's group. S3 deletes everything below the prefix after a day,
+//! and a change must be known until it is undone.
+//!
 //! A task polls `control.json` once a second. It starts at the agreed instant, and stops on order,
 //! at its lifetime's end, and when the heartbeat has not changed for the lease *by its own
 //! monotonic clock*. Any read error counts as no change: the lease fails closed, and no wall clock
@@ -51,7 +55,8 @@ pub const POLL: Duration = Duration::from_secs(1);
 /// The name of the control object, under the prefix.
 const CONTROL: &str = "control.json";
 const STATE: &str = "terraform.tfstate";
-const CHANGES: &str = "changes.json";
+/// From the bucket's root, where no lifecycle rule of `terraform/bucket.tf` reaches it.
+const CHANGES: &str = "kept/changes.json";
 
 /// A message that could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -304,20 +309,22 @@ impl Channel {
 
     /// Reads terraform's state as it was written; `None` if it was not.
     pub async fn state(&self) -> Result<Option<Vec<u8>>, ChannelError> {
-        Ok(self.bytes_if_there(STATE).await?.map(Vec::from))
+        Ok(self.bytes_if_there(&self.path(STATE)).await?.map(Vec::from))
     }
 
-    /// Writes what the run changes on its target's group, before it does.
+    /// Writes what the run changes on its target's group, before it does. It stays until the bucket
+    /// is deleted.
     pub async fn put_changes(&self, changes: Vec<u8>) -> Result<(), ChannelError> {
         self.store
-            .put(&self.path(CHANGES), PutPayload::from(changes))
+            .put(&Path::from(CHANGES), PutPayload::from(changes))
             .await?;
         Ok(())
     }
 
     /// Reads what the run has changed, as it was written; `None` if it was not.
     pub async fn changes(&self) -> Result<Option<Vec<u8>>, ChannelError> {
-        Ok(self.bytes_if_there(CHANGES).await?.map(Vec::from))
+        let found = self.bytes_if_there(&Path::from(CHANGES)).await?;
+        Ok(found.map(Vec::from))
     }
 
     /// Writes `ready.json` of the task's slot.
@@ -361,7 +368,7 @@ impl Channel {
     /// Reads interval `seq` of a slot; `None` if it has not been written.
     pub async fn report(&self, slot: u32, seq: u32) -> Result<Option<Report>, ChannelError> {
         let path = interval_path(slot, seq);
-        let Some(bytes) = self.bytes_if_there(&path).await? else {
+        let Some(bytes) = self.bytes_if_there(&self.path(&path)).await? else {
             return Ok(None);
         };
         let json = unpack(&bytes).map_err(|source| ChannelError::Packed {
@@ -417,8 +424,8 @@ impl Channel {
         }
     }
 
-    async fn bytes_if_there(&self, path: &str) -> Result<Option<bytes::Bytes>, ChannelError> {
-        match self.store.get(&self.path(path)).await {
+    async fn bytes_if_there(&self, path: &Path) -> Result<Option<bytes::Bytes>, ChannelError> {
+        match self.store.get(path).await {
             Ok(object) => Ok(Some(object.bytes().await?)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error.into()),
@@ -530,6 +537,16 @@ mod tests {
         assert_eq!(channel.report(3, 1).await.unwrap(), None);
         assert_eq!(channel.clear().await.unwrap(), 2);
         assert_eq!(channel.report(3, 0).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_note_of_changes_is_not_below_the_prefix_that_expires() {
+        let channel = channel();
+        channel.put_changes(b"{}".to_vec()).await.unwrap();
+        channel.put_state(b"{}".to_vec()).await.unwrap();
+        assert_eq!(channel.clear().await.unwrap(), 1);
+        assert_eq!(channel.state().await.unwrap(), None);
+        assert_eq!(channel.changes().await.unwrap(), Some(b"{}".to_vec()));
     }
 
     #[tokio::test]

@@ -22,6 +22,12 @@ fn pool(p95_millis: u64) -> Vec<Second> {
     [vec![first], vec![next; 9]].concat()
 }
 
+/// Estimates for a limit in milliseconds, where no second has another reason.
+fn estimated(seconds: &[Second], serving: &[u32], limit: u64) -> Option<InstanceCapacity> {
+    let limit = Duration::from_millis(limit);
+    estimate(seconds, serving, limit, &Explained::default())
+}
+
 #[test]
 fn a_pool_of_seconds_with_few_requests_counts_as_one_measurement() {
     // At 2 a second, one instance is too slow and two are not.
@@ -29,13 +35,7 @@ fn a_pool_of_seconds_with_few_requests_counts_as_one_measurement() {
     let fast: Vec<Second> = (0..6).flat_map(|_| pool(20)).collect();
     let seconds = [slow, fast].concat();
     let serving = [vec![1; 60], vec![2; 60]].concat();
-    let found = estimate(
-        &seconds,
-        &serving,
-        Duration::from_millis(200),
-        &Explained::default(),
-    )
-    .unwrap();
+    let found = estimated(&seconds, &serving, 200).unwrap();
     assert_eq!(found.between, (1.0, Some(2.0)));
     let reason = found.reason.unwrap();
     // The first pool of each size contains the seconds before it settled.
@@ -49,26 +49,13 @@ fn a_pool_of_seconds_with_few_requests_counts_as_one_measurement() {
 fn a_pool_without_enough_samples_or_with_two_sizes_says_nothing() {
     let few: Vec<Second> = vec![second(2.0, 2, 20); 20];
     assert_eq!(
-        estimate(
-            &few,
-            &[2; 20],
-            Duration::from_millis(200),
-            &Explained::default()
-        ),
+        estimated(&few, &[2; 20], 200),
         None,
         "each second has two requests only"
     );
     let sizes = [vec![2; 15], vec![3; 5]].concat();
     let straddling = [pool(20), pool(20)].concat();
-    assert_eq!(
-        estimate(
-            &straddling,
-            &sizes,
-            Duration::from_millis(200),
-            &Explained::default()
-        ),
-        None
-    );
+    assert_eq!(estimated(&straddling, &sizes, 200), None);
 }
 
 #[test]
@@ -79,13 +66,7 @@ fn the_load_per_instance_at_which_the_limit_breaks_is_found_between_the_two_side
     // Twice the instances carry the load, but first they work off the queue.
     seconds.extend(vec![second(600.0, 760, 900); 5]);
     let serving = [vec![2; 30], vec![6; 5]].concat();
-    let found = estimate(
-        &seconds,
-        &serving,
-        Duration::from_millis(200),
-        &Explained::default(),
-    )
-    .unwrap();
+    let found = estimated(&seconds, &serving, 200).unwrap();
     assert_eq!(
         (found.at_limit, found.saturated, found.between),
         (190.0, Some(190.0), (90.0, Some(300.0)))
@@ -100,13 +81,7 @@ fn seconds_in_which_the_queue_only_fills_say_nothing_of_what_an_instance_carries
     seconds.extend(vec![second(280.0, 200, 900); 4]);
     seconds.extend(vec![second(280.0, 280, 42); 12]);
     let serving = [vec![2; 16], vec![6; 12]].concat();
-    let found = estimate(
-        &seconds,
-        &serving,
-        Duration::from_millis(400),
-        &Explained::default(),
-    )
-    .unwrap();
+    let found = estimated(&seconds, &serving, 400).unwrap();
     assert!((85.0..=105.0).contains(&found.at_limit), "{found:?}");
 }
 
@@ -121,43 +96,20 @@ fn fast_errors_of_a_group_that_has_grown_say_nothing_of_what_an_instance_carries
     seconds.extend(vec![fresh; 12]);
     seconds.extend(vec![second(280.0, 280, 42); 6]);
     let serving = [vec![2; 16], vec![7; 18]].concat();
-    let found = estimate(
-        &seconds,
-        &serving,
-        Duration::from_millis(400),
-        &Explained::default(),
-    )
-    .unwrap();
+    let found = estimated(&seconds, &serving, 400).unwrap();
     assert!((85.0..=105.0).contains(&found.at_limit), "{found:?}");
 }
 
 #[test]
 fn a_run_that_never_missed_its_limit_knows_only_a_least() {
-    let found = estimate(
-        &[second(90.0, 90, 20); 20],
-        &[3; 20],
-        Duration::from_millis(200),
-        &Explained::default(),
-    )
-    .unwrap();
+    let found = estimated(&[second(90.0, 90, 20); 20], &[3; 20], 200).unwrap();
     assert_eq!(
         (found.between, found.saturated, found.confidence),
         ((30.0, None), None, Confidence::Low)
     );
     assert_eq!(found.reason.unwrap().missed_s, 0);
-    assert_eq!(
-        estimate(
-            &[second(90.0, 90, 900); 20],
-            &[3; 20],
-            Duration::from_millis(200),
-            &Explained::default()
-        ),
-        None
-    );
-    assert_eq!(
-        estimate(&[], &[], Duration::from_millis(200), &Explained::default()),
-        None
-    );
+    assert_eq!(estimated(&[second(90.0, 90, 900); 20], &[3; 20], 200), None);
+    assert_eq!(estimated(&[], &[], 200), None);
 }
 
 #[test]
@@ -165,13 +117,7 @@ fn an_estimate_is_as_sure_as_what_held_and_what_missed_are_near_and_says_which_r
     let between = |low: f64, high: f64, saturated: u64| {
         let mut seconds = vec![second(low * 2.0, (low * 2.0) as u64, 20); 10];
         seconds.extend(vec![second(high * 2.0, saturated * 2, 900); 10]);
-        estimate(
-            &seconds,
-            &[2; 20],
-            Duration::from_millis(200),
-            &Explained::default(),
-        )
-        .unwrap()
+        estimated(&seconds, &[2; 20], 200).unwrap()
     };
     let narrow = between(100.0, 125.0, 120).weighed(2, None);
     assert_eq!(
@@ -272,13 +218,7 @@ fn an_instance_also_carries_the_load_of_others() {
     };
     let mut seconds = vec![with_others(120.0, 120, 20); 10];
     seconds.extend(vec![with_others(180.0, 150, 900); 10]);
-    let found = estimate(
-        &seconds,
-        &[2; 20],
-        Duration::from_millis(200),
-        &Explained::default(),
-    )
-    .unwrap();
+    let found = estimated(&seconds, &[2; 20], 200).unwrap();
     assert_eq!(
         (found.between, found.saturated, found.at_limit),
         ((90.0, Some(120.0)), Some(100.0), 100.0)

@@ -10,6 +10,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -238,7 +239,29 @@ pub fn boot() -> Option<String> {
     )
 }
 
+/// Every child process inherits what is inheritable at its start.
+static STARTING: Mutex<()> = Mutex::new(());
+
+/// Hold it while a child process is started that must not inherit a work lock and may outlive it.
+///
+/// A guard with the lock of its run would wait for itself once the orchestrator is gone.
+pub fn starting() -> MutexGuard<'static, ()> {
+    STARTING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A descriptor of a work lock for the one child process that is started while it is held.
+#[derive(Debug)]
+pub struct Inheritable {
+    // Closed before others may start.
+    _descriptor: OwnedFd,
+    _alone: MutexGuard<'static, ()>,
+}
+
 /// Held as long as anything of the run is alive on this host.
+///
+/// Unlike an owner lock it is not released in words: that would release it for the terraform which
+/// has inherited it too. So any child that is between its fork and its program keeps it for that
+/// moment. Whoever takes it waits and asks again.
 #[derive(Debug)]
 pub struct WorkLock(File);
 
@@ -254,10 +277,14 @@ impl WorkLock {
     }
 
     /// Returns a descriptor of the same lock that child processes inherit. Drop it as soon as the
-    /// child has been started: until then every other child would inherit it too (harmless, but it
-    /// would be waited for).
-    pub fn inheritable(&self) -> io::Result<OwnedFd> {
-        Ok(rustix::io::dup(&self.0)?)
+    /// child has been started. No child that [`starting`] announces is started meanwhile.
+    pub fn inheritable(&self) -> io::Result<Inheritable> {
+        let alone = starting();
+        let descriptor = rustix::io::dup(&self.0)?;
+        Ok(Inheritable {
+            _descriptor: descriptor,
+            _alone: alone,
+        })
     }
 
     /// Writes which process works under it, so that a reaper can ask that process to end.
@@ -330,6 +357,25 @@ mod tests {
             }
         });
         assert!(free, "nobody is left who could hold it");
+    }
+
+    #[test]
+    fn no_other_child_is_started_while_the_work_lock_is_inheritable() {
+        let home = tempfile::tempdir().unwrap();
+        let lock = WorkLock::take(home.path()).unwrap().unwrap();
+        let inheritable = lock.inheritable().unwrap();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let guard = std::thread::spawn(move || {
+            sender.send(()).unwrap();
+            let _starting = starting();
+            sender.send(()).unwrap();
+        });
+        receiver.recv().unwrap();
+        assert!(STARTING.try_lock().is_err());
+        assert!(receiver.try_recv().is_err());
+        drop(inheritable);
+        receiver.recv().unwrap();
+        guard.join().unwrap();
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub(super) fn options(runs_dir: &Path) -> RunOptions {
 }
 
 /// Two tasks, without cloud and without limits.
-fn plan(runs_dir: &Path) -> RunPlan {
+pub(super) fn plan(runs_dir: &Path) -> RunPlan {
     let scenario = scenario(vec![]);
     let run = RunId::parse("sp-0000000001").unwrap();
     RunPlan {
@@ -82,15 +82,19 @@ fn plan(runs_dir: &Path) -> RunPlan {
     }
 }
 
-pub(super) fn begun(runs_dir: &Path) -> (Context, Arc<RunState>) {
-    let cx = Context {
+pub(super) fn context(runs_dir: &Path) -> Context {
+    Context {
         options: Arc::new(options(runs_dir)),
         repeats: Repeats::default(),
         trial: Trial::None,
         earlier_runs: Vec::new(),
         events: Events::channel().0,
         interrupt: Interrupt::quiet(),
-    };
+    }
+}
+
+pub(super) fn begun(runs_dir: &Path) -> (Context, Arc<RunState>) {
+    let cx = context(runs_dir);
     let state = RunState::open(&cx, plan(runs_dir)).unwrap();
     (cx, state)
 }

@@ -194,12 +194,15 @@ async fn start_guard(cx: &Context, state: &RunState) -> Result<(), RunError> {
     if !cx.options.guard {
         return Ok(());
     }
-    let options = GuardOptions {
-        run: state.plan.run.clone(),
-        folder: state.plan.folder.clone(),
-        terraform: terraform.path.clone(),
+    let start = |program| {
+        Guard::start(GuardOptions {
+            run: state.plan.run.clone(),
+            folder: state.plan.folder.clone(),
+            terraform: terraform.path.clone(),
+            program,
+        })
     };
-    match Guard::start(options) {
+    match std::env::current_exe().and_then(start) {
         Ok(guard) => {
             state.set_guard(guard).await;
             Ok(())

@@ -338,4 +338,6 @@ fn only_tracking(policies: &[Parameters]) -> Result<(&String, &Parameters), NotT
 }
 
 #[cfg(test)]
+mod second_look_tests;
+#[cfg(test)]
 mod tests;

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use model::redact;
 use model::units::RunId;
-use provision::journal;
+use provision::journal::{self, locks};
 
 mod orphaned;
 
@@ -38,6 +38,8 @@ pub struct GuardOptions {
     pub folder: PathBuf,
     /// The terraform or tofu binary of the run.
     pub terraform: PathBuf,
+    /// The program that becomes the guard: spikeproof itself.
+    pub program: PathBuf,
 }
 
 /// A guard that was started.
@@ -135,11 +137,13 @@ fn spawn(options: &GuardOptions) -> io::Result<Child> {
     let secrets = std::env::vars_os().filter(|(name, value)| {
         !is_needed(&name.to_string_lossy()) && redact::holds_secret(&value.to_string_lossy())
     });
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = Command::new(&options.program);
     // The guard lives longer than the run, and needs none of the scenario's secrets.
     secrets.for_each(|(name, _)| {
         command.env_remove(name);
     });
+    // Else it could have the work lock that a terraform is given just now.
+    let _starting = locks::starting();
     command
         .args([
             "reap",
@@ -177,6 +181,7 @@ mod tests {
             run,
             folder,
             terraform: "terraform".into(),
+            program: std::env::current_exe().unwrap(),
         })
         .unwrap();
         guard.child.wait().await.unwrap();

@@ -136,14 +136,14 @@ pub(crate) async fn note(aws: &Aws, run: &RunId) -> Result<Option<ChangeNote>, I
     let read = async { channel::open(&location, Some(aws))?.changes().await };
     let bytes = timeout(NOTE, read)
         .await
-        .map_err(|_| lacks("no answer for `changes.json`"))?
+        .map_err(|_| lacks("no answer for `kept/changes.json`"))?
         .map_err(unread)?;
     let Some(bytes) = bytes else {
         return Ok(None);
     };
     let note = serde_json::from_slice(&bytes);
     note.map(Some)
-        .map_err(|_| lacks("`changes.json` is not what this version writes"))
+        .map_err(|_| lacks("`kept/changes.json` is not what this version writes"))
 }
 
 fn unread(error: ChannelError) -> InventoryError {
