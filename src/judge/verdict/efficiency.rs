@@ -193,6 +193,9 @@ mod tests {
     use super::*;
     use evidence::testing::{activity, group, phases, with_load};
 
+    /// With those after them, 26 of 50 seconds.
+    const MOST: &[u32] = &[0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24];
+
     /// Judges a group of one instance, which carries 50 requests in a second. The load of 100 comes at
     /// 30 s, and i-2 serves from `served` on.
     fn judged(served: u32, strained: &'static [u32]) -> [Said; 2] {
@@ -233,7 +236,6 @@ mod tests {
             Said::ByGenerator,
             "8 of 40 seconds remain"
         );
-        const MOST: &[u32] = &[0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24];
         assert_eq!(judged(38, MOST), [Said::ByGenerator, Said::ByGenerator]);
     }
 }

@@ -43,37 +43,11 @@ pub(super) fn new_instance(reason: &NewInstanceReason) -> String {
                 "a new instance has fewer than the {LEAST_REQUESTS} answers that a p95 takes; all of them have {answers}"
             );
         }
-        NewInstanceReason::ErrorsWithLoadToSpare { new_for_s } => {
-            return format!(
-                "in the first {new_for_s} of a new instance, with load to spare: inferred, `instance_header` would say for sure"
-            );
-        }
-        NewInstanceReason::ErrorsOnlyOverloaded { new_for_s } => {
-            return format!(
-                "in the first {new_for_s} of each, only while all instances had too much to do: none with load to spare (inferred, \
-                 without `instance_header`)"
-            );
-        }
-        NewInstanceReason::ErrorsPerhapsOverloaded { new_for_s } => {
-            return format!(
-                "in the first {new_for_s} of a new instance, but all instances had too much to do: {BY_NAME}"
-            );
-        }
-        NewInstanceReason::NewInstancesInferred { new_for_s } => {
-            return format!(
-                "in the first {new_for_s} of each, all instances together: p95 of each held, whichever gave the slow answers"
-            );
-        }
-        NewInstanceReason::SlowPerhapsNew {
-            new_for_s,
-            limit_s,
-            slow_share,
-        } => {
-            return format!(
-                "in the first {new_for_s} of a new instance {:.1}% of all answers took over {limit_s}, so its p95 may be over that: {BY_NAME}",
-                slow_share * 100.0
-            );
-        }
+        NewInstanceReason::ErrorsWithLoadToSpare { .. }
+        | NewInstanceReason::ErrorsOnlyOverloaded { .. }
+        | NewInstanceReason::ErrorsPerhapsOverloaded { .. }
+        | NewInstanceReason::NewInstancesInferred { .. }
+        | NewInstanceReason::SlowPerhapsNew { .. } => return without_header(reason),
         NewInstanceReason::GeneratorSaturated => {
             "a new instance was slow only while the generator was at its own limit"
         }
@@ -91,6 +65,44 @@ pub(super) fn new_instance(reason: &NewInstanceReason) -> String {
         }
     };
     fixed.to_owned()
+}
+
+/// Words the reasons of a judgement without a header that names instances.
+fn without_header(reason: &NewInstanceReason) -> String {
+    match reason {
+        NewInstanceReason::ErrorsWithLoadToSpare { new_for_s } => {
+            format!(
+                "in the first {new_for_s} of a new instance, with load to spare: inferred, `instance_header` would say for sure"
+            )
+        }
+        NewInstanceReason::ErrorsOnlyOverloaded { new_for_s } => {
+            format!(
+                "in the first {new_for_s} of each, only while all instances had too much to do: none with load to spare (inferred, \
+                 without `instance_header`)"
+            )
+        }
+        NewInstanceReason::ErrorsPerhapsOverloaded { new_for_s } => {
+            format!(
+                "in the first {new_for_s} of a new instance, but all instances had too much to do: {BY_NAME}"
+            )
+        }
+        NewInstanceReason::NewInstancesInferred { new_for_s } => {
+            format!(
+                "in the first {new_for_s} of each, all instances together: p95 of each held, whichever gave the slow answers"
+            )
+        }
+        NewInstanceReason::SlowPerhapsNew {
+            new_for_s,
+            limit_s,
+            slow_share,
+        } => {
+            format!(
+                "in the first {new_for_s} of a new instance {:.1}% of all answers took over {limit_s}, so its p95 may be over that: {BY_NAME}",
+                slow_share * 100.0
+            )
+        }
+        _ => String::new(),
+    }
 }
 
 fn worse(first: &WorseInstance, more: usize) -> String {
