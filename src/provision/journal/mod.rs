@@ -185,11 +185,7 @@ impl Journal {
         };
         let head = self.path.with_file_name(HEAD);
         let line = record::encode(copied, record)?;
-        OpenOptions::new()
-            .append(true)
-            .open(&head)
-            .and_then(|mut file| file.write_all(&line).and_then(|()| file.sync_data()))
-            .map_err(io("write", &head))?;
+        append_whole(&head, &line).map_err(io("write", &head))?;
         self.copied = Some(copied + 1);
         Ok(())
     }
@@ -278,6 +274,26 @@ impl Journal {
     }
 }
 
+/// Appends a line to a copy, and returns when it is on the disk. A line before it that did not become
+/// whole is cut off: it would hide this one.
+fn append_whole(path: &Path, line: &[u8]) -> std::io::Result<()> {
+    let whole = match files::read(path, LARGEST) {
+        Ok(bytes) => bytes
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |at| at + 1),
+        Err(FileRefused::Read(error)) => return Err(error),
+        Err(refused) => return Err(std::io::Error::other(refused)),
+    };
+    let mut file = OpenOptions::new().append(true).open(path)?;
+    file.set_len(whole as u64)?;
+    let written = file.write_all(line).and_then(|()| file.sync_data());
+    if written.is_err() {
+        drop(file.set_len(whole as u64));
+    }
+    written
+}
+
 /// Writes the first record, and its copy. A file whose name is not on the disk is not on the disk.
 fn write_first(folder: &Path, first: &Record) -> JournalResult<()> {
     let line = record::encode(0, first)?;
@@ -341,6 +357,16 @@ pub struct Found {
 }
 
 impl Found {
+    /// True if neither the journal nor its copy was ever there. Its run has meant nothing: a record
+    /// comes before every action.
+    pub fn has_no_journal(&self) -> bool {
+        let is_missing = |name: &str| {
+            let found = std::fs::symlink_metadata(self.folder.join(name));
+            found.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+        };
+        self.refused.is_none() && is_missing(JOURNAL) && is_missing(HEAD)
+    }
+
     fn of(folder: PathBuf) -> Self {
         match records(&folder) {
             Ok((records, damaged)) => Self {
@@ -357,6 +383,12 @@ impl Found {
             },
         }
     }
+}
+
+/// True if the folder is this user's own, and no process drives the run. It may be a copy of a run's
+/// folder, or have no journal.
+pub fn is_abandoned(folder: &Path) -> bool {
+    is_ours(folder).is_ok() && locks::own(folder, LockRole::Reaper).is_ok()
 }
 
 /// Reads the records of a folder, and whether there are more that cannot be read.
@@ -633,6 +665,26 @@ mod tests {
             Journal::open(&folder).unwrap().1,
             [first("sp-0000000001"), Record::IntentApply]
         );
+    }
+
+    #[test]
+    fn a_torn_line_of_the_copy_hides_no_later_one() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("sp-0000000001");
+        let mut journal = Journal::create(&folder, first("sp-0000000001")).unwrap();
+        let tear = |name: &str, text: &[u8]| {
+            let file = OpenOptions::new().append(true).open(folder.join(name));
+            file.unwrap().write_all(text).unwrap();
+        };
+        tear(HEAD, b"0000");
+        let sizes = |max: &str| [("MaxSize".to_owned(), max.to_owned())].into();
+        let change = Record::IntentChange {
+            change: GroupChange::new("web", change::Setting::Sizes, sizes("8"), sizes("12")),
+        };
+        journal.write(change.clone()).unwrap();
+        drop(journal);
+        std::fs::write(folder.join(JOURNAL), "spoilt\n").unwrap();
+        assert_eq!(read(&folder), [first("sp-0000000001"), change]);
     }
 
     #[test]
