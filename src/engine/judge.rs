@@ -274,7 +274,7 @@ impl ParsedAnswer<'_> {
 
     fn json(&self) -> Option<&serde_json::Value> {
         self.json
-            .get_or_init(|| serde_json::from_slice(self.document()).ok())
+            .get_or_init(|| json::read(self.document()))
             .as_ref()
     }
 
@@ -284,13 +284,13 @@ impl ParsedAnswer<'_> {
     }
 
     /// Returns values of the body as later requests send them, byte for byte.
-    fn captured(&self, found: &[&serde_json::Value]) -> Vec<CapturedValue> {
+    fn captured(&self, found: &[&serde_json::Value]) -> Result<Vec<CapturedValue>, TooSlow> {
         let written = match found.iter().any(|value| may_be_written_otherwise(value)) {
-            true => self.texts(found),
+            true => self.texts(found)?,
             false => vec![None; found.len()],
         };
         let each = found.iter().zip(written);
-        each.map(|(value, written)| match (value, written) {
+        let values = each.map(|(value, written)| match (value, written) {
             (serde_json::Value::String(text), _) => CapturedValue {
                 text: text.as_str().into(),
                 json: false,
@@ -303,14 +303,16 @@ impl ParsedAnswer<'_> {
                 text: other.to_string().into(),
                 json: true,
             },
-        })
-        .collect()
+        });
+        Ok(values.collect())
     }
 
-    fn texts(&self, found: &[&serde_json::Value]) -> Vec<Option<&str>> {
+    fn texts(&self, found: &[&serde_json::Value]) -> Result<Vec<Option<&str>>, TooSlow> {
         match (std::str::from_utf8(self.document()), self.json()) {
-            (Ok(document), Some(root)) => json::texts(document, root, found),
-            _ => vec![None; found.len()],
+            (Ok(document), Some(root)) => {
+                json::texts(document, root, found, &|| self.look.go_on().is_ok()).ok_or(TooSlow)
+            }
+            _ => Ok(vec![None; found.len()]),
         }
     }
 }
@@ -344,16 +346,18 @@ impl Compiled<Check> {
                 match expected {
                     _ if found.is_empty() => false,
                     Expected::Value(value) => found.iter().all(|found| *found == value),
-                    Expected::Number(number) => {
-                        found.iter().all(|found| found.is_number())
-                            && seen
-                                .captured(&found)
-                                .iter()
-                                .all(|found| same(found, number))
-                    }
-                    Expected::Text(text) => values.text(text).is_ok_and(|text| {
-                        seen.captured(&found).iter().all(|found| same(found, &text))
-                    }),
+                    Expected::Number(_) if !found.iter().all(|found| found.is_number()) => false,
+                    Expected::Number(number) => seen
+                        .captured(&found)?
+                        .iter()
+                        .all(|found| same(found, number)),
+                    Expected::Text(text) => match values.text(text) {
+                        Ok(text) => seen
+                            .captured(&found)?
+                            .iter()
+                            .all(|found| same(found, &text)),
+                        Err(_) => false,
+                    },
                 }
             }
             (What::Header(name, value), _) => {
@@ -428,7 +432,10 @@ impl Compiled<Capture> {
                     Some(json) => path.all(json, seen.look)?,
                     None => Vec::new(),
                 };
-                choose(&found, pick, values).and_then(|chosen| seen.captured(&[chosen]).pop())
+                match choose(&found, pick, values) {
+                    Some(chosen) => seen.captured(&[chosen])?.pop(),
+                    None => None,
+                }
             }
             (From::Css { attribute, .. }, Some(Engine::Css(selector))) => {
                 let attribute = attribute.as_deref();
@@ -775,6 +782,53 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn a_number_beyond_those_of_a_float_is_compared_and_captured_as_it_is_written() {
+        let number =
+            |number: &str| What::Json("$.n".to_owned(), Expected::Number(number.to_owned()));
+        let step = Step {
+            checks: [
+                number("1e400"),
+                number("10e399"),
+                number("1e401"),
+                What::Json("$.ok".to_owned(), Expected::Value(true.into())),
+            ]
+            .map(|what| check(what, true))
+            .to_vec(),
+            captures: vec![Capture {
+                name: "x".to_owned(),
+                from: From::Json("$.n".to_owned()),
+                pick: Occurrence::First,
+                default: None,
+            }],
+            ..example::step(Method::Get, "/")
+        };
+        let (_, counts, captured) = judge(&step, &answer(200, "{\"n\": 1e400, \"ok\": true}"), 1);
+        let held: Vec<bool> = counts.iter().map(|(_, held)| *held).collect();
+        assert_eq!(held, [true, true, false, true, true]);
+        assert_eq!(&*captured[0].1.text, "1e400");
+    }
+
+    #[test]
+    fn the_digits_of_a_number_are_looked_for_within_the_time_too() {
+        let answer = answer(200, "[1.50]");
+        let cookie = |_: &str| None;
+        let seen = |look| ParsedAnswer {
+            answer: &answer,
+            took: Duration::ZERO,
+            cookie: &cookie,
+            json: OnceCell::new(),
+            page: OnceCell::new(),
+            look,
+        };
+        let digits = |seen: &ParsedAnswer<'_>| {
+            let root = seen.json().unwrap();
+            seen.captured(&[root]).map(|found| found.len())
+        };
+        assert_eq!(digits(&seen(Look::begin())), Ok(1));
+        assert_eq!(digits(&seen(Look::lasting(Duration::ZERO))), Err(TooSlow));
     }
 
     #[test]
