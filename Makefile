@@ -27,7 +27,7 @@ endif
 endif
 export SPIKEPROOF_MOTO := $(CURDIR)/$(VENV)/bin/moto_server
 
-.PHONY: help demo test tests program check truth cases advice teardown calls chaos module image build dist sbom bench deny audit fuzz venv terraform lint clean
+.PHONY: help demo test tests program check truth cases advice teardown calls chaos module image build dist sbom bench builds deny audit fuzz venv terraform lint clean
 
 help: ## prints this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -125,6 +125,12 @@ bench: build $(TOOLS)/ready ## compares the engine with wrk, oha and k6; writes 
 	@command -v nginx >/dev/null && command -v wrk >/dev/null || { echo 'nginx or wrk is missing: install them (Debian: apt-get install nginx-light wrk)' >&2; exit 1; }
 	@cargo build --quiet --release --locked --package benches
 	@SPIKEPROOF_BENCH_TOOLS=$(CURDIR)/$(TOOLS) target/$(HOST)/release/peers
+
+builds: build ## compares the speed of two builds in one run: BASE=FILE names the other spikeproof
+	@test -x '$(BASE)' || { echo 'BASE=FILE: the spikeproof to compare with, such as that of another commit' >&2; exit 1; }
+	@command -v nginx >/dev/null || { echo 'nginx is missing: install it (Debian: apt-get install nginx-light)' >&2; exit 1; }
+	@cargo build --quiet --release --locked --package benches
+	@target/$(HOST)/release/peers builds '$(BASE)' $(RELEASE)
 
 $(TOOLS)/ready:
 	@echo 'preparing oha and k6 in $(TOOLS)'

@@ -1,6 +1,8 @@
 //! Our engine beside wrk, oha and k6: one run, one core for the client, another for the server,
 //! medians of alternating rounds. `make bench` prepares the peers and runs it.
 //!
+//! `peers builds BASE OURS` compares two builds of spikeproof instead: see [`builds`].
+//!
 //! Prints one line per comparison, `name ours=... peer=... ratio=...`, and writes the same as a
 //! table into docs/benchmarks.md. Nothing here passes or fails by time: it is read by people.
 
@@ -20,6 +22,8 @@ use spikeproof::plan::Share;
 use spikeproof::scenario::{self, Substitutions};
 use tokio_util::sync::CancellationToken;
 
+mod builds;
+
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const ROUNDS: usize = 5;
@@ -34,6 +38,11 @@ fn main() -> Outcome<()> {
         Some("engine") => {
             let text = std::fs::read_to_string(arguments.next().ok_or("engine SCENARIO")?)?;
             engine(&text)
+        }
+        Some("builds") => {
+            let mut path = || arguments.next().map(PathBuf::from);
+            let (base, ours) = path().zip(path()).ok_or("builds BASE OURS")?;
+            builds::compare(&base, &ours)
         }
         _ => compare(),
     }
@@ -270,6 +279,17 @@ fn figures(rounds: &[Figures], of: impl Fn(&Figures) -> f64) -> f64 {
 }
 
 impl Bench {
+    fn without_peers(folder: &Path, server: Child, ports: [u16; 3]) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            server,
+            ports,
+            oha: PathBuf::new(),
+            k6: PathBuf::new(),
+            lines: Vec::new(),
+        }
+    }
+
     fn url(&self) -> String {
         format!("http://127.0.0.1:{}/", self.ports[0])
     }

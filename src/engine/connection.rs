@@ -25,6 +25,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::coming::{Coming, Cut};
+use super::streams::Streams;
 use super::tls;
 use super::wire::{HttpAnswer, Keep, LONGEST_HEAD};
 use model::measure::{Broken, Ending, TlsFailure};
@@ -43,9 +44,9 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// True if a request may take credentials and secrets from here to there: to the same endpoint,
-    /// or from http to https on the default ports.
-    pub fn shares_secrets_with(self, to: Self) -> bool {
+    /// True if a request may go from here to there as it is, with credentials and values: to the same
+    /// endpoint, or from http to https on the default ports.
+    pub fn shares_values_with(self, to: Self) -> bool {
         self == to || (self == HTTP && to == HTTPS)
     }
 
@@ -88,11 +89,13 @@ enum Wire {
     One(Io),
     Two {
         sender: http2::SendRequest<Full<Bytes>>,
+        streams: Rc<Streams>,
         driver: Rc<AbortOnDropHandle<()>>,
     },
 }
 
-enum Io {
+/// The socket, with or without TLS.
+pub(super) enum Io {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
@@ -165,11 +168,17 @@ impl Connection {
 
     /// Returns the same connection for another session: only HTTP/2 carries several at once.
     pub fn shared(&self) -> Option<Self> {
-        let Wire::Two { sender, driver } = &self.wire else {
+        let Wire::Two {
+            sender,
+            streams,
+            driver,
+        } = &self.wire
+        else {
             return None;
         };
         let wire = Wire::Two {
             sender: sender.clone(),
+            streams: Rc::clone(streams),
             driver: Rc::clone(driver),
         };
         Some(Self {
@@ -258,9 +267,13 @@ impl Connection {
         keep: Keep,
         first_byte: &mut Option<Instant>,
     ) -> Result<HttpAnswer, Cut> {
-        let Wire::Two { sender, .. } = &mut self.wire else {
+        let Wire::Two {
+            sender, streams, ..
+        } = &mut self.wire
+        else {
             return Err(Cut::broken(Broken::NotSendable));
         };
+        let _stream = streams.one().await;
         let response = sender
             .try_send_request(request)
             .await
@@ -359,19 +372,18 @@ async fn two(io: Io) -> Result<Wire, NotOpened> {
         .handshake(TokioIo::new(io))
         .await
         .map_err(refused)?;
-    let driver = spawn_local(async move {
-        // The requests under way, if any, see how the connection ended.
-        drop(driver.await);
-    });
+    let streams = Streams::of(driver);
+    let driver = spawn_local(Rc::clone(&streams).drive());
     Ok(Wire::Two {
         sender,
+        streams,
         driver: Rc::new(AbortOnDropHandle::new(driver)),
     })
 }
 
 /// Spawns hyper's own tasks on the worker's thread.
 #[derive(Debug, Clone, Copy)]
-struct Local;
+pub(super) struct Local;
 
 impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Local {
     fn execute(&self, future: F) {

@@ -274,7 +274,7 @@ impl ParsedAnswer<'_> {
 
     fn json(&self) -> Option<&serde_json::Value> {
         self.json
-            .get_or_init(|| serde_json::from_slice(self.document()).ok())
+            .get_or_init(|| json::read(self.document()))
             .as_ref()
     }
 
@@ -284,13 +284,13 @@ impl ParsedAnswer<'_> {
     }
 
     /// Returns values of the body as later requests send them, byte for byte.
-    fn captured(&self, found: &[&serde_json::Value]) -> Vec<CapturedValue> {
+    fn captured(&self, found: &[&serde_json::Value]) -> Result<Vec<CapturedValue>, TooSlow> {
         let written = match found.iter().any(|value| may_be_written_otherwise(value)) {
-            true => self.texts(found),
+            true => self.texts(found)?,
             false => vec![None; found.len()],
         };
         let each = found.iter().zip(written);
-        each.map(|(value, written)| match (value, written) {
+        let values = each.map(|(value, written)| match (value, written) {
             (serde_json::Value::String(text), _) => CapturedValue {
                 text: text.as_str().into(),
                 json: false,
@@ -303,14 +303,16 @@ impl ParsedAnswer<'_> {
                 text: other.to_string().into(),
                 json: true,
             },
-        })
-        .collect()
+        });
+        Ok(values.collect())
     }
 
-    fn texts(&self, found: &[&serde_json::Value]) -> Vec<Option<&str>> {
+    fn texts(&self, found: &[&serde_json::Value]) -> Result<Vec<Option<&str>>, TooSlow> {
         match (std::str::from_utf8(self.document()), self.json()) {
-            (Ok(document), Some(root)) => json::texts(document, root, found),
-            _ => vec![None; found.len()],
+            (Ok(document), Some(root)) => {
+                json::texts(document, root, found, &|| self.look.go_on().is_ok()).ok_or(TooSlow)
+            }
+            _ => Ok(vec![None; found.len()]),
         }
     }
 }
@@ -344,16 +346,18 @@ impl Compiled<Check> {
                 match expected {
                     _ if found.is_empty() => false,
                     Expected::Value(value) => found.iter().all(|found| *found == value),
-                    Expected::Number(number) => {
-                        found.iter().all(|found| found.is_number())
-                            && seen
-                                .captured(&found)
-                                .iter()
-                                .all(|found| same(found, number))
-                    }
-                    Expected::Text(text) => values.text(text).is_ok_and(|text| {
-                        seen.captured(&found).iter().all(|found| same(found, &text))
-                    }),
+                    Expected::Number(_) if !found.iter().all(|found| found.is_number()) => false,
+                    Expected::Number(number) => seen
+                        .captured(&found)?
+                        .iter()
+                        .all(|found| same(found, number)),
+                    Expected::Text(text) => match values.text(text) {
+                        Ok(text) => seen
+                            .captured(&found)?
+                            .iter()
+                            .all(|found| same(found, &text)),
+                        Err(_) => false,
+                    },
                 }
             }
             (What::Header(name, value), _) => {
@@ -428,7 +432,10 @@ impl Compiled<Capture> {
                     Some(json) => path.all(json, seen.look)?,
                     None => Vec::new(),
                 };
-                choose(&found, pick, values).and_then(|chosen| seen.captured(&[chosen]).pop())
+                match choose(&found, pick, values) {
+                    Some(chosen) => seen.captured(&[chosen])?.pop(),
+                    None => None,
+                }
             }
             (From::Css { attribute, .. }, Some(Engine::Css(selector))) => {
                 let attribute = attribute.as_deref();

@@ -77,6 +77,7 @@ mod redirect; // where a redirect leads, and what goes with it
 mod request; // a step as bytes, assembled once
 mod rows; // rows of data files, each for one worker only
 mod session; // one virtual user
+mod streams; // the streams of an HTTP/2 connection, and who waits for one
 pub mod task; // a generator on the channel: plan, ready, start, load, end
 mod tls; // TLS sessions as a new visitor has them
 mod values; // puts values into templates

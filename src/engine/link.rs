@@ -151,7 +151,7 @@ impl Link {
                         .or_else(|| prepared.fixed())
                         .ok_or(Ending::Broken(Broken::NotSendable))?
                         .redirected(answer.status, &to);
-                    match carried(request, origin, next, &to) {
+                    match carried(request, &prepared.carries, origin, next, &to) {
                         Ok(request) => {
                             trace.redirects += 1;
                             ready = Some(request);
@@ -251,7 +251,7 @@ impl Link {
         origin: Endpoint,
         trace: &mut Trace,
     ) -> Result<(Connection, bool), Ending> {
-        while let Some(mut kept) = self.take(context) {
+        while let Some(mut kept) = self.take(context, origin) {
             let fresh = kept.origin == origin && kept.left > 0 && Instant::now() < kept.expires;
             if fresh && kept.alive(&context.buffer).await {
                 share(context, &kept);
@@ -261,10 +261,21 @@ impl Link {
         Ok((self.open(context, origin, trace).await?, false))
     }
 
-    fn take(&mut self, context: &WorkerContext) -> Option<Connection> {
+    /// Returns a connection that was kept. A session has one only, to any endpoint; of those that
+    /// all sessions share, the latest to this endpoint, and the others stay.
+    fn take(&mut self, context: &WorkerContext, origin: Endpoint) -> Option<Connection> {
         match context.policy.pool {
             Pool::Session => self.connection.take(),
-            Pool::Shared => context.pool.borrow_mut().pop(),
+            Pool::Shared => {
+                let mut pool = context.pool.borrow_mut();
+                if pool.last().is_some_and(|kept| kept.origin == origin) {
+                    return pool.pop();
+                }
+                // Nobody may ask for the others again.
+                pool.retain(|kept| kept.origin == origin || Instant::now() < kept.expires);
+                let latest = pool.iter().rposition(|kept| kept.origin == origin)?;
+                Some(pool.remove(latest))
+            }
         }
     }
 

@@ -36,7 +36,7 @@ impl Look {
         Self::lasting(LONGEST)
     }
 
-    fn lasting(time: Duration) -> Self {
+    pub(crate) fn lasting(time: Duration) -> Self {
         Self {
             until: Instant::now() + time,
         }

@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::connection::Endpoint;
-use super::request::ReadyRequest;
+use super::request::{Carries, ReadyRequest};
 use super::wire::HttpAnswer;
 use model::measure::RefusedRedirect;
 use model::redact;
@@ -60,22 +60,35 @@ pub(crate) fn onward(answer: &HttpAnswer, asked: &Asked<'_>) -> Onward {
     Onward::To(Box::new(to))
 }
 
-/// Returns the request that goes to another endpoint, without what belongs to the old one alone.
-/// Fails if a secret would still go there.
+/// Returns the request that goes to another endpoint, with those of its parts that may go there.
+/// Fails if its path or body would take more.
 pub(crate) fn carried(
-    request: ReadyRequest,
+    mut request: ReadyRequest,
+    carries: &Carries,
     from: Endpoint,
     to: Endpoint,
     location: &Url,
 ) -> Result<ReadyRequest, RefusedRedirect> {
-    if from.shares_secrets_with(to) {
+    if from.shares_values_with(to) {
         return Ok(request);
     }
+    let location = || shown(location.as_str());
+    // The text of a file may be that of a secret.
+    let has_secret = |text: &str| redact::holds_secret(text);
+    if has_secret(&request.path) || has_secret(&String::from_utf8_lossy(&request.body)) {
+        return Err(RefusedRedirect::RedirectWithSecret {
+            location: location(),
+        });
+    }
+    if !carries.body && !request.body.is_empty() {
+        return Err(RefusedRedirect::RedirectWithBody {
+            location: location(),
+        });
+    }
     request
-        .without_secrets()
-        .ok_or_else(|| RefusedRedirect::RedirectWithSecret {
-            location: shown(location.as_str()),
-        })
+        .headers
+        .retain(|(name, value)| carries.headers.contains(name) && !has_secret(value));
+    Ok(request)
 }
 
 /// Returns a location as reports show it: without secrets, query and control characters.
@@ -212,7 +225,8 @@ mod tests {
                 ("authorization", "Bearer plain"),
                 ("cookie", "a=b"),
                 ("x-key", "k=c4nary-of-redirects"),
-                ("x-basic", "YWRhOmM0bmFyeS1vZi1yZWRpcmVjdHM="),
+                ("accept-language", "de"),
+                ("user-agent", "YWRhOmM0bmFyeS1vZi1yZWRpcmVjdHM="),
                 ("x-plain", "p"),
             ]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -220,22 +234,30 @@ mod tests {
             body: Bytes::from_static(body.as_bytes()),
         };
         let url = Url::parse("http://shop/b").unwrap();
+        let carries = |body| Carries {
+            headers: ["accept-language", "user-agent"]
+                .map(str::to_owned)
+                .to_vec(),
+            body,
+        };
         let names = |from, to, body| {
-            carried(request(body), from, to, &url).map(|request| {
+            carried(request(body), &carries(true), from, to, &url).map(|request| {
                 let names = request.headers.iter().map(|(name, _)| name.clone());
                 names.collect::<Vec<_>>().join(" ")
             })
         };
-        let all = "authorization cookie x-key x-basic x-plain".to_owned();
+        let all = "authorization cookie x-key accept-language user-agent x-plain".to_owned();
+        // A secret stays, whatever its header.
+        let some = "accept-language".to_owned();
         for (from, to, kept) in [
             (at(false, 80), at(false, 80), &all),
             (at(false, 80), at(true, 443), &all),
             (at(true, 8443), at(true, 8443), &all),
-            (at(false, 80), at(false, 81), &"x-plain".to_owned()),
-            (at(false, 80), at(true, 8443), &"x-plain".to_owned()),
-            (at(false, 8080), at(true, 443), &"x-plain".to_owned()),
-            (at(true, 443), at(true, 8443), &"x-plain".to_owned()),
-            (at(true, 443), at(false, 80), &"x-plain".to_owned()),
+            (at(false, 80), at(false, 81), &some),
+            (at(false, 80), at(true, 8443), &some),
+            (at(false, 8080), at(true, 443), &some),
+            (at(true, 443), at(true, 8443), &some),
+            (at(true, 443), at(false, 80), &some),
         ] {
             assert_eq!(names(from, to, "{}").as_ref(), Ok(kept), "{from:?} {to:?}");
         }
@@ -251,6 +273,12 @@ mod tests {
             path: "/b?k=c4nary-of-redirects".to_owned(),
             ..request("")
         };
-        assert!(carried(echo, at(false, 80), at(false, 81), &url).is_err());
+        let other =
+            |request, body| carried(request, &carries(body), at(false, 80), at(false, 81), &url);
+        assert!(other(echo, true).is_err());
+        let location = "http://shop/b".to_owned();
+        let refused = RefusedRedirect::RedirectWithBody { location };
+        assert_eq!(other(request("a=1"), false).unwrap_err(), refused);
+        assert!(other(request(""), false).is_ok(), "a GET after it");
     }
 }

@@ -9,7 +9,6 @@ use url::Url;
 use super::judge::{Judge, PatternError};
 use super::values::{MissingValue, Values};
 use super::wire::Keep;
-use model::redact;
 use model::scenario::{Flow, Method, Step, Target, Template, request_target};
 
 /// Everything of a step that is known before the run.
@@ -24,8 +23,18 @@ pub struct Prepared {
     /// that ends its head.
     fixed: Option<(ReadyRequest, Vec<u8>)>,
     host: String,
+    pub carries: Carries,
     pub judge: Judge,
     pub keep: Keep,
+}
+
+/// The parts of a request that a redirect may take to another endpoint of the target's host: those
+/// that say nothing of a user, a key or a session.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Carries {
+    /// Names of headers.
+    pub headers: Vec<String>,
+    pub body: bool,
 }
 
 /// One request, ready to be sent, or to be sent on after a redirect.
@@ -72,11 +81,22 @@ impl Prepared {
             body,
             fixed: None,
             host: target.url.authority(),
+            carries: Carries::default(),
             judge,
             keep,
         };
         prepared.fixed = prepared.fix();
+        prepared.carries = prepared.carries();
         Ok(prepared)
+    }
+
+    fn carries(&self) -> Carries {
+        let headers = self.headers.iter();
+        let may = headers.filter(|(name, value)| is_harmless(name) && value.is_as_written());
+        Carries {
+            headers: may.map(|(name, _)| name.clone()).collect(),
+            body: self.body.as_ref().is_none_or(Template::is_as_written),
+        }
     }
 
     fn fix(&self) -> Option<(ReadyRequest, Vec<u8>)> {
@@ -157,6 +177,21 @@ impl Prepared {
             body: body.into(),
         })
     }
+}
+
+/// True for the headers that describe a request, its body, and the answers that are welcome. Clients
+/// send them to every server. (RFC 9110, 8.3 to 8.5, 10.1.5 and 12.5; RFC 9111, 5.2 and 5.4.)
+fn is_harmless(name: &str) -> bool {
+    let known = [
+        "accept",
+        "cache-control",
+        "content-encoding",
+        "content-language",
+        "content-type",
+        "pragma",
+        "user-agent",
+    ];
+    known.contains(&name) || name.starts_with("accept-")
 }
 
 fn needs_length(method: Method) -> bool {
@@ -248,19 +283,6 @@ impl ReadyRequest {
                 .insert("cookie", HeaderValue::from_str(cookies).ok()?);
         }
         Some(request)
-    }
-
-    /// Returns the request without credentials and without headers that hold a secret. `None` if
-    /// its path or body holds one.
-    pub fn without_secrets(mut self) -> Option<Self> {
-        let is_secret = redact::holds_secret(&self.path)
-            || redact::holds_secret(&String::from_utf8_lossy(&self.body));
-        let names = ["authorization", "proxy-authorization", "cookie"];
-        self.headers.retain(|(name, value)| {
-            !names.iter().any(|known| name.eq_ignore_ascii_case(known))
-                && !redact::holds_secret(value)
-        });
-        (!is_secret).then_some(self)
     }
 
     /// Returns the request that a redirect asks for. (RFC 9110, 15.4: 307 and 308 keep method and
@@ -355,11 +377,66 @@ mod tests {
         );
         let changing = Template {
             segments: vec![Segment::Value(Expression::Session, Escape::Json)],
+            ..Template::default()
         };
         assert_eq!(
             written(post(changing), Some("a=b")),
             format!("{HEAD}content-length: 1\r\ncookie: a=b\r\n\r\n5")
         );
+    }
+
+    #[test]
+    fn only_what_describes_a_request_may_go_to_another_endpoint() {
+        let changing = |expression| Template {
+            segments: vec![Segment::Value(expression, Escape::Header)],
+            ..Template::default()
+        };
+        let outside = Template {
+            from_outside: true,
+            ..Template::text("e")
+        };
+        let carries = |headers: &[(&str, Template)], body: Template| {
+            let scenario = example::scenario(vec![]);
+            let headers = headers.iter();
+            let step = Step {
+                headers: headers
+                    .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                    .collect(),
+                ..post(body)
+            };
+            let flow = example::flow("f", vec![step]);
+            let prepared = Prepared::new(&scenario.target, &flow, &flow.steps[0], false);
+            let Carries { headers, body } = prepared.unwrap().carries;
+            (headers.join(" "), body)
+        };
+        let ours = "user-agent accept accept-encoding content-type";
+        for (header, value, names) in [
+            ("x-plain", Template::text("p"), ours),
+            ("authorization", Template::text("Bearer x"), ours),
+            ("x-key", outside.clone(), ours),
+            (
+                "accept-language",
+                Template::text("de"),
+                "user-agent accept accept-encoding content-type accept-language",
+            ),
+            ("accept-language", outside.clone(), ours),
+            (
+                "user-agent",
+                changing(Expression::Variable(0)),
+                "accept accept-encoding content-type",
+            ),
+            (
+                "content-type",
+                changing(Expression::Column(0, 0)),
+                "user-agent accept accept-encoding",
+            ),
+        ] {
+            let found = carries(&[(header, value)], Template::text("{}"));
+            assert_eq!(found, (names.to_owned(), true), "{header}");
+        }
+        for body in [outside, changing(Expression::Column(0, 0))] {
+            assert!(!carries(&[], body).1);
+        }
     }
 
     #[test]

@@ -252,6 +252,7 @@ mod tests {
         };
         values.text(&Template {
             segments: vec![Segment::Value(expression, escape)],
+            ..Template::default()
         })
     }
 

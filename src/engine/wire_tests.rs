@@ -4,12 +4,18 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::Full;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use super::coming::Taken;
+use super::connection::{Connection, Endpoint};
 use super::scenario_tests::{measure, parsed, tally};
-use model::measure::{Broken, Failure, RefusedRedirect, Results, Select, Tally};
+use super::wire::Keep;
+use model::measure::{Broken, Ending, Failure, RefusedRedirect, Results, Select, Tally};
 use model::plan::Share;
 use model::redact::{self, Secrets};
 
@@ -429,9 +435,13 @@ async fn redirecting(status: &'static str) -> (Odd, Odd) {
         let headers = if seen.head.contains(" /from") {
             format!("location: http://{to}/to\r\nset-cookie: s=1\r\n")
         } else {
-            String::new()
+            "x-token: t0ken\r\n".to_owned()
         };
-        let status = if headers.is_empty() { "200 OK" } else { status };
+        let status = if seen.head.contains(" /from") {
+            status
+        } else {
+            "200 OK"
+        };
         Act::Send(answer(status, &headers, ""))
     })
     .await;
@@ -439,45 +449,69 @@ async fn redirecting(status: &'static str) -> (Odd, Odd) {
 }
 
 #[tokio::test]
-async fn no_secret_follows_a_redirect_to_another_port() {
+async fn no_secret_and_no_value_follows_a_redirect_to_another_port() {
     let mut secrets = Secrets::default();
     secrets.insert("WIRED", "c4nary-on-the-wire");
     redact::keep(&secrets);
     let (first, other) = redirecting("302 Found").await;
-    let step = "{ get: /login }, { get: /from, headers: { authorization: Basic x, x-key: c4nary-on-the-wire, x-plain: p } }, { get: /from }, { get: /home }";
+    let step = "{ get: /login, capture: { token: { header: x-token } } }, { get: /from, headers: { authorization: Basic x, x-key: c4nary-on-the-wire, x-auth: \"{{ token }}\", user-agent: \"{{ token }}\", accept-language: de } }, { get: /from }, { get: /home }";
     let results = first.run(step).await;
     assert_eq!((tally(&results).ok, tally(&results).redirects), (4, 2));
     let heads = other.heads();
     assert_eq!(heads.len(), 2);
     for head in &heads {
-        for part in ["authorization", "x-key", "c4nary", "s=1"] {
+        for part in ["authorization", "x-key", "c4nary", "s=1", "t0ken"] {
             assert!(!head.contains(part), "{part}: {head}");
         }
     }
-    assert!(heads[0].contains("x-plain: p"), "{}", heads[0]);
+    assert!(heads[0].contains("accept-language: de"), "{}", heads[0]);
     assert!(!heads[0].contains("cookie") && heads[1].contains("cookie: o=2\r\n"));
     let home = first.heads().pop().unwrap();
     assert!(
         home.contains("cookie: s=1\r\n") && !home.contains("o=2"),
         "{home}"
     );
-    // A body with a secret would have to go along.
+    // A body would have to go along.
     let (first, other) = redirecting("307 Temporary Redirect").await;
-    let results = first
-        .run(
-            "{ post: /from, json: { k: plain } }, { post: /from, json: { k: c4nary-on-the-wire } }",
-        )
-        .await;
     let location = format!("http://{}/to", other.address);
-    assert_eq!(
-        failures(&results),
-        [(
-            Failure::Redirect(RefusedRedirect::RedirectWithSecret { location }),
-            1
-        )]
-    );
-    assert_eq!((tally(&results).check, tally(&results).ok), (1, 1));
+    let has_secret = RefusedRedirect::RedirectWithSecret {
+        location: location.clone(),
+    };
+    let has_values = RefusedRedirect::RedirectWithBody { location };
+    for (body, reason) in [
+        ("json: { k: plain }", None),
+        ("json: { k: c4nary-on-the-wire }", Some(has_secret)),
+        ("json: { k: \"{{ token }}\" }", Some(has_values)),
+    ] {
+        let login = "{ get: /login, capture: { token: { header: x-token } } }";
+        let results = first
+            .run(&format!("{login}, {{ post: /from, {body} }}"))
+            .await;
+        let failed = u64::from(reason.is_some());
+        let reasons: Vec<_> = reason
+            .into_iter()
+            .map(|reason| (Failure::Redirect(reason), 1))
+            .collect();
+        assert_eq!(failures(&results), reasons, "{body}");
+        assert_eq!(
+            (tally(&results).check, tally(&results).ok),
+            (failed, 2 - failed)
+        );
+    }
     assert_eq!(other.lines(), ["1 POST /to"]);
+}
+
+#[tokio::test]
+async fn a_redirect_to_another_endpoint_leaves_the_connections_of_all_sessions_open() {
+    let (first, other) = redirecting("302 Found").await;
+    let text = format!(
+        "name: t\ntarget: {{ url: \"http://{}\" }}\nconnection: {{ pool: shared }}\nphases: [{{ users: 1, hold: 1ms, grace: 5s }}]\nsteps: [{{ get: /from }}, {{ get: /from }}]\n",
+        first.address
+    );
+    let results = measure(parsed(&text, &[]), Share::WHOLE, 1).await;
+    assert_eq!((tally(&results).ok, tally(&results).redirects), (2, 2));
+    assert_eq!(first.lines(), ["1 GET /from", "1 GET /from"]);
+    assert_eq!(other.lines(), ["1 GET /to", "1 GET /to"]);
 }
 
 #[tokio::test]
@@ -616,6 +650,91 @@ async fn what_http_2_says_it_did_not_begin_is_sent_again_whatever_the_method() {
             assert_eq!(*count.lock().unwrap(), 3);
         }
     }
+}
+
+/// A server of HTTP/2 that permits one stream at once. It answers the first request, and goes away
+/// when it is told to, with an answer to the second.
+async fn one_stream_at_once(
+    listener: TcpListener,
+    went: Arc<Notify>,
+    goes: Arc<Notify>,
+) -> std::io::Result<usize> {
+    let (mut stream, _) = listener.accept().await?;
+    stream.read_exact(&mut [0; 24]).await?;
+    // SETTINGS_MAX_CONCURRENT_STREAMS
+    let one = [0, 3, 0, 0, 0, 1];
+    stream.write_all(&frame(SETTINGS, 0, 0, &one)).await?;
+    let mut requests = 0;
+    loop {
+        let mut head = [0; 9];
+        if stream.read_exact(&mut head).await.is_err() {
+            return Ok(requests);
+        }
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        stream.read_exact(&mut vec![0; length as usize]).await?;
+        if head[3] != HEADERS {
+            continue;
+        }
+        requests += 1;
+        let id = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+        if requests == 2 {
+            went.notify_one();
+            goes.notified().await;
+            let last = [&id.to_be_bytes()[..], &[0; 4]].concat();
+            stream.write_all(&frame(GOAWAY, 0, 0, &last)).await?;
+        }
+        stream.write_all(&ok_two(id)).await?;
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_waits_for_a_stream_of_a_connection_that_goes_away_was_not_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (went, goes) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let mut server = JoinSet::new();
+    server.spawn(one_stream_at_once(
+        listener,
+        Arc::clone(&went),
+        Arc::clone(&goes),
+    ));
+    let client = async {
+        let origin = Endpoint {
+            https: false,
+            port: address.port(),
+        };
+        let stream = TcpStream::connect(address).await.unwrap();
+        let open = std::rc::Rc::default();
+        let over = Connection::over(stream, address, origin, None, true, &open);
+        let (mut first, _) = over.await.ok().unwrap();
+        let mut second = first.shared().unwrap();
+        let post = || {
+            let uri = format!("http://{address}/");
+            let body = Full::new(Bytes::from_static(b"{}"));
+            hyper::Request::post(uri).body(body).unwrap()
+        };
+        let keep = Keep::default();
+        // The server has said by then how many streams it permits.
+        first.exchange_two(post(), keep, &mut None).await.unwrap();
+        let (mut begun, mut never) = (None, None);
+        let (under_way, waits, ()) = tokio::join!(
+            first.exchange_two(post(), keep, &mut begun),
+            second.exchange_two(post(), keep, &mut never),
+            async {
+                went.notified().await;
+                goes.notify_one();
+            }
+        );
+        assert_eq!(under_way.unwrap().status, 200);
+        let cut = waits.unwrap_err();
+        assert_eq!(
+            (cut.ending, cut.taken),
+            (Ending::Broken(Broken::GoneAway), Taken::No)
+        );
+    };
+    tokio::task::LocalSet::new().run_until(client).await;
+    let requests = server.join_next().await.unwrap().unwrap();
+    assert_eq!(requests.unwrap(), 2);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 //! find the text of a value in a document that `serde_json` has accepted, and compare numbers by
 //! their digits. They leave out the check of a document: on a faulty one they return `None`.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
@@ -105,6 +106,59 @@ fn power_of(text: &str) -> Option<i64> {
     is_digits(digits).then_some(if negative { -power } else { power })
 }
 
+/// Reads a document. A number beyond those of `f64`, which `serde_json` refuses, becomes the largest
+/// one there is; [`texts`] has its digits. `None` if the document is not JSON.
+pub fn read(document: &[u8]) -> Option<Value> {
+    if let Ok(value) = serde_json::from_slice(document) {
+        return Some(value);
+    }
+    match with_known_numbers(std::str::from_utf8(document).ok()?) {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(known) => serde_json::from_str(&known).ok(),
+    }
+}
+
+/// Replaces the numbers that `f64` cannot hold; borrowed if there is none.
+fn with_known_numbers(document: &str) -> Cow<'_, str> {
+    let mut scanner = Scanner::new(document);
+    let (mut known, mut done) = (String::new(), 0);
+    scanner.space();
+    // A page is no JSON: it is not looked through.
+    let may_begin = |byte: u8| b"{[-".contains(&byte) || byte.is_ascii_digit();
+    if !scanner.byte().is_some_and(may_begin) {
+        return Cow::Borrowed(document);
+    }
+    while let Some(byte) = scanner.byte() {
+        let from = scanner.at;
+        match byte {
+            b'"' if scanner.string().is_some() => {}
+            b'-' | b'0'..=b'9' => {
+                scanner.word();
+                let word = &document[from..scanner.at];
+                if is_beyond(word) {
+                    known.push_str(&document[done..from]);
+                    known.push_str(if byte == b'-' { LEAST } else { MOST });
+                    done = scanner.at;
+                }
+            }
+            _ => scanner.at += 1,
+        }
+    }
+    match done {
+        0 => Cow::Borrowed(document),
+        done => Cow::Owned(known + &document[done..]),
+    }
+}
+
+/// The largest numbers of `f64`.
+const MOST: &str = "1.7976931348623157e308";
+const LEAST: &str = "-1.7976931348623157e308";
+
+/// True for a number of JSON that is none of `f64`.
+fn is_beyond(word: &str) -> bool {
+    is_number(word) && word.parse().is_ok_and(f64::is_infinite)
+}
+
 /// Returns the text of a member of a member, and so on: by name in an object, by number in a list.
 pub fn member<'t>(document: &'t str, path: &[String]) -> Option<&'t str> {
     let mut found = Scanner::new(document).value()?;
@@ -154,30 +208,53 @@ pub fn unquoted(text: &str) -> Option<String> {
 }
 
 /// Returns the text of each wanted value, in one pass through the document that `root` was read
-/// from. A value of another document has none.
-pub fn texts<'t>(document: &'t str, root: &Value, wanted: &[&Value]) -> Vec<Option<&'t str>> {
+/// from. A value of another document has none. It asks now and then whether it may go on; `None` if
+/// it was stopped.
+pub fn texts<'t>(
+    document: &'t str,
+    root: &Value,
+    wanted: &[&Value],
+    may_go_on: &dyn Fn() -> bool,
+) -> Option<Vec<Option<&'t str>>> {
     let places = wanted
         .iter()
         .map(|value| (std::ptr::from_ref(*value), None));
     let mut search = Search {
         scanner: Scanner::new(document),
         found: places.collect(),
+        walked: 0,
+        may_go_on,
+        is_stopped: false,
     };
     search.walk(Some(root));
+    if search.is_stopped {
+        return None;
+    }
     let text = |value: &&Value| search.found.get(&std::ptr::from_ref(*value)).copied();
-    wanted.iter().map(|value| text(value).flatten()).collect()
+    Some(wanted.iter().map(|value| text(value).flatten()).collect())
 }
+
+/// Values between two questions whether the walk may go on: less than a millisecond.
+const BETWEEN: usize = 1_024;
 
 /// Walks through a document and the tree that was read from it, side by side.
-struct Search<'t> {
+struct Search<'t, 'g> {
     scanner: Scanner<'t>,
     found: HashMap<*const Value, Option<&'t str>>,
+    walked: usize,
+    may_go_on: &'g dyn Fn() -> bool,
+    is_stopped: bool,
 }
 
-impl Search<'_> {
+impl Search<'_, '_> {
     /// Walks over one value. It calls itself as deep as the document nests: `serde_json` accepts
     /// 128 levels. `None` is a value that is not in the tree, because its name comes twice.
     fn walk(&mut self, value: Option<&Value>) -> Option<()> {
+        if self.walked.is_multiple_of(BETWEEN) && !(self.may_go_on)() {
+            self.is_stopped = true;
+            return None;
+        }
+        self.walked += 1;
         self.scanner.space();
         let from = self.scanner.at;
         match self.scanner.byte()? {
@@ -362,8 +439,10 @@ mod tests {
             &root["d"],
         ];
         let other = Value::Null;
+        let all = [&wanted[..], &[&other]].concat();
+        assert_eq!(texts(document, &root, &all, &|| false), None, "stopped");
         assert_eq!(
-            texts(document, &root, &[&wanted[..], &[&other]].concat()),
+            texts(document, &root, &all, &|| true).unwrap(),
             [
                 Some("1.50"),
                 Some("{\"b \\\"c\": 1e3}"),
@@ -386,11 +465,54 @@ mod tests {
         assert_eq!(unquoted("\"a\\u00fc\""), Some("aü".to_owned()));
     }
 
+    #[test]
+    fn a_walk_is_stopped_in_the_middle() {
+        let document = format!("[{}]", vec!["1.0"; 3 * BETWEEN].join(","));
+        let root: Value = serde_json::from_str(&document).unwrap();
+        let asked = std::cell::Cell::new(0);
+        let twice = || {
+            asked.set(asked.get() + 1);
+            asked.get() < 3
+        };
+        assert_eq!(texts(&document, &root, &[&root[0]], &twice), None);
+        assert_eq!(asked.get(), 3);
+    }
+
+    #[test]
+    fn a_number_beyond_those_of_a_float_leaves_its_document_json() {
+        let digits = "9".repeat(400);
+        let document =
+            format!("{{ \"a\": 1e400, \"b\": [-1E+999, {digits}], \"c\": \"1e400\", \"d\": 7 }}");
+        let root = read(document.as_bytes()).unwrap();
+        assert_eq!(root["c"], "1e400");
+        assert_eq!(root["d"], 7);
+        let wanted = [&root["a"], &root["b"][0], &root["b"][1]];
+        assert_eq!(
+            texts(&document, &root, &wanted, &|| true).unwrap(),
+            [Some("1e400"), Some("-1E+999"), Some(digits.as_str())]
+        );
+        assert_eq!(read(b" 1e400"), Some(Value::from(f64::MAX)));
+        for other in [
+            "<p>1e400</p>",
+            "{1e400}",
+            "[1e400",
+            "[01e400]",
+            "{}x",
+            "1e400 \"",
+            "\"1e400",
+        ] {
+            assert_eq!(read(other.as_bytes()), None, "{other}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_text_is_scanned_to_an_end(text in "[\\{\\}\\[\\],:\" \\\\0-9ae.é-]{0,40}") {
             drop((entries(&text), items(&text), member(&text, &["a".to_owned()])));
-            drop(texts(&text, &Value::Null, &[]));
+            drop(texts(&text, &Value::Null, &[], &|| true));
+            drop(with_known_numbers(&text));
+            let own: Option<Value> = serde_json::from_str(&text).ok();
+            prop_assert!(own.is_none() || read(text.as_bytes()) == own);
         }
 
         #[test]

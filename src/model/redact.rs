@@ -417,6 +417,8 @@ mod tests {
             entity,
             decimal,
             each(&|c| format!("\\x{:02x}", u32::from(c))),
+            each(&|c| format!("\\{:03o}", u32::from(c))),
+            each(&|c| format!("\\\\{:o}", u32::from(c))),
             utf8_percent_encode(&twice, RESERVED).to_string(),
             twice,
             // Only a part of it, and in two ways.

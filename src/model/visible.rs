@@ -5,8 +5,8 @@
 //! own, a mark that turns the direction of writing, or a command of a CI system.
 //!
 //! Two rules, because only the place that joins texts knows which line breaks are its own. [`line`]
-//! is for a text that becomes a part of a line: the events, the reports (through [`each`]) and the
-//! errors pass through it. [`text`] is for all that is printed: `main`, the live view and the log.
+//! is for a text that becomes a part of a line: the events, the reports (through [`written`]) and
+//! the errors pass through it. [`text`] is for all that is printed: `main`, the live view and the log.
 
 use std::borrow::Cow;
 
@@ -158,8 +158,22 @@ fn without_commands(text: &str) -> String {
     out
 }
 
+/// The text that `write` makes of a value, each text of the value a part of a line. Where the value
+/// cannot be walked through, nobody knows which line breaks are its own: then all is one line.
+pub fn written<T: Serialize + DeserializeOwned>(
+    value: &T,
+    whole: &[&str],
+    write: impl FnOnce(&T) -> String,
+) -> String {
+    match each(value, whole) {
+        Some(seen) => write(&seen),
+        None => line(&write(value)).into_owned(),
+    }
+}
+
 /// The same value, each of its texts as [`line`] writes it; those of the members named in `whole`
-/// keep their line breaks. None where a text is also a word that readers of the value need.
+/// keep their line breaks. None where JSON cannot hold the value, such as a number that is none, or
+/// where a text is also a word that readers of the value need: then use [`written`].
 pub fn each<T: Serialize + DeserializeOwned>(value: &T, whole: &[&str]) -> Option<T> {
     let mut value = serde_json::to_value(value).ok()?;
     make_visible(&mut value, whole, false);
@@ -275,6 +289,18 @@ mod tests {
             ("snippet".to_owned(), vec!["a\n␛b".to_owned()]),
         ]);
         assert_eq!(each(&value, &["snippet"]), Some(seen));
+    }
+
+    #[test]
+    fn a_value_that_json_cannot_hold_forges_no_line() {
+        let write = |value: &(String, f64)| format!("  {}\n  {}\n", value.0, value.1);
+        let hostile = "a\nPASSED\u{1b}[2J".to_owned();
+        for (number, seen) in [
+            (0.5, "  a␊PASSED␛[2J\n  0.5\n"),
+            (f64::NAN, "  a␊PASSED␛[2J␊  NaN␊"),
+        ] {
+            assert_eq!(written(&(hostile.clone(), number), &[], write), seen);
+        }
     }
 
     proptest! {

@@ -128,6 +128,26 @@ impl Destruction {
     }
 }
 
+/// The things in a proof: what else it says is not asked here.
+#[derive(Deserialize)]
+struct ProvenThings {
+    things: Vec<Proof>,
+}
+
+/// True if a destroy of this run has proven all of these things gone, in whatever account it was.
+pub(crate) fn proves_gone(path: &Path, things: &[Thing]) -> bool {
+    let proof = files::read(path, LARGEST)
+        .ok()
+        .and_then(|proof| serde_json::from_slice::<ProvenThings>(&proof).ok());
+    proof.is_some_and(|proof| {
+        let is_gone = |thing: &Thing| {
+            let mut found = proof.things.iter();
+            found.any(|one| one.thing == *thing && one.gone)
+        };
+        things.iter().all(is_gone)
+    })
+}
+
 #[derive(Serialize)]
 struct ProofFile<'a> {
     run: &'a RunId,

@@ -5,12 +5,15 @@ use std::path::Path;
 use std::process::Command;
 
 use rustix::fs::{CWD, Mode, mkfifoat};
+use rustix::io::Errno;
+use spikeproof::files::FileRefused;
 use spikeproof::journal::names::ResourceNames;
 use spikeproof::journal::record::Run;
-use spikeproof::journal::{JOURNAL, Journal, Record};
+use spikeproof::journal::{self, JOURNAL, Journal, JournalError, Record};
+use spikeproof::outcome::Exit;
 use spikeproof::units::RunId;
 
-use super::{AT_ONCE, said, said_within, spikeproof};
+use super::program::{AT_ONCE, said, said_within, spikeproof};
 
 const RUN: &str = "sp-0000000001";
 
@@ -34,35 +37,52 @@ fn begun(runs: &Path, run: &str) {
 }
 
 /// Why a journal is refused, and how the folder of its run is made.
-type Spoilt = (&'static str, fn(&Path));
+type Spoilt = (fn(&JournalError) -> bool, fn(&Path));
 
 /// Every command that reads journals says at once what is wrong, and asks no AWS.
 #[test]
 fn what_is_not_the_journal_of_its_run_is_refused_at_once() {
+    let is_of_another_run = |why: &JournalError| matches!(why, JournalError::OtherRun { run, .. } if run.as_str() == "sp-0000000002");
+    let is_no_file = |why: &JournalError| {
+        let is = |why: &FileRefused| matches!(why, FileRefused::NotAFile(_));
+        matches!(why, JournalError::Refused { source, .. } if is(source))
+    };
+    let is_too_large = |why: &JournalError| {
+        let is = |why: &FileRefused| matches!(why, FileRefused::TooLarge(_));
+        matches!(why, JournalError::Refused { source, .. } if is(source))
+    };
     let spoilt: [Spoilt; 3] = [
-        ("holds the journal of sp-0000000002", |folder| {
+        (is_of_another_run, |folder| {
             let runs = folder.parent().unwrap();
             begun(runs, "sp-0000000002");
             std::fs::rename(runs.join("sp-0000000002"), folder).unwrap();
         }),
-        ("it is a pipe, not a file", |folder| {
+        (is_no_file, |folder| {
             std::fs::create_dir_all(folder).unwrap();
             mkfifoat(CWD, folder.join(JOURNAL), Mode::RWXU).unwrap();
         }),
-        ("it has more than 64 MiB", |folder| {
+        (is_too_large, |folder| {
             std::fs::create_dir_all(folder).unwrap();
             let journal = File::create(folder.join(JOURNAL)).unwrap();
             journal.set_len(1 << 40).unwrap();
         }),
     ];
-    for (why, spoil) in spoilt {
+    for (is_why, spoil) in spoilt {
         let home = tempfile::tempdir().unwrap();
         let runs = home.path().join("runs");
         spoil(&runs.join(RUN));
-        for arguments in [vec!["reap", RUN], vec!["reap", "--dry-run"], vec!["reap"]] {
+        let found = journal::folders(&runs).unwrap().pop().unwrap();
+        let why = found.refused.unwrap();
+        assert!(is_why(&why), "{why:?}");
+        for (arguments, exit) in [
+            (vec!["reap", RUN], Exit::ResourcesLeft),
+            (vec!["reap", "--dry-run"], Exit::Passed),
+            (vec!["reap"], Exit::ResourcesLeft),
+        ] {
             let said = said(home.path(), &arguments);
-            assert!(said.stdout.contains("NOT reaped"), "{}", said.all());
-            assert!(said.stdout.contains(why), "{arguments:?}: {}", said.all());
+            assert_eq!(said.exit, exit, "{arguments:?}: {}", said.all());
+            let is_said = said.stdout.contains(&why.to_string());
+            assert!(is_said, "{arguments:?}: {}", said.all());
         }
     }
 }
@@ -94,8 +114,9 @@ fn a_limit_of_file_sizes_is_like_a_full_disk() {
             .stdout(std::process::Stdio::piped())
             .stderr(std::process::Stdio::piped());
         let said = said_within(command, "", AT_ONCE);
-        assert_eq!(said.code, Some(4), "{blocks}: {}", said.all());
-        assert!(said.stderr.contains("File too large"), "{}", said.all());
+        assert_eq!(said.exit, Exit::CouldNotRun, "{blocks}: {}", said.all());
+        let full = std::io::Error::from(Errno::FBIG).to_string();
+        assert!(said.stderr.contains(&full), "{}", said.all());
         let left = std::fs::read_dir(home.path().join("runs")).unwrap();
         let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
         assert!(left.is_empty(), "{blocks}: {left:?}");
@@ -118,13 +139,14 @@ fn a_report_of_another_version_is_refused_by_its_name() {
         std::fs::write(folder.join("report.json"), text).unwrap();
         for command in ["report", "advise", "compare"] {
             let said = said(home.path(), &[command, RUN]);
-            assert_eq!(said.code, Some(2), "{command}: {}", said.all());
+            assert_eq!(said.exit, Exit::Usage, "{command}: {}", said.all());
             assert!(said.stderr.contains(why), "{command}: {}", said.all());
         }
     }
     std::fs::remove_file(folder.join("report.json")).unwrap();
     mkfifoat(CWD, folder.join("report.json"), Mode::RWXU).unwrap();
     let said = said(home.path(), &["report", RUN]);
-    assert_eq!(said.code, Some(2), "{}", said.all());
-    assert!(said.stderr.contains("it is a pipe"), "{}", said.all());
+    assert_eq!(said.exit, Exit::Usage, "{}", said.all());
+    let why = FileRefused::NotAFile("a pipe").to_string();
+    assert!(said.stderr.contains(&why), "{}", said.all());
 }

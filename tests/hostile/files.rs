@@ -4,8 +4,10 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use rustix::fs::{CWD, Mode, mkfifoat};
+use spikeproof::files::{FileRefused, read_inside};
+use spikeproof::outcome::Exit;
 
-use super::{AT_ONCE, case, said, said_within, spikeproof};
+use super::program::{AT_ONCE, case, said, said_within, spikeproof};
 
 /// Stands in every file that must not be read or repeated.
 const CANARY: &str = "c4nary";
@@ -30,9 +32,17 @@ fn the_environment_of_the_caller_does_not_reach_the_target() {
             .arg(&file)
             .env("AWS_SECRET_ACCESS_KEY", CANARY);
         let said = said_within(line, "", AT_ONCE);
-        assert_eq!(said.code, Some(3), "{command}: {}", said.all());
-        let why = "`/proc/self/environ` cannot be read: it shows the system itself";
-        assert!(said.stderr.contains(why), "{}", said.stderr);
+        assert_eq!(
+            said.exit,
+            Exit::ScenarioInvalid,
+            "{command}: {}",
+            said.all()
+        );
+        let why = format!(
+            "`/proc/self/environ` cannot be read: {}",
+            FileRefused::OfTheSystem
+        );
+        assert!(said.stderr.contains(&why), "{}", said.stderr);
         assert!(!said.all().contains(CANARY), "{}", said.all());
     }
     assert!(!home.path().join("runs").exists());
@@ -47,22 +57,26 @@ fn a_scenario_names_regular_files_of_its_folder_only() {
     std::fs::write(&secret, format!("{CANARY},b\n1,2\n")).unwrap();
     symlink(&secret, own.join("link.csv")).unwrap();
     mkfifoat(CWD, own.join("pipe"), Mode::RUSR | Mode::WUSR).unwrap();
-    for (name, why) in [
-        ("/dev/zero", "it is a device, not a file"),
-        ("/proc/self/root/etc/passwd", "--allow-files"),
-        (
-            "/sys/kernel/mm/transparent_hugepage/enabled",
-            "it shows the system itself",
-        ),
-        ("pipe", "it is a pipe, not a file"),
-        (".", "it is a folder, not a file"),
-        ("link.csv", "--allow-files"),
-        ("../secret", "--allow-files"),
-        (secret.to_str().unwrap(), "--allow-files"),
+    let is_outside: fn(&FileRefused) -> bool = |why| matches!(why, FileRefused::Outside(_));
+    let is_no_file: fn(&FileRefused) -> bool = |why| matches!(why, FileRefused::NotAFile(_));
+    let is_of_system: fn(&FileRefused) -> bool = |why| matches!(why, FileRefused::OfTheSystem);
+    for (name, is_why) in [
+        ("/dev/zero", is_no_file),
+        ("/proc/self/root/etc/passwd", is_outside),
+        ("/sys/kernel/mm/transparent_hugepage/enabled", is_of_system),
+        ("pipe", is_no_file),
+        (".", is_no_file),
+        ("link.csv", is_outside),
+        ("../secret", is_outside),
+        (secret.to_str().unwrap(), is_outside),
     ] {
         if name.starts_with("/sys") && !Path::new(name).exists() {
             continue;
         }
+        let folders = [own.canonicalize().unwrap()];
+        let why = read_inside(&own.join(name), &folders, 1 << 20).unwrap_err();
+        assert!(is_why(&why), "{name}: {why:?}");
+        let why = why.to_string();
         for (more, step) in [
             ("", format!("{{ post: /, file: '{name}' }}")),
             (
@@ -73,8 +87,8 @@ fn a_scenario_names_regular_files_of_its_folder_only() {
         ] {
             let path = scenario(&own, &more.replace("NAME", &format!("'{name}'")), &step);
             let said = said(home.path(), &["check", &path]);
-            assert_eq!(said.code, Some(3), "{name}: {}", said.all());
-            assert!(said.stderr.contains(why), "{name}: {}", said.stderr);
+            assert_eq!(said.exit, Exit::ScenarioInvalid, "{name}: {}", said.all());
+            assert!(said.stderr.contains(&why), "{name}: {}", said.stderr);
             assert!(!said.all().contains(CANARY), "{name}: {}", said.all());
         }
     }
@@ -84,13 +98,13 @@ fn a_scenario_names_regular_files_of_its_folder_only() {
     for link in ["link.csv", "../secret"] {
         let path = scenario(&own, "", &format!("{{ post: /, file: {link} }}"));
         let said = said(home.path(), &["check", &path, "--allow-files", allowed]);
-        assert_eq!(said.code, Some(0), "{}", said.all());
+        assert_eq!(said.exit, Exit::Passed, "{}", said.all());
     }
     let nowhere = said(
         home.path(),
         &["check", &path, "--allow-files", "/nowhere/at/all"],
     );
-    assert_eq!(nowhere.code, Some(2), "{}", nowhere.all());
+    assert_eq!(nowhere.exit, Exit::Usage, "{}", nowhere.all());
 }
 
 #[test]
@@ -106,7 +120,7 @@ fn the_scenario_itself_cannot_make_check_hang() {
     ] {
         for command in ["check", "run"] {
             let said = said(home.path(), &[command, file]);
-            assert_eq!(said.code, Some(3), "{file}: {}", said.all());
+            assert_eq!(said.exit, Exit::ScenarioInvalid, "{file}: {}", said.all());
             assert!(
                 said.stderr.starts_with("cannot read the scenario"),
                 "{}",
@@ -132,7 +146,7 @@ fn no_message_repeats_a_file_that_is_not_a_scenario() {
     ] {
         let file = at("secret", text);
         let said = said(home.path(), &["check", &file]);
-        assert_eq!(said.code, Some(3), "{}", said.all());
+        assert_eq!(said.exit, Exit::ScenarioInvalid, "{}", said.all());
         assert!(said.stderr.contains("is not a scenario"), "{}", said.stderr);
         assert!(!said.all().contains(CANARY), "{}", said.all());
     }
@@ -144,7 +158,7 @@ fn no_message_repeats_a_file_that_is_not_a_scenario() {
          data: { users: { file: rows.csv } }\nsteps: [ { get: '/{{ users.name }}' } ]\n",
     );
     let said = said(home.path(), &["check", &path]);
-    assert_eq!(said.code, Some(3), "{}", said.all());
+    assert_eq!(said.exit, Exit::ScenarioInvalid, "{}", said.all());
     assert!(
         said.stderr.contains("has no column `name`"),
         "{}",
@@ -160,11 +174,14 @@ fn a_scenario_from_standard_input_belongs_to_the_working_directory() {
                 steps: [ { post: /, file: FILE } ]\n";
     std::fs::write(home.path().join("body"), "content").unwrap();
     for name in ["-", "/dev/stdin"] {
-        for (file, code) in [("body", 0), ("/etc/passwd", 3)] {
+        for (file, exit) in [
+            ("body", Exit::Passed),
+            ("/etc/passwd", Exit::ScenarioInvalid),
+        ] {
             let mut command = spikeproof(home.path());
             command.args(["check", name]).current_dir(home.path());
             let said = said_within(command, &text.replace("FILE", file), AT_ONCE);
-            assert_eq!(said.code, Some(code), "{name} {file}: {}", said.all());
+            assert_eq!(said.exit, exit, "{name} {file}: {}", said.all());
         }
     }
 }

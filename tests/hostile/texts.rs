@@ -9,9 +9,10 @@ use serde_json::Value;
 use spikeproof::journal::names::{ResourceKind, Thing};
 use spikeproof::journal::record::Run;
 use spikeproof::journal::{JOURNAL, Journal, Record};
+use spikeproof::outcome::Exit;
 use spikeproof::units::RunId;
 
-use super::{case, said, said_within, spikeproof};
+use super::program::{case, said, said_within, spikeproof};
 
 /// Repaints the screen, sets a title, forges a verdict, gives a command to a CI system, and turns
 /// the direction of writing.
@@ -77,7 +78,7 @@ fn faults_of_a_hostile_scenario_are_shown_harmlessly() {
         let file = case("40-terminal-escapes").join(name);
         for command in ["check", "run"] {
             let said = said(home.path(), &[command, file.to_str().unwrap()]);
-            assert_eq!(said.code, Some(3), "{}", said.all());
+            assert_eq!(said.exit, Exit::ScenarioInvalid, "{}", said.all());
             assert!(said.stderr.contains('␛'), "{}", said.stderr);
             is_harmless(name, &said.stdout);
             is_harmless(name, &said.stderr);
@@ -92,7 +93,7 @@ fn faults_of_a_hostile_scenario_are_shown_harmlessly() {
         vec!["report", HOSTILE],
     ] {
         let said = said(home.path(), &arguments);
-        assert_ne!(said.code, Some(0));
+        assert_ne!(said.exit, Exit::Passed);
         is_harmless(&format!("{arguments:?}"), &said.stderr);
     }
 }
@@ -103,7 +104,7 @@ fn a_run_of_a_hostile_scenario_prints_and_writes_harmless_reports() {
     let file = case("40-terminal-escapes/scenario.yaml");
     let file = file.to_str().unwrap();
     let checked = said(home.path(), &["check", file]);
-    assert_eq!(checked.code, Some(0), "{}", checked.all());
+    assert_eq!(checked.exit, Exit::Passed, "{}", checked.all());
     is_harmless("check", &checked.stdout);
     let mut command = spikeproof(home.path());
     command
@@ -127,7 +128,7 @@ fn a_run_of_a_hostile_scenario_prints_and_writes_harmless_reports() {
     assert!(changed > 20, "{changed}");
     std::fs::write(&path, serde_json::to_vec(&report).unwrap()).unwrap();
     let text = said(home.path(), &["report", &id]);
-    assert_eq!(text.code, Some(0), "{}", text.all());
+    assert_eq!(text.exit, Exit::Passed, "{}", text.all());
     is_harmless("report", below_headline(&text.stdout));
     assert!(text.stdout.contains("␊PASSED  all hold"), "{}", text.stdout);
     let json = said(home.path(), &["report", &id, "--json"]);
@@ -194,7 +195,7 @@ fn a_hostile_journal_and_a_hostile_lock_are_shown_harmlessly() {
     is_harmless("a driven run", &driven.all());
     drop(journal);
     let listed = said(home.path(), &["reap", "--dry-run", run]);
-    assert_eq!(listed.code, Some(0), "{}", listed.all());
+    assert_eq!(listed.exit, Exit::Passed, "{}", listed.all());
     assert!(
         listed.stdout.contains("␊PASSED  all hold"),
         "{}",

@@ -307,6 +307,52 @@ fn a_body_that_takes_too_long_or_holds_too_much_fails_by_its_own_name() {
 }
 
 #[test]
+fn a_number_beyond_those_of_a_float_is_compared_and_captured_as_it_is_written() {
+    let number = |number: &str| What::Json("$.n".to_owned(), Expected::Number(number.to_owned()));
+    let step = Step {
+        checks: [
+            number("1e400"),
+            number("10e399"),
+            number("1e401"),
+            What::Json("$.ok".to_owned(), Expected::Value(true.into())),
+        ]
+        .map(|what| check(what, true))
+        .to_vec(),
+        captures: vec![Capture {
+            name: "x".to_owned(),
+            from: From::Json("$.n".to_owned()),
+            pick: Occurrence::First,
+            default: None,
+        }],
+        ..example::step(Method::Get, "/")
+    };
+    let (_, counts, captured) = judge(&step, &answer(200, "{\"n\": 1e400, \"ok\": true}"), 1);
+    let held: Vec<bool> = counts.iter().map(|(_, held)| *held).collect();
+    assert_eq!(held, [true, true, false, true, true]);
+    assert_eq!(&*captured[0].1.text, "1e400");
+}
+
+#[test]
+fn the_digits_of_a_number_are_looked_for_within_the_time_too() {
+    let answer = answer(200, "[1.50]");
+    let cookie = |_: &str| None;
+    let seen = |look| ParsedAnswer {
+        answer: &answer,
+        took: Duration::ZERO,
+        cookie: &cookie,
+        json: OnceCell::new(),
+        page: OnceCell::new(),
+        look,
+    };
+    let digits = |seen: &ParsedAnswer<'_>| {
+        let root = seen.json().unwrap();
+        seen.captured(&[root]).map(|found| found.len())
+    };
+    assert_eq!(digits(&seen(Look::begin())), Ok(1));
+    assert_eq!(digits(&seen(Look::lasting(Duration::ZERO))), Err(TooSlow));
+}
+
+#[test]
 fn captured_json_keeps_its_kind_and_a_default_helps_out() {
     let capture = |path: &str, default: Option<&str>| Capture {
         name: "x".to_owned(),

@@ -118,10 +118,10 @@ pub struct RunReport {
 /// Members of a report that have lines of their own: the error has its hints, the snippet its code.
 const WITH_LINES: [&str; 2] = ["error", "snippet"];
 
-/// The same with texts that can be parts of lines: every form of a report for people passes here,
-/// because the names and messages in it are those of the scenario, the target and AWS.
-fn shown<T: Clone + Serialize + DeserializeOwned>(value: &T) -> T {
-    visible::each(value, &WITH_LINES).unwrap_or_else(|| value.clone())
+/// The text of a value whose texts can be parts of lines: every text for people passes here, because
+/// the names and messages in a report are those of the scenario, the target and AWS.
+fn shown<T: Serialize + DeserializeOwned>(value: &T, write: impl FnOnce(&T) -> String) -> String {
+    visible::written(value, &WITH_LINES, write)
 }
 
 impl RunReport {

@@ -6,8 +6,8 @@
 
 use askama::Template;
 
-use super::{Judgement, RunReport, latency, shown, terminal, words};
-use model::units;
+use super::{Judgement, RunReport, WITH_LINES, latency, terminal, words};
+use model::{units, visible};
 
 mod chart;
 mod hypotheses;
@@ -65,7 +65,14 @@ struct LoadRow {
 
 /// Returns the page. Fails only if the template itself is broken, which its tests would show.
 pub fn html(report: &RunReport) -> Result<String, askama::Error> {
-    let report = &shown(report);
+    match visible::each(report, &WITH_LINES) {
+        Some(seen) => page(&seen),
+        // In a page a line break is a blank.
+        None => Ok(visible::text(&page(report)?)),
+    }
+}
+
+fn page(report: &RunReport) -> Result<String, askama::Error> {
     let judged = report.judged.as_ref();
     let judgements = judged
         .map(|judged| {

@@ -18,10 +18,12 @@ use reaction::write_reaction;
 
 /// Returns the report as text for a terminal or a log, without color.
 pub fn text(report: &RunReport) -> String {
-    let mut out = String::new();
-    // Writing to a String cannot fail.
-    let _ = write_report(&mut out, &shown(report));
-    out
+    shown(report, |report| {
+        let mut out = String::new();
+        // Writing to a String cannot fail.
+        let _ = write_report(&mut out, report);
+        out
+    })
 }
 
 fn write_report(out: &mut String, report: &RunReport) -> std::fmt::Result {
@@ -57,18 +59,19 @@ fn write_report(out: &mut String, report: &RunReport) -> std::fmt::Result {
 
 /// Returns the text of a watch without a load of its own.
 pub fn watched(judged: &Judged, began: Option<Timestamp>) -> String {
-    let judged = &shown(judged);
-    let mut out = format!(
-        "{}  {}\n",
-        judged.verdict.word().to_uppercase(),
-        judged.because
-    );
-    // Writing to a String cannot fail.
-    let _ = write_judged(&mut out, judged);
-    if let Some(reaction) = &judged.reaction {
-        let _ = write_reaction(&mut out, reaction, began);
-    }
-    out
+    shown(judged, |judged| {
+        let mut out = format!(
+            "{}  {}\n",
+            judged.verdict.word().to_uppercase(),
+            judged.because
+        );
+        // Writing to a String cannot fail.
+        let _ = write_judged(&mut out, judged);
+        if let Some(reaction) = &judged.reaction {
+            let _ = write_reaction(&mut out, reaction, began);
+        }
+        out
+    })
 }
 
 /// Returns the verdict and the finding that decided it, as one sentence.
@@ -307,9 +310,11 @@ fn line(judgement: &Judgement) -> String {
 
 /// Returns the advice alone, as `spikeproof advise` prints it.
 pub fn advice(advice: &ReportedAdvice) -> String {
-    let mut out = String::new();
-    let _ = write_advice(&mut out, &shown(advice));
-    out
+    shown(advice, |advice| {
+        let mut out = String::new();
+        let _ = write_advice(&mut out, advice);
+        out
+    })
 }
 
 fn write_advice(out: &mut String, advice: &ReportedAdvice) -> std::fmt::Result {
@@ -421,5 +426,19 @@ mod tests {
         let text = text(&report);
         assert!(text.starts_with("RESOURCES LEFT"), "{text}");
         assert!(text.contains("spikeproof reap sp-01j9z3k4m5"), "{text}");
+    }
+
+    #[test]
+    fn a_report_with_a_number_that_is_none_forges_no_line() {
+        let mut report = report();
+        report.scenario = "shop\nPASSED  all hold\u{1b}[2J".to_owned();
+        let lines = text(&report).lines().count();
+        assert!(lines > 10 && text(&report).contains("shop␊PASSED"));
+        report.load.as_mut().unwrap().whole.per_second = f64::NAN;
+        let whole = text(&report);
+        assert_eq!(whole.lines().count(), 1, "{whole}");
+        assert!(whole.contains("shop␊PASSED  all hold␛[2J"), "{whole}");
+        let page = super::super::page::html(&report).unwrap();
+        assert!(!page.contains('\u{1b}'), "{page}");
     }
 }

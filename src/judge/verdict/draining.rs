@@ -37,6 +37,8 @@ struct Dropped {
     /// Errors that the load may have caused: all instances were overloaded, or it is unknown
     /// whether they were.
     doubtful: u64,
+    /// Requests that were sent again on a new connection: nothing of them is lost.
+    sent_again: u64,
 }
 
 /// Judges the requests that were cut off, refused or answered 5xx while instances left.
@@ -97,6 +99,7 @@ pub(super) fn nothing_dropped(facts: &Facts<'_>) -> Finding {
     let measured = Measured::Dropped {
         requests: seen.sure,
         of: seen.requests,
+        sent_again: seen.sent_again,
     };
     Finding::of_group(Expectation::NothingDropped, verdict, measured, reason)
 }
@@ -163,6 +166,7 @@ fn dropped(facts: &Facts<'_>, leaving: &[&Left], overload: &Overload, by_header:
             .tally;
         let of = |id: &str| facts.results.of_instance(id, window).tally.status_5xx;
         seen.requests += all.requests();
+        seen.sent_again += all.reconnects;
         let cut = cut_off(&all);
         let leaves = |id: &str| {
             let mut leaving = leaving.iter();
@@ -224,6 +228,7 @@ mod tests {
     use evidence::testing::with_load;
     use evidence::testing::{Answers, activity, at, group, phases, results, shrinking};
     use evidence::timeline::{Observation, Observed, Surroundings, TargetGroup};
+    use model::measure::{Cell, Interval, Key, LatencyHistogram};
     use std::ops::Range;
 
     /// i-3 is told to leave at 28 s and is gone at 38 s. From 30 s to 40 s a second spike overloads
@@ -318,6 +323,54 @@ mod tests {
         // Without a header, what overload may have caused cannot be told.
         assert_eq!(judged("", "", 99).0, Verdict::Inconclusive);
         assert_eq!(judged("", "", 29).0, Verdict::Failed);
+    }
+
+    #[test]
+    fn a_request_that_was_sent_again_is_told_and_not_dropped() {
+        let scenario = phases(&[(1.0, false), (2.0, true), (1.0, false), (1.0, false)]);
+        let story = vec![
+            group(0, 2, &["i-1", "i-2"]),
+            activity(28, "Terminating EC2 instance: i-2", 2, 1),
+            shrinking(29, &["i-1"], &["i-2"]),
+            group(33, 1, &["i-1"]),
+        ];
+        let mut answered = results(&scenario, |_, _| vec![("i-1", 100, 0, 50)]);
+        // The last one long before.
+        for (second, reconnects) in [(29, 2), (30, 1), (12, 7)] {
+            let key = Key {
+                phase: 0,
+                flow: 0,
+                step: 0,
+            };
+            let tally = Tally {
+                reconnects,
+                ..Tally::default()
+            };
+            let cell = Cell {
+                second,
+                key,
+                tally,
+                latency: LatencyHistogram::default().pack(),
+            };
+            let interval = Interval {
+                cells: vec![cell],
+                ..Interval::default()
+            };
+            answered.add(0, &interval);
+        }
+        with_load(&scenario, story, &answered, |facts| {
+            let found = nothing_dropped(facts);
+            assert_eq!(found.verdict, Verdict::Passed);
+            let told = matches!(
+                found.measured,
+                Measured::Dropped {
+                    requests: 0,
+                    sent_again: 3,
+                    ..
+                }
+            );
+            assert!(told, "{found:?}");
+        });
     }
 
     #[test]

@@ -224,6 +224,9 @@ pub enum Measured {
         requests: u64,
         /// All requests in the seconds in which instances left.
         of: u64,
+        /// Those of `of` that were sent again, since their kept connection was closed.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        sent_again: u64,
     },
     /// The load balancer's counts while instances left.
     DroppedByBalancer {
@@ -438,4 +441,12 @@ pub struct MetricPeak {
     pub metric: String,
     /// Its highest value, in the metric's own unit.
     pub value: f64,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference to the field"
+)]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }

@@ -104,6 +104,11 @@ pub enum RefusedRedirect {
         /// The value of `Location`, without its query.
         location: String,
     },
+    /// It would take a body with values of the first endpoint to another scheme or port.
+    RedirectWithBody {
+        /// The value of `Location`, without its query.
+        location: String,
+    },
     /// The step follows no more redirects.
     TooManyRedirects {
         /// The value of `Location`, without its query.
@@ -182,6 +187,7 @@ impl Failure {
                 | RefusedRedirect::RedirectElsewhere { location: text }
                 | RefusedRedirect::RedirectToHttp { location: text }
                 | RefusedRedirect::RedirectWithSecret { location: text }
+                | RefusedRedirect::RedirectWithBody { location: text }
                 | RefusedRedirect::TooManyRedirects { location: text },
             )
             | Self::Tls(

@@ -91,7 +91,7 @@ fn backslash(text: &[u8]) -> Option<(usize, Meant)> {
         b't' => plain('\t'),
         b'b' => plain('\u{8}'),
         b'f' => plain('\u{c}'),
-        b'0' => plain('\0'),
+        b'0'..=b'7' => octal(&text[1..]),
         quoted @ (b'"' | b'\'' | b'\\' | b'/') => plain(char::from(*quoted)),
         b'x' => Some((4, Meant::Byte(hex(text.get(2..4)?)? as u8))),
         b'u' if text.get(2) == Some(&b'{') => {
@@ -112,6 +112,22 @@ fn backslash(text: &[u8]) -> Option<(usize, Meant)> {
         }
         _ => None,
     }
+}
+
+/// One to three octal digits behind a backslash, up to 255: as in C, Python, and the paths of git.
+fn octal(digits: &[u8]) -> Option<(usize, Meant)> {
+    let (mut byte, mut length) = (0_u8, 0);
+    for digit in digits
+        .iter()
+        .take(3)
+        .take_while(|one| matches!(one, b'0'..=b'7'))
+    {
+        let Some(further) = byte.checked_mul(8) else {
+            break;
+        };
+        (byte, length) = (further + (digit - b'0'), length + 1);
+    }
+    Some((1 + length, Meant::Byte(byte)))
 }
 
 const NAMED: [(&[u8], char); 6] = [
@@ -166,6 +182,7 @@ mod tests {
                 "100 % \\d &co; &#; &#x; \\u12 \\ud800",
                 "100 % \\d &co; &#; &#x; \\u12 \\ud800",
             ),
+            ("\\141\\303\\244\\0\\7x \\477 \\8", "aä\0\u{7}x '7 \\8"),
             ("ä€😀", "ä€😀"),
         ] {
             assert_eq!(undone(escaped), meant);

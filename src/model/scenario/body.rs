@@ -107,7 +107,10 @@ pub(super) fn compile(
     literal: &dyn Fn(&str) -> Vec<u8>,
 ) -> Option<Template> {
     match parse(&text.value, escape, known, literal) {
-        Ok(template) => Some(template),
+        Ok(template) => Some(Template {
+            from_outside: text.substituted(),
+            ..template
+        }),
         Err(fault) => {
             reader.report(fault.into_problem(text, "a text with values"));
             None
@@ -167,6 +170,7 @@ fn json_text(reader: &mut Reader<'_>, node: &Node, known: &TemplateScope<'_>, ou
     let Some(content) = compile(reader, &text, Escape::JsonText, known, &literal) else {
         return;
     };
+    out.from_outside |= content.from_outside;
     if let [Segment::Value(expression, _)] = content.segments.as_slice() {
         out.push(Segment::Value(expression.clone(), Escape::Json));
         return;
@@ -285,12 +289,17 @@ fn part(
     let kind = members.get("type").and_then(|node| reader.text(node));
     let (name, bytes) = reader.file(members.get("file")?, FileUse::Body)?;
     let own = name.rsplit('/').next().unwrap_or_default().replace('"', "");
+    let from_outside = kind.as_ref().is_some_and(Text::substituted);
     let kind = kind.map_or_else(|| type_of(&name).to_owned(), |kind| kind.value);
     let head = format!(
         "; filename=\"{own}\"\r\nContent-Type: {}",
         kind.replace(['\r', '\n'], "")
     );
-    Some((head, Template::text(bytes.as_slice())))
+    let content = Template {
+        from_outside,
+        ..Template::text(bytes.as_slice())
+    };
+    Some((head, content))
 }
 
 /// Returns a boundary that none of the fixed contents holds.

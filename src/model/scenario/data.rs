@@ -325,11 +325,14 @@ fn json_lines(bytes: &[u8]) -> Result<Table, TableError> {
         .zip(text.lines())
         .filter(|(_, text)| !text.trim().is_empty())
     {
-        let value: serde_json::Value =
-            serde_json::from_str(text).map_err(|error| TableError::Json {
-                line,
-                column: error.column(),
-            })?;
+        let fault = |error: serde_json::Error| TableError::Json {
+            line,
+            column: error.column(),
+        };
+        let value = match json::read(text.as_bytes()) {
+            Some(value) => value,
+            None => serde_json::from_str(text).map_err(fault)?,
+        };
         let found = match value {
             serde_json::Value::Object(object) if object.is_empty() => {
                 return Err(TableError::Empty(line));
@@ -410,6 +413,10 @@ mod tests {
         assert_eq!(
             cells(json_lines(lines).unwrap()),
             wanted(&["n"], &[("12345678901234567890123", true), ("007", false)])
+        );
+        assert_eq!(
+            cells(json_lines(b"{\"n\": 1e400}").unwrap()),
+            wanted(&["n"], &[("1e400", true)])
         );
     }
 

@@ -68,7 +68,8 @@ impl Text {
         &self.written
     }
 
-    fn substituted(&self) -> bool {
+    /// True if the value is not the text of the file.
+    pub(super) fn substituted(&self) -> bool {
         self.value != self.written
     }
 

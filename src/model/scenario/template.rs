@@ -18,6 +18,8 @@ use super::reader::{Text, closest};
 pub struct Template {
     /// Texts and values, in order; empty if there is nothing to send.
     pub segments: Vec<Segment>,
+    /// True if `${NAME}` or `${secret:NAME}` gave a part of its texts.
+    pub from_outside: bool,
 }
 
 /// A part of a template.
@@ -115,7 +117,14 @@ impl Template {
             } else {
                 vec![Segment::Text(text)]
             },
+            from_outside: false,
         }
+    }
+
+    /// True if the scenario file alone says every byte: nothing captured, drawn from data, made at
+    /// the moment, or read from the environment.
+    pub fn is_as_written(&self) -> bool {
+        self.constant().is_some() && !self.from_outside
     }
 
     /// Returns the bytes, if nothing in them changes.
@@ -138,6 +147,7 @@ impl Template {
 
     /// Adds all segments of another template at the end.
     pub fn append(&mut self, other: Self) {
+        self.from_outside |= other.from_outside;
         other
             .segments
             .into_iter()

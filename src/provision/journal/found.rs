@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::locks::{self, LockRole};
 use super::record::{self, Record};
 use super::{HEAD, JOURNAL, JournalError, JournalResult, LARGEST, head, io, is_ours};
 use cloud::files::{self, FileRefused};
@@ -23,6 +24,16 @@ pub struct Found {
 }
 
 impl Found {
+    /// True if neither the journal nor its copy was ever there. Its run has meant nothing: a record
+    /// comes before every action.
+    pub fn has_no_journal(&self) -> bool {
+        let is_missing = |name: &str| {
+            let found = std::fs::symlink_metadata(self.folder.join(name));
+            found.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+        };
+        self.refused.is_none() && is_missing(JOURNAL) && is_missing(HEAD)
+    }
+
     pub(super) fn of(folder: PathBuf) -> Self {
         match records(&folder) {
             Ok((records, damaged)) => Self {
@@ -39,6 +50,12 @@ impl Found {
             },
         }
     }
+}
+
+/// True if the folder is this user's own, and no process drives the run. It may be a copy of a run's
+/// folder, or have no journal.
+pub fn is_abandoned(folder: &Path) -> bool {
+    is_ours(folder).is_ok() && locks::own(folder, LockRole::Reaper).is_ok()
 }
 
 /// Reads the records of a folder, and whether there are more that cannot be read.

@@ -20,7 +20,7 @@ pub mod reserve;
 
 pub use change::{GroupChange, changes};
 pub use command::{quoted, reap_command, reap_command_of};
-pub use found::{Found, folders, read};
+pub use found::{Found, folders, is_abandoned, read};
 pub use leftovers::{leftovers, unsettled};
 pub use record::Record;
 
@@ -190,11 +190,7 @@ impl Journal {
         };
         let head = self.path.with_file_name(HEAD);
         let line = record::encode(copied, record)?;
-        OpenOptions::new()
-            .append(true)
-            .open(&head)
-            .and_then(|mut file| file.write_all(&line).and_then(|()| file.sync_data()))
-            .map_err(io("write", &head))?;
+        append_whole(&head, &line).map_err(io("write", &head))?;
         self.copied = Some(copied + 1);
         Ok(())
     }
@@ -281,6 +277,26 @@ impl Journal {
         }
         written
     }
+}
+
+/// Appends a line to a copy, and returns when it is on the disk. A line before it that did not become
+/// whole is cut off: it would hide this one.
+fn append_whole(path: &Path, line: &[u8]) -> std::io::Result<()> {
+    let whole = match files::read(path, LARGEST) {
+        Ok(bytes) => bytes
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |at| at + 1),
+        Err(FileRefused::Read(error)) => return Err(error),
+        Err(refused) => return Err(std::io::Error::other(refused)),
+    };
+    let mut file = OpenOptions::new().append(true).open(path)?;
+    file.set_len(whole as u64)?;
+    let written = file.write_all(line).and_then(|()| file.sync_data());
+    if written.is_err() {
+        drop(file.set_len(whole as u64));
+    }
+    written
 }
 
 /// Writes the first record, and its copy. A file whose name is not on the disk is not on the disk.

@@ -98,6 +98,26 @@ fn a_torn_tail_is_cut_and_writing_goes_on() {
 }
 
 #[test]
+fn a_torn_line_of_the_copy_hides_no_later_one() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("sp-0000000001");
+    let mut journal = Journal::create(&folder, first("sp-0000000001")).unwrap();
+    let tear = |name: &str, text: &[u8]| {
+        let file = OpenOptions::new().append(true).open(folder.join(name));
+        file.unwrap().write_all(text).unwrap();
+    };
+    tear(HEAD, b"0000");
+    let sizes = |max: &str| [("MaxSize".to_owned(), max.to_owned())].into();
+    let change = Record::IntentChange {
+        change: GroupChange::new("web", change::Setting::Sizes, sizes("8"), sizes("12")),
+    };
+    journal.write(change.clone()).unwrap();
+    drop(journal);
+    std::fs::write(folder.join(JOURNAL), "spoilt\n").unwrap();
+    assert_eq!(read(&folder), [first("sp-0000000001"), change]);
+}
+
+#[test]
 fn a_second_driver_is_refused_and_told_who_drives() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("sp-0000000001");

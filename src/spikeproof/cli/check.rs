@@ -105,14 +105,12 @@ async fn group(options: &ScenarioOptions, preview: &Preview) -> Result<String, G
     }
     let mut out = String::new();
     // The names and texts in it are AWS's.
-    let shown = visible::each(&seen, &[]);
-    // Writing to a String cannot fail.
-    let _ = group::write(
-        &mut out,
-        scenario,
-        shown.as_ref().unwrap_or(&seen),
-        &warnings,
-    );
+    out += &visible::written(&seen, &[], |seen| {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = group::write(&mut text, scenario, seen, &warnings);
+        text
+    });
     let _ = match prove_ownership(options, preview, &aws, &caller, &seen).await {
         Ok(standing) => writeln!(out, "  the target is {}", standing.sentence()),
         Err(error) => writeln!(out, "  REFUSED: {}", visible::indented(&error.to_string())),

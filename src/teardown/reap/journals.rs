@@ -6,11 +6,13 @@ use super::clouds::Clouds;
 use super::liveness::{BootOrigin, DEAD};
 use super::target::{Examined, ReapTarget, Source};
 use super::{Reaped, Reaping, Skipped, TeardownError};
+use crate::proof::{PROOF, proves_gone};
 use cloud::aws::Cloud;
 use model::events::Events;
 use model::units::RunId;
 use provision::journal::names::{ResourceNames, Thing};
-use provision::journal::{self, Journal, Record, locks};
+use provision::journal::{self, Record, locks};
+use provision::terraform;
 
 /// Looks at the runs of this host.
 pub(super) async fn examine(
@@ -127,13 +129,19 @@ fn without_slash(url: &str) -> &str {
 /// The things of a run that may be left. A journal that cannot be read may have said anything: then
 /// everything may be left, and each setting that the rest of it names may be changed.
 fn leftovers(run: &RunId, found: &journal::Found) -> Vec<Thing> {
-    if found.damaged {
+    if found.damaged && !never_began(found) {
         let changes = journal::changes(&found.records);
         let settings = changes.iter().map(journal::GroupChange::thing);
         settings.chain(ResourceNames::of(run).things()).collect()
     } else {
         journal::leftovers(&found.records)
     }
+}
+
+/// True for a folder in which no run has begun: a killed process of an older version, or a report
+/// that was copied here. Terraform's module tells of a run whose journal somebody has deleted.
+fn never_began(found: &journal::Found) -> bool {
+    found.has_no_journal() && !terraform::has_module(&found.folder)
 }
 
 fn run_of(folder: &Path) -> Option<RunId> {
@@ -158,9 +166,16 @@ pub fn unfinished(runs_dir: &Path) -> Vec<EarlierRun> {
         let Some(run) = run_of(&found.folder) else {
             continue;
         };
-        let things = leftovers(&run, &found).len();
+        let things = leftovers(&run, &found);
+        // A journal that cannot be read says for ever that all may be left. A later proof says more.
+        let is_proven = || {
+            found.records.is_empty()
+                && found.refused.is_none()
+                && proves_gone(&found.folder.join(PROOF), &things)
+        };
+        let things = things.len();
         // A run that is still driven is under way, not unfinished.
-        if things > 0 && !locks::is_driven(&found.folder) {
+        if things > 0 && !locks::is_driven(&found.folder) && !is_proven() {
             let unknown = || journal::reap_command(runs_dir, &run);
             let command =
                 journal::head(&found.records).map(|head| journal::reap_command_of(runs_dir, head));
@@ -198,7 +213,7 @@ fn remove_secrets_if_dead(folder: &Path, records: &[Record]) {
             .is_none_or(|last| last.elapsed().is_ok_and(|age| age >= DEAD))
     };
     let is_dead = BootOrigin::of(records).uncertainty(folder).is_none() || heartbeat_is_old();
-    if is_dead && Journal::open(folder).is_ok() {
+    if is_dead && journal::is_abandoned(folder) {
         drop(std::fs::remove_file(secrets));
     }
 }
@@ -207,7 +222,9 @@ fn remove_secrets_if_dead(folder: &Path, records: &[Record]) {
 mod tests {
     use super::*;
     use crate::example;
+    use crate::proof::Proof;
     use cloud::aws::{Aws, Caller};
+    use provision::journal::Journal;
     use provision::journal::record::Run;
 
     #[test]
@@ -230,6 +247,43 @@ mod tests {
         std::fs::write(folder.join("journal.head"), "").unwrap();
         std::fs::write(folder.join(journal::JOURNAL), "").unwrap();
         assert_eq!(unfinished(home.path()).len(), 1, "also without its head");
+    }
+
+    #[test]
+    fn a_folder_without_a_journal_warns_only_while_a_run_may_have_been_there() {
+        let home = tempfile::tempdir().unwrap();
+        let run = RunId::parse("sp-0000000001").unwrap();
+        let folder = home.path().join(run.as_str());
+        let warns = || !unfinished(home.path()).is_empty();
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("owner.lock"), "").unwrap();
+        assert!(!warns(), "no run has begun");
+        std::fs::create_dir(folder.join("module")).unwrap();
+        assert!(warns(), "its journal was deleted");
+        std::fs::remove_dir(folder.join("module")).unwrap();
+        std::fs::write(folder.join(journal::JOURNAL), "").unwrap();
+        assert!(warns(), "its journal was emptied");
+        // A reap by name has proven all of it gone, but for one thing.
+        let proof = |most: usize| {
+            let things = ResourceNames::of(&run).things().into_iter().enumerate();
+            let things = things.map(|(number, thing)| Proof {
+                thing,
+                gone: number < most,
+                foreign: false,
+                evidence: String::new(),
+                at: jiff::Timestamp::UNIX_EPOCH,
+            });
+            let things: Vec<Proof> = things.collect();
+            let written = serde_json::json!({ "run": run, "things": things });
+            std::fs::write(folder.join(PROOF), written.to_string()).unwrap();
+            things.len()
+        };
+        let all = proof(0);
+        assert!(warns());
+        proof(all - 1);
+        assert!(warns());
+        proof(all);
+        assert!(!warns());
     }
 
     #[tokio::test]
@@ -304,5 +358,17 @@ mod tests {
             .unwrap();
         remove_secrets_of_dead_runs(home.path());
         assert_eq!(there(), [false, false, false]);
+        // The copy of a run's folder, and one without a journal.
+        drop(with_secrets(home.path(), "sp-0000000004", locks::boot()));
+        drop(with_secrets(home.path(), "sp-0000000005", locks::boot()));
+        let copy = home.path().join("sp-0000000006");
+        std::fs::rename(home.path().join("sp-0000000004"), &copy).unwrap();
+        std::fs::remove_file(home.path().join("sp-0000000005/journal")).unwrap();
+        for run in ["sp-0000000005", "sp-0000000006"] {
+            let file = std::fs::File::options().write(true).open(secrets(run));
+            file.unwrap().set_modified(old).unwrap();
+        }
+        remove_secrets_of_dead_runs(home.path());
+        assert!(!secrets("sp-0000000005").exists() && !secrets("sp-0000000006").exists());
     }
 }

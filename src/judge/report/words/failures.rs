@@ -80,6 +80,13 @@ fn redirect(reason: &RefusedRedirect) -> String {
                 or_others(location)
             )
         }
+        RefusedRedirect::RedirectWithBody { location } => {
+            format!(
+                "a redirect to {} would take captured values, data or the environment's values in \
+                 the body to another port or scheme",
+                or_others(location)
+            )
+        }
         RefusedRedirect::TooManyRedirects { location } => {
             format!("a redirect to {} is one too many", or_others(location))
         }

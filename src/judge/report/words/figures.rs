@@ -51,7 +51,18 @@ pub fn measured(measured: &Measured) -> String {
         Measured::NeverServed { .. }
         | Measured::NewInstances { .. }
         | Measured::WhileNew { .. } => of_new_instances(measured),
-        Measured::Dropped { requests, of } => format!("{requests} of {of} requests"),
+        Measured::Dropped {
+            requests,
+            of,
+            sent_again: 0,
+        } => format!("{requests} of {of} requests"),
+        Measured::Dropped {
+            requests,
+            of,
+            sent_again,
+        } => format!(
+            "{requests} of {of} requests; {sent_again} sent again, as their kept connection was closed"
+        ),
         Measured::DroppedByBalancer {
             gateway_errors,
             connection_errors,
