@@ -42,6 +42,8 @@ pub struct WorkerContext {
     total_weight: f64,
     /// The data files that each flow draws from.
     draws: Vec<Vec<u16>>,
+    /// The data files whose rows stay with a session after the setup of each flow.
+    keeps: Vec<Vec<u16>>,
     rows: RefCell<Vec<RowCursor>>,
     pub recorder: RefCell<RequestRecorder>,
     /// Sessions or iterations under way.
@@ -96,13 +98,8 @@ impl WorkerContext {
                 .map(|step| Prepared::new(target, flow, step, names_instances));
             prepared.push(steps.collect::<Result<Vec<_>, _>>()?);
         }
-        let draws = scenario.flows.iter().map(|flow| {
-            let mut data = flow.draws();
-            data.extend(target.headers.iter().flat_map(|(_, value)| value.data()));
-            data.sort_unstable();
-            data.dedup();
-            data
-        });
+        let draws = scenario.flows.iter().map(|flow| scenario.draws(flow));
+        let keeps = scenario.flows.iter().map(|flow| scenario.keeps(flow));
         let may_speak_two = match target.http {
             Http::One => false,
             Http::Two => true,
@@ -122,6 +119,7 @@ impl WorkerContext {
             prepared,
             total_weight: scenario.flows.iter().map(|flow| flow.weight).sum(),
             draws: draws.collect(),
+            keeps: keeps.collect(),
             rows: RefCell::new(
                 scenario
                     .data
@@ -209,11 +207,14 @@ impl WorkerContext {
         Pcg64Mcg::seed_from_u64(self.seed_of(number))
     }
 
-    /// Draws the rows that an iteration of a flow needs.
+    /// Draws the rows that an iteration of a flow needs, but those that the session keeps.
     pub fn supply(&self, session: &mut Session, flow: usize) -> Supply {
         let mut rows = self.rows.borrow_mut();
         for data in &self.draws[flow] {
             let index = *data as usize;
+            if session.kept[index] {
+                continue;
+            }
             let row = match rows[index].draw(&mut session.chance) {
                 Drawn::Row(row) => Some(row),
                 // The step that needs it has no value, and fails by name.
@@ -223,6 +224,14 @@ impl WorkerContext {
             session.rows[index] = row;
         }
         Supply::There
+    }
+
+    /// Leaves a session the rows with which it has carried out the setup of a flow.
+    pub fn keep_rows(&self, session: &mut Session, flow: usize) {
+        for data in &self.keeps[flow] {
+            let index = *data as usize;
+            session.kept[index] = session.rows[index].is_some();
+        }
     }
 
     pub fn two_without_tls(&self) -> bool {

@@ -185,6 +185,7 @@ async fn iteration(
             Err(next) => return next,
         }
         session.set_up[flow] = true;
+        context.keep_rows(session, flow);
         context.wait_until(intended).await;
     }
     match steps(context, session, flow, &settings.body, intended, last).await {

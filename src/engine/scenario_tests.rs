@@ -779,6 +779,33 @@ async fn rows_are_split_and_used_up() {
 }
 
 #[tokio::test]
+async fn the_steps_go_on_with_the_row_that_logged_in() {
+    let shop = Shop::open().await;
+    let text = format!(
+        "name: t\ntarget: {{ url: \"{}\" }}\n\
+         data: {{ u: {{ file: u.csv, order: once }}, p: {{ file: p.csv }} }}\n\
+         phases: [{{ users: 2, hold: 1s, burst: true }}]\n\
+         flows: [{{ name: f, pace: 50ms, setup: [{{ get: \"/in/{{{{ session() }}}}/{{{{ u.id }}}}\" }}],\n  \
+         steps: [{{ get: \"/on/{{{{ session() }}}}/{{{{ u.id }}}}\" }}, {{ get: \"/p/{{{{ p.id }}}}\" }}] }}]\n",
+        shop.url()
+    );
+    let files = [("u.csv", "id\na\nb\n"), ("p.csv", "id\n1\n2\n3\n")];
+    let results = measure(parsed(&text, &files), Share::WHOLE, 1).await;
+    assert_eq!(tally(&results).errors(), 0);
+    // Two rows are enough for two sessions, however many iterations they have.
+    assert_eq!(saturation(&results).without_data, 0);
+    let lines = shop.log.lines();
+    let different = |head: &str| {
+        let some = lines.iter().filter(|line| line.starts_with(head));
+        some.map(|line| line[head.len()..].to_owned())
+            .collect::<std::collections::BTreeSet<_>>()
+    };
+    let (logged_in, went_on) = (different("GET /in/"), different("GET /on/"));
+    assert_eq!((logged_in.len(), &went_on), (2, &logged_in));
+    assert_eq!(different("GET /p/").len(), 3, "a new row each time");
+}
+
+#[tokio::test]
 async fn a_seed_repeats_what_sessions_choose() {
     let mut runs = Vec::new();
     for _ in 0..2 {

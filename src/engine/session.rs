@@ -33,6 +33,8 @@ pub struct Session {
     pub was_cut: bool,
     /// The row of this iteration, by data file.
     pub rows: Box<[Option<u32>]>,
+    /// True for each data file whose row stays for the next iterations.
+    pub kept: Box<[bool]>,
 }
 
 /// A step that has been carried out.
@@ -87,6 +89,7 @@ impl Session {
             until: context.start + context.schedule.latest_end(),
             was_cut: false,
             rows: vec![None; scenario.data.len()].into(),
+            kept: vec![false; scenario.data.len()].into(),
         }
     }
 

@@ -115,8 +115,9 @@ pub struct RowDemand {
     pub name: String,
     /// Number of rows in the file.
     pub there: u64,
-    /// Iterations of the flows that draw from it, over the whole run, with a target that answers
-    /// well.
+    /// Rows drawn over the whole run, with a target that answers well: one for each iteration of
+    /// the flows that draw from it. A session whose setup draws from it takes one for all its
+    /// iterations; the open model may need as many sessions as it has iterations.
     pub needed: u64,
     /// The consequence of too few rows; `None` if there are enough.
     pub problem: Option<RowProblem>,
@@ -154,19 +155,15 @@ fn after(then: WhenUsedUp) -> &'static str {
 /// Returns the data files that leave workers without any row, although their rows are to last for
 /// ever: the sessions of such a worker would stay idle for the whole run.
 pub fn too_few_rows(scenario: &Scenario, workers: u32) -> Vec<&DataFile> {
-    let in_headers = |index| {
-        let mut headers = scenario.target.headers.iter();
-        headers.any(|(_, value)| value.data().contains(&index))
-    };
-    let drawn: Vec<u16> = scenario.flows.iter().flat_map(Flow::draws).collect();
-    let is_drawn = |index| in_headers(index) || drawn.contains(&index);
+    let flows = scenario.flows.iter();
+    let drawn: Vec<u16> = flows.flat_map(|flow| scenario.draws(flow)).collect();
     (0..)
         .zip(&scenario.data)
         .filter(|(index, data)| {
             data.division == Division::OverRun
                 && data.when_used_up == WhenUsedUp::Recycle
                 && data.rows.len() < workers as usize
-                && is_drawn(*index)
+                && drawn.contains(index)
         })
         .map(|(_, data)| data)
         .collect()
@@ -175,20 +172,24 @@ pub fn too_few_rows(scenario: &Scenario, workers: u32) -> Vec<&DataFile> {
 /// Compares the rows that data files have and need; `workers` is the number of workers that share
 /// the rows.
 pub fn rows(scenario: &Scenario, schedule: &Schedule, workers: u32) -> Vec<RowDemand> {
-    let iterations = iterations(scenario, schedule);
+    let users = iterations_of_users(scenario, schedule);
+    let visitors = visitors(schedule) as f64;
     let weights: f64 = scenario.flows.iter().map(|flow| flow.weight).sum();
-    let flows = scenario.flows.iter().map(|flow| (flow, flow.draws()));
-    let flows: Vec<(&Flow, Vec<u16>)> = flows.collect();
     let mut all = Vec::new();
     for (index, data) in (0..).zip(&scenario.data) {
-        let uses = |(_, draws): &(&Flow, Vec<u16>)| draws.contains(&index);
-        let share: f64 = flows
-            .iter()
-            .filter(|flow| uses(flow))
-            .map(|(flow, _)| flow.weight)
-            .sum::<f64>()
-            / weights.max(f64::MIN_POSITIVE);
-        let (there, needed) = (data.rows.len() as u64, (iterations * share).ceil() as u64);
+        let flows = scenario.flows.iter();
+        let drawing: Vec<&Flow> = flows
+            .filter(|flow| scenario.draws(flow).contains(&index))
+            .collect();
+        let weight: f64 = drawing.iter().map(|flow| flow.weight).sum();
+        let share = weight / weights.max(f64::MIN_POSITIVE);
+        let is_kept = |flow: &&Flow| scenario.keeps(flow).contains(&index);
+        let of_users = match drawing.iter().all(is_kept) {
+            true => (users * share).min(visitors),
+            false => users * share,
+        };
+        let needed = (schedule.iterations() as f64 * share + of_users).ceil() as u64;
+        let there = data.rows.len() as u64;
         let used_up = data.order != Order::Random
             && data.when_used_up != WhenUsedUp::Recycle
             && needed > there;
@@ -257,8 +258,8 @@ pub fn memory(scenario: &Scenario, tasks: u32) -> MemoryDemand {
     }
 }
 
-/// Returns the iterations of the whole run.
-fn iterations(scenario: &Scenario, schedule: &Schedule) -> f64 {
+/// Returns the iterations of the closed model.
+fn iterations_of_users(scenario: &Scenario, schedule: &Schedule) -> f64 {
     let length = Pass::of(scenario)
         .length(RESPONSES[0])
         .as_secs_f64()
@@ -267,7 +268,15 @@ fn iterations(scenario: &Scenario, schedule: &Schedule) -> f64 {
     let users: f64 = (0..seconds)
         .map(|second| schedule.users_at(Duration::from_millis(second * 1_000 + 500)))
         .sum();
-    schedule.iterations() as f64 + users / length
+    users / length
+}
+
+/// Returns the sessions of the closed model; one that comes back is another visitor.
+fn visitors(schedule: &Schedule) -> usize {
+    let sessions = 0..schedule.sessions();
+    sessions
+        .map(|number| schedule.session_spans(number).len())
+        .sum()
 }
 
 /// Returns the level over time in `width` columns, each as a share of the highest.
@@ -367,6 +376,14 @@ mod tests {
             seen.problem.map(|problem| problem.to_string()).as_deref(),
             Some("used up after about 42% of the run: then no further iteration begins")
         );
+        // With the same rows in the setup, each session takes one.
+        let mut logs_in = scenario.clone();
+        logs_in.flows[0]
+            .setup
+            .actions
+            .push(crate::scenario::Action::Request(0));
+        let kept = &rows(&logs_in, &schedule, 4)[0];
+        assert_eq!((kept.needed, kept.problem), (100, None));
         let problem = |scenario: &Scenario| rows(scenario, &schedule, 2_001)[0].problem;
         let few = RowProblem::FewerThanWorkers { workers: 2_001 };
         assert_eq!(problem(&scenario), Some(few));

@@ -91,6 +91,9 @@ fn parse(text: &str, known: &TemplateScope<'_>) -> Result<Condition, TemplateFau
         Some(after) => (true, text.len() - after.len()),
         None => (false, start),
     };
+    if let Some(fault) = foreign(text, from) {
+        return Err(fault);
+    }
     if let Some(found) = junction(text, from) {
         let help = "give the step the first comparison, and a block around it the second: `- { if: x == 1, steps: [{ get: /, if: y == 2 }] }`; for `or`, write the step twice";
         return Err(TemplateFault {
@@ -124,15 +127,17 @@ fn right(text: &str, from: usize, known: &TemplateScope<'_>) -> Result<Expressio
     let is_word = !word.is_empty()
         && word
             .chars()
-            .all(|c| c.is_alphanumeric() || "_-+".contains(c));
-    let names_something = literal(word).is_some()
-        || known.variables.iter().any(|name| name == word)
-        || known.data.iter().any(|data| data.name == word);
-    if !is_word || names_something {
+            .all(|c| c.is_alphanumeric() || "_-+.:@/%".contains(c));
+    // Of `users.email`, the name that must be known.
+    let head = word.split('.').next().unwrap_or(word);
+    let variables = known.variables.iter().map(String::as_str);
+    let data = known.data.iter().map(|data| data.name.as_str());
+    let names: Vec<&str> = variables.chain(data).collect();
+    if !is_word || literal(word).is_some() || names.contains(&head) {
         return expression(text, from..text.len(), known);
     }
     let help = format!("write `{} \"{word}\"` for a text", text[..from].trim());
-    let near = closest(word, known.variables.iter().map(String::as_str));
+    let near = closest(head, names);
     let start = from + (text[from..].len() - text[from..].trim_start().len());
     Err(TemplateFault {
         range: start..start + word.len(),
@@ -142,6 +147,72 @@ fn right(text: &str, from: usize, known: &TemplateScope<'_>) -> Result<Expressio
             None => help,
         },
     })
+}
+
+/// Comparisons of other languages, with what to write here. Own ones stand among them without a
+/// help, where they begin like another.
+const SPELLINGS: [(&str, Option<&str>); 11] = [
+    ("===", Some("write `==`")),
+    ("!==", Some("write `!=`")),
+    ("==", None),
+    ("!=", None),
+    ("<=", None),
+    (">=", None),
+    ("=~", Some(COMPARISONS)),
+    ("=", Some("write `==`")),
+    (" is ", Some("write `==`")),
+    (" in ", Some(COMPARISONS)),
+    (" contains ", Some(COMPARISONS)),
+];
+
+const COMPARISONS: &str = "compare with `==`, `!=`, `<`, `<=`, `>` or `>=`";
+
+/// Finds what other languages write outside double quotes: `!product`, `'DONE'`, `=`.
+fn foreign(text: &str, from: usize) -> Option<TemplateFault> {
+    let fault = |range: Range<usize>, message: String, help: String| {
+        Some(TemplateFault {
+            range,
+            message,
+            help,
+        })
+    };
+    if let Some(rest) = text[from..].strip_prefix('!') {
+        let message = "`!` negates nothing here".to_owned();
+        return fault(
+            from..from + 1,
+            message,
+            format!("write `not {}`", rest.trim()),
+        );
+    }
+    let (mut at, mut quoted) = (from, false);
+    while let Some(c) = text[at..].chars().next() {
+        let rest = &text[at..];
+        quoted ^= c == '"';
+        let closed = rest
+            .strip_prefix('\'')
+            .and_then(|rest| rest.split_once('\''));
+        if let (false, Some((inner, _))) = (quoted, closed) {
+            let message = "a text is in double quotes".to_owned();
+            let range = at..at + inner.len() + 2;
+            let inner = inner.trim_matches('"');
+            return fault(range, message, format!("write `\"{inner}\"`"));
+        }
+        let spelling = SPELLINGS.iter().find(|(sign, _)| rest.starts_with(sign));
+        at += match spelling {
+            Some((sign, Some(help))) if !quoted => {
+                let start = at + usize::from(sign.starts_with(' '));
+                let message = format!("`{}` is no comparison", sign.trim());
+                return fault(
+                    start..start + sign.trim().len(),
+                    message,
+                    (*help).to_owned(),
+                );
+            }
+            Some((sign, None)) if !quoted => sign.len(),
+            _ => c.len_utf8(),
+        };
+    }
+    None
 }
 
 /// Returns the place of a word outside quotes that would join two comparisons.
@@ -233,6 +304,12 @@ mod tests {
                 "write `product == \"007\"` for a text",
             ),
             (
+                "product == example.com",
+                "example.com",
+                "write `product == \"example.com\"` for a text",
+            ),
+            ("product > 5%", "5%", "write `product > \"5%\"` for a text"),
+            (
                 "product == produkt",
                 "produkt",
                 "did you mean `product`? Or write `product == \"produkt\"` for a text",
@@ -251,6 +328,38 @@ mod tests {
             assert_eq!((&text[fault.range], fault.message), (word, message));
         }
         assert!(read("product == \"this and that\"").is_ok());
+    }
+
+    #[test]
+    fn spellings_of_other_languages_are_told_with_the_one_to_write() {
+        let variables = vec!["product".to_owned()];
+        let known = TemplateScope {
+            variables: &variables,
+            data: &[],
+        };
+        for (text, part, help) in [
+            ("product = 1", "=", "write `==`"),
+            ("product === 1", "===", "write `==`"),
+            ("not product !== 1", "!==", "write `!=`"),
+            ("product is 1", "is", "write `==`"),
+            ("product =~ D.*", "=~", COMPARISONS),
+            ("product == 'A and B'", "'A and B'", "write `\"A and B\"`"),
+            ("'DONE' == product", "'DONE'", "write `\"DONE\"`"),
+            ("product == '\"A\"'", "'\"A\"'", "write `\"A\"`"),
+            ("!product", "!", "write `not product`"),
+        ] {
+            let fault = parse(text, &known).unwrap_err();
+            assert_eq!((&text[fault.range], fault.help.as_str()), (part, help));
+        }
+        for text in [
+            "product == \"a = 'b' is c\"",
+            "product <= 1",
+            "product >= 1",
+            "product != \"!\"",
+            "product == \"it's\"",
+        ] {
+            assert!(parse(text, &known).is_ok(), "{text}");
+        }
     }
 
     #[test]

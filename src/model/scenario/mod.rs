@@ -20,6 +20,7 @@ mod check;
 mod condition;
 mod data;
 mod divide;
+mod drawn;
 #[cfg(any(test, feature = "testing"))]
 pub mod example;
 mod fields;
@@ -461,18 +462,6 @@ pub struct Flow {
     pub variables: Vec<String>,
     /// The `variables` that `setup` fills: they last as long as the session.
     pub lasting: u16,
-}
-
-impl Flow {
-    /// Returns the data files that its steps and conditions draw from.
-    pub fn draws(&self) -> Vec<u16> {
-        let mut data: Vec<u16> = self.steps.iter().flat_map(Step::draws).collect();
-        data.extend(self.setup.draws());
-        data.extend(self.body.draws());
-        data.sort_unstable();
-        data.dedup();
-        data
-    }
 }
 
 /// A pause, drawn anew each time.

@@ -7,7 +7,7 @@ use super::{FieldKind, Object, optional, required};
 pub(crate) static DATA: Object = Object {
     name: "data",
     phrase: "data",
-    about: "A file of rows: each iteration draws one from each file its flow uses.",
+    about: "A file of rows: each iteration draws one from each file its flow uses; a row that `setup` uses stays for the session.",
     fields: &[
         required(
             "file",

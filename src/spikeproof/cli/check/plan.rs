@@ -330,7 +330,7 @@ fn write_data(
         });
         writeln!(
             out,
-            "  {:<16} {} rows, about {} iterations draw one: {verdict}",
+            "  {:<16} {} rows, drawn about {} times: {verdict}",
             rows.name, rows.there, rows.needed
         )?;
     }

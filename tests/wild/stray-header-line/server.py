@@ -1,0 +1,3 @@
+from odd import reply, serve
+
+serve(lambda request: reply(headers=["PHP Warning: Startup: no library"]))
