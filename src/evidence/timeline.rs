@@ -150,6 +150,8 @@ pub mod series {
     pub const BALANCER_504: &str = "load balancer 504";
     /// `TargetConnectionErrorCount`: connections to targets that failed.
     pub const CONNECTION_ERRORS: &str = "connection errors";
+    /// `RejectedConnectionCount`: connections that the load balancer itself had no room for.
+    pub const REJECTED: &str = "rejected connections";
 }
 
 /// The start of the name of a series that a policy's alarm looks at.

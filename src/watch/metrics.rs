@@ -224,7 +224,7 @@ const BALANCER_METRICS: [BalancerMetric; 10] = [
         true,
     ),
     balancer_metric(
-        "rejected connections",
+        series::REJECTED,
         "RejectedConnectionCount",
         "Sum",
         PER_MINUTE,

@@ -34,6 +34,9 @@ pub(crate) struct Case<E> {
     /// Between a session's requests.
     #[serde(default)]
     pub(crate) think: Option<String>,
+    /// How long connections live, and who uses them; in place of the defaults.
+    #[serde(default)]
+    pub(crate) connection: Option<String>,
     #[serde(default)]
     pub(crate) scaling: BTreeMap<String, serde_json::Value>,
     /// The header that names instances is left out.
@@ -90,6 +93,7 @@ impl<E: for<'de> Deserialize<'de> + Default> Case<E> {
             phases: Vec::new(),
             threshold: None,
             think: None,
+            connection: None,
             scaling: BTreeMap::new(),
             without_header: false,
             expect: E::default(),
@@ -151,9 +155,13 @@ pub(crate) fn scenario<E>(case: &Case<E>) -> String {
         .think
         .as_ref()
         .map_or(String::new(), |think| format!("think: {think}, "));
+    let connection = case
+        .connection
+        .as_ref()
+        .map_or(String::new(), |keys| format!(", connection: {keys}"));
     let threshold = case.threshold.as_deref().unwrap_or("p95 < 400ms in spike");
     format!(
-        "name: truth\ntarget: {{ url: \"${{TARGET_URL}}\", {subject}, timeout: 5s }}\n\
+        "name: truth\ntarget: {{ url: \"${{TARGET_URL}}\", {subject}, timeout: 5s{connection} }}\n\
          phases:\n  - {}\nflows: [ {{ name: home, {think}steps: [ {{ get: / }} ] }} ]\n\
          thresholds: [ {threshold} ]\n{scaling}",
         phases.join("\n  - ")
