@@ -286,7 +286,8 @@ impl Connection {
         *first_byte = Some(Instant::now());
         let (head, mut body) = response.into_parts();
         let wanted = |name: &str| {
-            keep.headers || ["set-cookie", "location", "content-encoding"].contains(&name)
+            let own = ["set-cookie", "location", "content-encoding", "retry-after"];
+            keep.headers || own.contains(&name)
         };
         let headers = head
             .headers

@@ -40,6 +40,8 @@ pub(crate) struct Trace {
     pub bytes: u64,
     /// The status of the last whole answer.
     pub status: Option<u16>,
+    /// That answer had `Retry-After`, and a status of 400 or above.
+    pub retry_after: bool,
     /// A redirect was not followed.
     pub astray: bool,
     /// The reason of the failure, where the ending does not say it.
@@ -78,6 +80,7 @@ impl Trace {
             redirects: self.redirects,
             reconnects: self.reconnects,
             status: self.status,
+            retry_after: self.retry_after,
             checks: &[],
             instance: None,
         }
@@ -87,6 +90,7 @@ impl Trace {
 impl Trace {
     fn answered(&mut self, answer: &HttpAnswer) {
         self.status = Some(answer.status);
+        self.retry_after = answer.status >= 400 && answer.header("retry-after").is_some();
         if !self.astray {
             self.bytes = answer.bytes;
         }

@@ -165,8 +165,9 @@ async fn answer(
         "/close" => return Err(std::io::Error::other("closed on cue")),
         "/slow" => tokio::time::sleep_until(born + Duration::from_millis(500)).await,
         _ => {
-            status = path
-                .strip_prefix("/status/")
+            status = ["/status/", "/later/"]
+                .into_iter()
+                .find_map(|start| path.strip_prefix(start))
                 .map_or(200, |code| code.parse().unwrap());
         }
     }
@@ -175,7 +176,11 @@ async fn answer(
     } else {
         "keep-alive"
     };
-    Ok(Response::builder()
+    let mut response = Response::builder();
+    if path.starts_with("/later/") {
+        response = response.header("Retry-After", "2");
+    }
+    Ok(response
         .status(status)
         .header("connection", connection)
         .body(Full::from("hello"))
@@ -446,9 +451,29 @@ async fn every_way_of_ending_has_its_own_class() {
         }
     );
     assert_eq!(
+        tally("/later/429").await,
+        Tally {
+            status_4xx: 5,
+            limited: 5,
+            status_4xx_retry_after: 5,
+            bytes: 25,
+            ..Tally::default()
+        }
+    );
+    assert_eq!(
+        tally("/later/503").await,
+        Tally {
+            status_5xx: 5,
+            status_5xx_retry_after: 5,
+            bytes: 25,
+            ..Tally::default()
+        }
+    );
+    assert_eq!(
         tally("/close").await,
         Tally {
             broken: 5,
+            broken_unanswered: 5,
             ..Tally::default()
         }
     );

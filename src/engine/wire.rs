@@ -268,6 +268,7 @@ impl AnswerReader {
             || (self.keep.cookies && name.eq_ignore_ascii_case("set-cookie"))
             || ((300..400).contains(&status) && name.eq_ignore_ascii_case("location"))
             || (self.keep.body && name.eq_ignore_ascii_case("content-encoding"))
+            || (status >= 400 && name.eq_ignore_ascii_case("retry-after"))
     }
 
     fn body(&mut self, bytes: &[u8]) -> Result<(), Broken> {

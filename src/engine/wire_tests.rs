@@ -302,6 +302,7 @@ async fn every_broken_connection_has_its_reason() {
         let results = odd.run("{ get: /a }").await;
         let broken = Tally {
             broken: 1,
+            broken_unanswered: u64::from(reason == Broken::ClosedBeforeAnswer),
             ..Tally::default()
         };
         assert_eq!(tally(&results), broken, "{reason:?}");

@@ -189,14 +189,47 @@ pub(crate) fn ceiling(
     started: Timestamp,
     seconds: impl Iterator<Item = u32>,
 ) -> Option<(String, f64)> {
+    let cpu = cpu(timeline, started, seconds)?;
+    cpu.is_at_ceiling().then_some((cpu.metric, cpu.highest))
+}
+
+/// The CPU metric of a policy in some seconds of the load, in percent.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Cpu {
+    /// Name of the metric.
+    pub metric: String,
+    /// Its median datapoint.
+    pub usual: f64,
+    /// Its highest datapoint.
+    pub highest: f64,
+}
+
+impl Cpu {
+    /// Returns true if it shows that the instances are at work all the time.
+    pub(crate) fn is_at_ceiling(&self) -> bool {
+        self.usual >= CPU_CEILING * AT_CEILING
+    }
+}
+
+/// Returns the CPU metric of a policy in these seconds of the load; `None` without a datapoint whose
+/// whole period lies in them.
+pub(crate) fn cpu(
+    timeline: &Timeline,
+    started: Timestamp,
+    seconds: impl Iterator<Item = u32>,
+) -> Option<Cpu> {
     let seconds: BTreeSet<u32> = seconds.collect();
     let mut all = cpu_of_policies(timeline);
     all.find_map(|(metric, series)| {
         let mut values = within(series, started, &seconds);
         values.sort_by(f64::total_cmp);
-        let usual = values.get(values.len() / 2)?;
-        (*usual >= CPU_CEILING * AT_CEILING)
-            .then(|| (metric, values.last().copied().unwrap_or(*usual)))
+        let usual = *values.get(values.len() / 2)?;
+        let highest = *values.last()?;
+        Some(Cpu {
+            metric,
+            usual,
+            highest,
+        })
     })
 }
 

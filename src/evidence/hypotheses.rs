@@ -19,12 +19,14 @@ use model::scenario::Scenario;
 
 mod bottleneck; // something behind all instances
 mod cold; // instances that are slow when they are new
+mod connections; // connections that are refused, not requests
 mod constant; // errors that are there whatever the load
 mod growth; // too few instances
 mod launches; // launches that failed
 mod lost; // instances that stop answering
 mod metric; // a metric that does not see the load
 mod pooled; // answers that are too few in each second
+mod rates; // what is answered with few and with more instances, while requests are refused
 mod refused; // answers that no instance gave, rate limits, names
 mod seen; // the seconds of the run, prepared for the tests
 mod sick; // one instance that differs from the others
@@ -62,6 +64,9 @@ pub enum Suspect {
     /// Requests were refused because there were too many of them: status 429, or 4xx that no
     /// instance gave.
     RateLimit,
+    /// Connections were refused, or closed unanswered, while those that were kept were answered as
+    /// usual.
+    ConnectionLimit,
     /// The load balancer answered with an error of its own.
     LoadBalancer,
     /// The target's name was not resolved.
@@ -115,6 +120,19 @@ pub enum Clue {
     /// The group grew under the same load, and answered hardly more requests.
     GrewWithoutGain {
         /// Serving instances when the limits were first missed.
+        from: u32,
+        /// Serving instances later.
+        to: u32,
+        /// Good answers a second with the first size.
+        before: f64,
+        /// Good answers a second with the second size.
+        later: f64,
+        /// Requests a second that were asked for.
+        asked: f64,
+    },
+    /// The group grew under the same load, and answered more requests for it.
+    GrewWithGain {
+        /// Serving instances when requests were first refused.
         from: u32,
         /// Serving instances later.
         to: u32,
@@ -328,6 +346,55 @@ pub enum Clue {
         /// Failed requests in the seconds that missed a limit.
         of: u64,
     },
+    /// Answers that refused a request said when to try again: they had `Retry-After`.
+    RetryAfter {
+        /// Number of them.
+        requests: u64,
+        /// Failed requests in the seconds that missed a limit.
+        of: u64,
+    },
+    /// Requests got no connection, or one that was closed before an answer began.
+    NoConnection {
+        /// Connections that were refused, or not answered in time.
+        refused: u64,
+        /// New connections that were closed or reset before an answer began.
+        closed: u64,
+        /// Failed requests in the seconds that missed a limit.
+        of: u64,
+    },
+    /// The load balancer counted connections that it had no room for.
+    BalancerRejected {
+        /// The sum of its datapoints.
+        connections: f64,
+    },
+    /// The requests that got a connection were answered in their usual time.
+    AnsweredAsUsual {
+        /// Median p95 of the seconds in which connections were refused, in microseconds.
+        p95_us: u64,
+        /// Median p95 of the seconds that held the limits before, in microseconds.
+        usual_us: u64,
+    },
+    /// The requests that got a connection were answered later than usual.
+    AnsweredLate {
+        /// Median p95 of the seconds in which connections were refused, in microseconds.
+        p95_us: u64,
+        /// Median p95 of the seconds that held the limits before, in microseconds.
+        usual_us: u64,
+    },
+    /// Connections were refused at a load that had been answered before.
+    RefusedBelow {
+        /// Lowest such load, in requests per second.
+        missed: f64,
+        /// Highest load that had been answered within the limits, in requests per second.
+        held: f64,
+    },
+    /// The policy's metric was below its ceiling.
+    MetricBelowCeiling {
+        /// Name of the metric.
+        metric: String,
+        /// Its median datapoint.
+        usual: f64,
+    },
     /// Failed answers that no instance gave: they lack the header that names instances.
     NotByInstances {
         /// Number of them.
@@ -375,6 +442,8 @@ pub enum TellingRun {
     Steps,
     /// One that sends the same load for longer, or more of it.
     MoreRequests,
+    /// One that sends the same requests over fewer connections.
+    FewerConnections,
 }
 
 impl Hypothesis {
@@ -450,6 +519,7 @@ pub(crate) fn all(observed: &Observed<'_>, baseline: &Baseline) -> Vec<Hypothesi
     }
     found.extend(strain::test(&seen));
     found.extend(refused::all(&seen));
+    found.extend(connections::test(&seen));
     found.extend(lost::test(&seen));
     found.extend(sick::all(&seen));
     found.extend(cold::test(&seen));

@@ -154,6 +154,8 @@ pub mod series {
     pub const ACTIVE_CONNECTIONS: &str = "active connections of the load balancer";
     /// `NewConnectionCount` of the load balancer: those of them that were opened.
     pub const NEW_CONNECTIONS: &str = "new connections of the load balancer";
+    /// `RejectedConnectionCount`: connections that the load balancer itself had no room for.
+    pub const REJECTED: &str = "rejected connections";
 }
 
 /// The start of the name of a series that a policy's alarm looks at.

@@ -15,6 +15,7 @@ use super::worlds;
 use super::worlds::backend::Backend;
 use super::worlds::balancing::Balancing;
 use super::worlds::cold::Cold;
+use super::worlds::connections::ConnectionLimit;
 use super::worlds::failing::Failing;
 use super::worlds::launches::GroupKeys;
 use super::worlds::quantity::Share;
@@ -109,6 +110,8 @@ pub struct LabTarget {
     pub transfer: Option<Transfer>,
     /// A most for all instances together.
     pub rate_limit: Option<RateLimit>,
+    /// The most open connections.
+    pub connections: Option<ConnectionLimit>,
     /// The part of the work that the CPU metric shows.
     pub cpu_share: Share,
     /// Types of the instances, in turn.
@@ -145,6 +148,7 @@ impl Default for LabTarget {
             unequal: None,
             transfer: None,
             rate_limit: None,
+            connections: None,
             cpu_share: Share::WHOLE,
             types: Vec::new(),
         }
@@ -431,6 +435,7 @@ mod tests {
              \x20 unequal: { share: 10%, times: 8 }\n\
              \x20 transfer: { rate: 2MB/s, shared: true, large: [{ path: /report, share: 50%, size: 64KB }] }\n\
              \x20 rate_limit: { rate: 300/s, status: 429, retry_after: 1s }\n\
+             \x20 connections: { max: 6, each: true }\n\
              \x20 cpu_share: 20%\n\
              \x20 types: [{ kind: c5.large }, { kind: t3.micro, capacity: 50% }]\n",
         )
@@ -452,6 +457,8 @@ mod tests {
             target.rate_limit.unwrap().retry_after,
             Some(Duration::from_secs(1))
         );
+        let connections = target.connections.unwrap();
+        assert_eq!((connections.max.get(), connections.each), (6, true));
         assert_eq!(target.cpu_share.of_one(), 0.2);
         assert_eq!(
             (target.types.len(), target.types[1].capacity.of_one()),
@@ -462,7 +469,8 @@ mod tests {
         assert!(target.backend.is_none() && target.cold.is_none() && target.sick.is_none());
         assert!(target.failing.is_empty() && target.unequal.is_none());
         assert!(target.transfer.is_none());
-        assert!(target.rate_limit.is_none() && off.traffic.is_empty());
+        assert!(target.rate_limit.is_none() && target.connections.is_none());
+        assert!(off.traffic.is_empty());
         assert_eq!(target.balancing, Balancing::RoundRobin);
         assert_eq!(target.cpu_share, Share::WHOLE);
         assert_eq!(off.group.launches.fail_after, None);
@@ -516,6 +524,7 @@ mod tests {
             ("target: { cpu_share: 20 }", "like `10%`"),
             ("target: { rate_limit: { rate: 300 } }", "300/s"),
             ("target: { balancing: random }", "round-robin"),
+            ("target: { connections: { max: 0 } }", "nonzero"),
             (
                 "traffic: [{ to: 0s, rate: 4/s }]",
                 "traffic: `to` must be later",

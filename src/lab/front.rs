@@ -25,11 +25,17 @@ use super::secret::Secret;
 use super::signature::{Claim, SignatureError};
 use super::tap::When;
 use super::worlds::balancing::Connection;
+use super::worlds::connections::Place;
 use super::{World, autoscaling, clock, cloudwatch, ecs, elb, images, policies, service};
 
-/// Serves HTTP/1.1 until `closing`; then connections are cut.
-pub(crate) async fn listen<S, F>(listener: TcpListener, closing: CancellationToken, service: S)
-where
+/// Serves HTTP/1.1 until `closing`; then connections are cut. A connection that has no place is
+/// closed at once, without an answer.
+pub(crate) async fn listen<S, F>(
+    listener: TcpListener,
+    closing: CancellationToken,
+    admit: impl Fn() -> Option<Place>,
+    service: S,
+) where
     S: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Result<LabResponse, Infallible>> + Send + 'static,
 {
@@ -44,6 +50,10 @@ where
         let Ok((stream, _)) = stream else {
             // Out of file descriptors, most likely: it passes.
             tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let Some(place) = admit() else {
+            drop(stream);
             continue;
         };
         drop(stream.set_nodelay(true));
@@ -61,6 +71,7 @@ where
                     .serve_connection(TokioIo::new(stream), service_fn(service))
                     .await,
             );
+            drop(place);
         });
     }
 }

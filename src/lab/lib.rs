@@ -89,6 +89,7 @@ pub use permissions::{PolicyFiles, Usage};
 pub use secret::Secret;
 use tap::{Line, Tap};
 use tasks::LabTask;
+use worlds::connections::Place;
 
 /// How to start a lab.
 #[derive(Debug, Clone, Default)]
@@ -281,16 +282,18 @@ pub async fn start_held(options: Options, files: PolicyFiles) -> Result<Lab, Lab
     let mut servers = JoinSet::new();
     servers.spawn(tasks::supervise(Arc::clone(&world), received));
     servers.spawn(keep_time(Arc::clone(&world)));
-    let shared = Arc::clone(&world);
+    let (shared, door) = (Arc::clone(&world), Arc::clone(&world));
     servers.spawn(front::listen(
         ports.target,
         world.closing.clone(),
+        move || door.group().connect(door.clock.now()),
         move |request| target::serve(Arc::clone(&shared), request),
     ));
     let shared = Arc::clone(&world);
     servers.spawn(front::listen(
         ports.front,
         world.closing.clone(),
+        || Some(Place::default()),
         move |request| front::serve(Arc::clone(&shared), request),
     ));
     Ok(Lab {

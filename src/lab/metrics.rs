@@ -29,6 +29,8 @@ pub struct OpenPeriod {
     pub elb_5xx: u32,
     /// Answers among them that their instance did not live to give.
     pub elb_502: u32,
+    /// Connections that the load balancer had no room for.
+    pub rejected: u32,
 }
 
 impl OpenPeriod {
@@ -85,6 +87,7 @@ impl Sample {
             "HTTPCode_Target_5XX_Count" => count(self.seen.target_5xx),
             "HTTPCode_ELB_5XX_Count" => count(self.seen.elb_5xx),
             "HTTPCode_ELB_502_Count" => count(self.seen.elb_502),
+            "RejectedConnectionCount" => count(self.seen.rejected),
             "HealthyHostCount" => gauge(self.healthy),
             "UnHealthyHostCount" => gauge(0),
             "GroupDesiredCapacity" => gauge(self.desired),

@@ -13,6 +13,7 @@ use super::instance::TargetState;
 use super::worlds::Worlds;
 use super::worlds::backend::{Behind, Outcome, Progress};
 use super::worlds::balancing::{Balancing, Connection};
+use super::worlds::connections::Place;
 use super::worlds::traffic::OthersNext;
 use super::worlds::transfer::Parcel;
 use super::worlds::unequal::Costs;
@@ -132,6 +133,21 @@ impl LabGroup {
     pub fn given_up(&mut self) {
         self.open.given_up += 1;
         self.worlds.given_up += 1;
+    }
+
+    /// Takes in a new connection; `None` if too many are open.
+    pub(crate) fn connect(&mut self, now: LabInstant) -> Option<Place> {
+        let Some(gate) = &mut self.worlds.gate else {
+            return Some(Place::default());
+        };
+        let instances = self.instances.iter();
+        let healthy = instances
+            .filter(|one| one.target_state(now) == Some(TargetState::Healthy))
+            .count();
+        let place = gate.admit(healthy);
+        let is_balancers = place.is_none() && !gate.keys.each;
+        self.open.rejected += u32::from(is_balancers);
+        place
     }
 
     /// Routes a request of a generator.

@@ -67,6 +67,8 @@ pub struct WorldsTruth {
     pub failing_paths: u64,
     /// Requests that the rate limit refused.
     pub rate_limited: u64,
+    /// Connections that were closed at once because too many were open.
+    pub refused_connections: u64,
     /// Requests that cost more than others.
     pub dear: u64,
     /// Requests with a large answer.
@@ -308,6 +310,7 @@ impl WorldsTruth {
             }),
             cold_answers: worlds.cold,
             failing_paths: worlds.failing.failed,
+            refused_connections: worlds.gate.as_ref().map_or(0, |one| one.refused),
             rate_limited: worlds.limiter.as_ref().map_or(0, |one| one.refused),
             large_answers: worlds.links.as_ref().map_or(0, |links| links.large),
             given_up: worlds.given_up,

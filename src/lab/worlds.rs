@@ -8,6 +8,7 @@ use super::clock::LabInstant;
 use super::config::{Config, LabConfigError};
 use backend::{Behind, Progress};
 use balancing::Pins;
+use connections::Gate;
 use failing::FailingPaths;
 use interruptions::Interruptions;
 use rate_limit::Limiter;
@@ -19,6 +20,7 @@ use zone_loss::Loss;
 pub(crate) mod backend; // shared slots behind all instances
 pub(crate) mod balancing; // which instance gets the next request
 pub(crate) mod cold; // late answers of new instances
+pub(crate) mod connections; // a most for open connections
 pub(crate) mod failing; // paths that fail whatever the load
 pub(crate) mod held; // a backend that holds the workers of the instances
 pub(crate) mod interruptions; // Spot instances that are taken back
@@ -58,6 +60,7 @@ pub(crate) struct Worlds {
     pub(crate) given_up: u64,
     pub(crate) backend: Option<Behind>,
     pub(crate) limiter: Option<Limiter>,
+    pub(crate) gate: Option<Gate>,
     pub(crate) failing: FailingPaths,
     pub(crate) costs: Option<Costs>,
     pub(crate) links: Option<Links>,
@@ -80,6 +83,7 @@ impl Worlds {
             given_up: 0,
             backend: target.backend.map(|keys| Behind::new(keys, target)),
             limiter: target.rate_limit.map(Limiter::new),
+            gate: target.connections.map(Gate::new),
             failing: FailingPaths::new(&target.failing),
             costs: target.unequal.map(Costs::new),
             links: target.transfer.as_ref().map(Links::new),

@@ -238,7 +238,7 @@ const BALANCER_METRICS: [BalancerMetric; 12] = [
         false,
     ),
     balancer_metric(
-        "rejected connections",
+        series::REJECTED,
         "RejectedConnectionCount",
         "Sum",
         PER_MINUTE,

@@ -40,6 +40,9 @@ pub(crate) struct Case<E> {
     /// For a whole request, in place of 5 s.
     #[serde(default)]
     pub(crate) timeout: Option<String>,
+    /// How long connections live, and who uses them; in place of the defaults.
+    #[serde(default)]
+    pub(crate) connection: Option<String>,
     #[serde(default)]
     pub(crate) scaling: BTreeMap<String, serde_json::Value>,
     /// The header that names instances is left out.
@@ -98,6 +101,7 @@ impl<E: for<'de> Deserialize<'de> + Default> Case<E> {
             think: None,
             flows: Vec::new(),
             timeout: None,
+            connection: None,
             scaling: BTreeMap::new(),
             without_header: false,
             expect: E::default(),
@@ -159,6 +163,10 @@ pub(crate) fn scenario<E>(case: &Case<E>) -> String {
         .think
         .as_ref()
         .map_or(String::new(), |think| format!("think: {think}, "));
+    let connection = case
+        .connection
+        .as_ref()
+        .map_or(String::new(), |keys| format!(", connection: {keys}"));
     let home = [format!("{{ name: home, {think}steps: [ {{ get: / }} ] }}")];
     let flows: &[String] = match case.flows.is_empty() {
         true => &home,
@@ -167,7 +175,7 @@ pub(crate) fn scenario<E>(case: &Case<E>) -> String {
     let timeout = case.timeout.as_deref().unwrap_or("5s");
     let threshold = case.threshold.as_deref().unwrap_or("p95 < 400ms in spike");
     format!(
-        "name: truth\ntarget: {{ url: \"${{TARGET_URL}}\", {subject}, timeout: {timeout} }}\n\
+        "name: truth\ntarget: {{ url: \"${{TARGET_URL}}\", {subject}, timeout: {timeout}{connection} }}\n\
          phases:\n  - {}\nflows:\n  - {}\nthresholds: [ {threshold} ]\n{scaling}",
         phases.join("\n  - "),
         flows.join("\n  - ")

@@ -10,20 +10,20 @@ use crate::load::LEAST_REQUESTS;
 use model::measure::Merged;
 
 /// Factor by which the group must have grown for its growth to show anything.
-const GROWN: f64 = 1.25;
+pub(super) const GROWN: f64 = 1.25;
 /// Share of the gain that the growth should bring, below which it brought none.
-const NO_GAIN: f64 = 0.3;
+pub(super) const NO_GAIN: f64 = 0.3;
 /// Gain from which new instances did answer something.
 const HARDLY: f64 = 1.1;
 /// Smallest gain that the growth should bring for the throughput to tell.
-const TELLING: f64 = 1.15;
+pub(super) const TELLING: f64 = 1.15;
 /// Share of the load that a group answers which misses no throughput.
 const ANSWERED: f64 = 0.9;
 /// Share of the first latency above which it stayed as long.
 const AS_SLOW: f64 = 0.7;
 /// Fewest seconds with each size.
-const EARLY: usize = 2;
-const LATE: usize = 4;
+pub(super) const EARLY: usize = 2;
+pub(super) const LATE: usize = 4;
 /// Fewest seconds for which latency alone is compared.
 const LONG: usize = 8;
 /// Share of an even part that new instances must have answered.
@@ -167,7 +167,7 @@ pub(super) fn around(seen: &Seen<'_>, spike: &Range<usize>, bad: &[usize]) -> BT
 }
 
 /// Returns true if the group has been larger than at first for some seconds.
-fn is_settled_large(seen: &Seen<'_>, second: usize, from: u32) -> bool {
+pub(super) fn is_settled_large(seen: &Seen<'_>, second: usize, from: u32) -> bool {
     second >= SETTLED && (second - SETTLED..second).all(|other| seen.serving(other) > from)
 }
 

@@ -3,6 +3,8 @@ use crate::testing::{Answers, activity, alarm, at, group, phases, results, with_
 use crate::timeline::{Activity, Datapoint, MetricSeries, Observation, Observed as Seen, series};
 use model::measure::{Cell, Interval, Key, LatencyHistogram, Saturation, Tally};
 
+mod limits; // limits on connections and requests
+
 /// The load rises from 100/s to 600/s at 10 s and falls at 30 s.
 fn load() -> Scenario {
     phases(&[(1.0, false), (6.0, true), (6.0, true), (1.0, false)])

@@ -269,7 +269,7 @@ fn by_balancer(evidence: &Evidence<'_>) -> Vec<(BalancerCount, f64)> {
         (BalancerCount::TargetErrors, series::TARGET_5XX),
         (BalancerCount::OwnErrors, series::BALANCER_5XX),
         (BalancerCount::ConnectionErrors, series::CONNECTION_ERRORS),
-        (BalancerCount::Rejected, "rejected connections"),
+        (BalancerCount::Rejected, series::REJECTED),
     ]
     .map(|(what, series)| (what, sum(series)))
     .into_iter()

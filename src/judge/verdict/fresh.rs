@@ -220,7 +220,10 @@ fn is_shared(facts: &Facts<'_>, second: u32) -> bool {
     facts.hypotheses.iter().any(|one| {
         let is_shared = matches!(
             one.suspect,
-            Suspect::SharedBottleneck | Suspect::RateLimit | Suspect::NameResolution
+            Suspect::SharedBottleneck
+                | Suspect::RateLimit
+                | Suspect::ConnectionLimit
+                | Suspect::NameResolution
         );
         let mut seconds = one.seconds.iter();
         is_shared && one.holds() && seconds.any(|(from, until)| (*from..*until).contains(&second))

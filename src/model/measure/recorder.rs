@@ -59,6 +59,8 @@ pub struct Request<'a> {
     pub reconnects: u64,
     /// The status of the last complete answer; `None` if there was none.
     pub status: Option<u16>,
+    /// That answer had `Retry-After`, and a status of 400 or above.
+    pub retry_after: bool,
     /// The checks that were made, by index, and whether they held.
     pub checks: &'a [(u16, bool)],
     /// The instance that answered, as [`RequestRecorder::instance`] numbers them; `None` if the
@@ -161,6 +163,9 @@ impl RequestRecorder {
             self.touched.push((place, request.key));
         }
         hot.tally.add(request.ending);
+        if request.retry_after {
+            hot.tally.add_retry_after(request.ending);
+        }
         hot.tally.bytes += request.bytes;
         hot.tally.redirects += request.redirects;
         hot.tally.reconnects += request.reconnects;
@@ -195,6 +200,9 @@ impl RequestRecorder {
                     .map_or(request.ended, |first| first.min(request.ended)),
             );
             one.tally.add(request.ending);
+            if request.retry_after {
+                one.tally.add_retry_after(request.ending);
+            }
             if request.ending.has_latency() {
                 one.latency.record(request.latency);
             }
@@ -430,6 +438,7 @@ pub(super) mod tests {
             redirects: 0,
             reconnects: 0,
             status: None,
+            retry_after: false,
             checks: &[],
             instance: None,
         }

@@ -44,11 +44,17 @@ pub struct Tally {
     pub check: u64,
     /// Answered with a status of 500 or above.
     pub status_5xx: u64,
+    /// Those of `status_5xx` whose answer had `Retry-After`.
+    #[serde(default)]
+    pub status_5xx_retry_after: u64,
     /// Answered with a status from 400 to 499.
     pub status_4xx: u64,
     /// Those of `status_4xx` whose status was 429, too many requests.
     #[serde(default)]
     pub limited: u64,
+    /// Those of `status_4xx`, 429 among them, whose answer had `Retry-After`.
+    #[serde(default)]
+    pub status_4xx_retry_after: u64,
     /// No connection.
     pub connect: u64,
     /// Those of `connect` whose name was not resolved.
@@ -58,6 +64,9 @@ pub struct Tally {
     pub tls: u64,
     /// Broken off before the answer was complete, or not HTTP.
     pub broken: u64,
+    /// Those of `broken` whose new connection was closed or reset before the answer began.
+    #[serde(default)]
+    pub broken_unanswered: u64,
     /// Lost on a kept connection that ended before the answer began, where the method (POST, PATCH)
     /// does not permit to send the request again.
     #[serde(default)]
@@ -97,6 +106,10 @@ impl Tally {
     pub fn add(&mut self, ending: Ending) {
         self.limited += u64::from(ending == Ending::Limited);
         self.unresolved += u64::from(ending == Ending::Unresolved);
+        self.broken_unanswered += u64::from(matches!(
+            ending,
+            Ending::Broken(Broken::ClosedBeforeAnswer | Broken::ResetBeforeAnswer)
+        ));
         *match ending {
             Ending::Ok => &mut self.ok,
             Ending::Check => &mut self.check,
@@ -111,17 +124,29 @@ impl Tally {
         } += 1;
     }
 
+    /// Counts that the answer of a request, which [`Tally::add`] has counted, had `Retry-After`.
+    pub fn add_retry_after(&mut self, ending: Ending) {
+        match ending {
+            Ending::Status5xx => self.status_5xx_retry_after += 1,
+            Ending::Status4xx | Ending::Limited => self.status_4xx_retry_after += 1,
+            _ => {}
+        }
+    }
+
     /// Adds another tally.
     pub fn merge(&mut self, other: &Self) {
         self.ok += other.ok;
         self.check += other.check;
         self.status_5xx += other.status_5xx;
+        self.status_5xx_retry_after += other.status_5xx_retry_after;
         self.status_4xx += other.status_4xx;
         self.limited += other.limited;
+        self.status_4xx_retry_after += other.status_4xx_retry_after;
         self.connect += other.connect;
         self.unresolved += other.unresolved;
         self.tls += other.tls;
         self.broken += other.broken;
+        self.broken_unanswered += other.broken_unanswered;
         self.lost += other.lost;
         self.timeout += other.timeout;
         self.unsent += other.unsent;
@@ -171,5 +196,70 @@ impl Tally {
         .into_iter()
         .filter(|(_, count)| *count > 0)
         .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_a_class_are_counted_beside_it_and_added_up() {
+        let mut tally = Tally::default();
+        for ending in [Ending::Limited, Ending::Status4xx, Ending::Status5xx] {
+            tally.add(ending);
+            tally.add_retry_after(ending);
+        }
+        tally.add(Ending::Status5xx);
+        // A check may ask for a status that comes with the header: then nothing failed.
+        tally.add(Ending::Ok);
+        tally.add_retry_after(Ending::Ok);
+        for broken in [
+            Broken::ClosedBeforeAnswer,
+            Broken::ResetBeforeAnswer,
+            Broken::ClosedInHead,
+        ] {
+            tally.add(Ending::Broken(broken));
+        }
+        let expected = Tally {
+            ok: 1,
+            status_4xx: 2,
+            limited: 1,
+            status_4xx_retry_after: 2,
+            status_5xx: 2,
+            status_5xx_retry_after: 1,
+            broken: 3,
+            broken_unanswered: 2,
+            ..Tally::default()
+        };
+        assert_eq!(tally, expected);
+        let mut twice = tally;
+        twice.merge(&tally);
+        assert_eq!(
+            (
+                twice.status_4xx_retry_after,
+                twice.status_5xx_retry_after,
+                twice.broken_unanswered
+            ),
+            (4, 2, 4)
+        );
+        assert_eq!(twice.errors(), 14);
+    }
+
+    #[test]
+    fn a_tally_of_an_older_report_has_no_parts() {
+        let mut older = serde_json::to_value(Tally::default()).unwrap();
+        let fields = older.as_object_mut().unwrap();
+        for part in [
+            "limited",
+            "unresolved",
+            "status_4xx_retry_after",
+            "status_5xx_retry_after",
+            "broken_unanswered",
+        ] {
+            assert!(fields.remove(part).is_some(), "{part}");
+        }
+        let read: Tally = serde_json::from_value(older).unwrap();
+        assert_eq!(read, Tally::default());
     }
 }

@@ -25,6 +25,7 @@ pub fn suspect(suspect: Suspect) -> &'static str {
         Suspect::FailedLaunches => "launches that failed",
         Suspect::TimedOutWork => "requests that timed out",
         Suspect::RateLimit => "a limit on requests",
+        Suspect::ConnectionLimit => "a limit on connections",
         Suspect::LoadBalancer => "the load balancer's own answers",
         Suspect::NameResolution => "names that were not resolved",
         Suspect::StrainedGenerator => "a generator at its own limit",
@@ -95,6 +96,10 @@ pub(super) fn remedy(suspect: Suspect) -> &'static str {
         Suspect::RateLimit => {
             "Raise the limit, or exempt the generators: it refuses the same rate whatever the size of the group."
         }
+        Suspect::ConnectionLimit => {
+            "Raise the limit on connections (the listen backlog, the server's or proxy's maximum), or need fewer of them: kept connections \
+             in place of one for each request. More instances help only if each has a limit of its own: then fewer are refused as the group grows."
+        }
         Suspect::LoadBalancer => {
             "See the load balancer's access logs: it answered itself, for want of a healthy target or of an answer in time."
         }
@@ -140,6 +145,9 @@ pub fn clueless(standing: Standing) -> &'static str {
 /// Names the run that would tell.
 pub fn telling(run: TellingRun) -> &'static str {
     match run {
+        TellingRun::FewerConnections => {
+            "the same requests over fewer connections, kept and shared (`connection`)"
+        }
         TellingRun::InstanceHeader => "a run whose answers name their instance, `instance_header`",
         TellingRun::MoreInstances => "the same load with more instances from the start",
         TellingRun::Steps => "the load in steps, each held until the group has settled",
@@ -187,6 +195,18 @@ fn clue(clue: &Clue) -> String {
             rate(*asked),
             rate(*before)
         ),
+        Clue::GrewWithGain {
+            from,
+            to,
+            before,
+            later,
+            asked,
+        } => format!(
+            "{from} -> {to} instances served, and {} of {} were answered well in place of {}",
+            rate(*later),
+            rate(*asked),
+            rate(*before)
+        ),
         Clue::SlowDespiteGrowth {
             from,
             to,
@@ -226,7 +246,13 @@ fn clue(clue: &Clue) -> String {
         Clue::MetricBelow { .. }
         | Clue::WouldHaveSeen { .. }
         | Clue::MetricFell { .. }
-        | Clue::MetricAtCeiling { .. } => of_metrics(clue),
+        | Clue::MetricAtCeiling { .. }
+        | Clue::MetricBelowCeiling { .. } => of_metrics(clue),
+        Clue::NoConnection { .. }
+        | Clue::BalancerRejected { .. }
+        | Clue::AnsweredAsUsual { .. }
+        | Clue::AnsweredLate { .. }
+        | Clue::RefusedBelow { .. } => of_connections(clue),
         Clue::SlowAtFirst { .. }
         | Clue::FailedAtFirst { .. }
         | Clue::HeldWithout { .. }
@@ -267,6 +293,49 @@ fn of_metrics(clue: &Clue) -> String {
         Clue::MetricAtCeiling { metric, highest } => {
             format!("{metric} was at its ceiling, {highest:.0}")
         }
+        Clue::MetricBelowCeiling { metric, usual } => {
+            format!("{metric} was {usual:.0}, below its ceiling")
+        }
+        _ => String::new(),
+    }
+}
+
+fn of_connections(clue: &Clue) -> String {
+    match clue {
+        Clue::NoConnection {
+            refused,
+            closed,
+            of,
+        } => {
+            let ways = [
+                (*refused, "got no connection"),
+                (*closed, "had theirs closed before an answer"),
+            ];
+            let each: Vec<String> = ways
+                .into_iter()
+                .filter(|(requests, _)| *requests > 0)
+                .map(|(requests, way)| format!("{requests} {way}"))
+                .collect();
+            format!("of {of} failed requests {}", units::listed(&each))
+        }
+        Clue::BalancerRejected { connections } => format!(
+            "the load balancer counted {connections:.0} connections that it had no room for"
+        ),
+        Clue::AnsweredAsUsual { p95_us, usual_us } => format!(
+            "the others were answered in their usual time: p95 {}, {} before",
+            micros(*p95_us),
+            micros(*usual_us)
+        ),
+        Clue::AnsweredLate { p95_us, usual_us } => format!(
+            "the others were answered late: p95 {}, {} before",
+            micros(*p95_us),
+            micros(*usual_us)
+        ),
+        Clue::RefusedBelow { missed, held } => format!(
+            "connections were refused at {}, where {} had been answered",
+            rate(*missed),
+            rate(*held)
+        ),
         _ => String::new(),
     }
 }
@@ -386,6 +455,9 @@ fn of_requests_and_launches(clue: &Clue) -> String {
         Clue::TooManyRequests { requests, of } => {
             format!("{requests} of {of} failed requests were answered 429")
         }
+        Clue::RetryAfter { requests, of } => {
+            format!("{requests} of {of} failed requests were told to try again later (Retry-After)")
+        }
         Clue::NotByInstances { requests, of } => {
             format!("{requests} of {of} failed answers name no instance, as all others do")
         }
@@ -436,5 +508,42 @@ mod tests {
             "the load balancer counted 40 5xx of its own: 30 of 502 and 10 of 504"
         );
         assert_eq!(counted(&[]), "the load balancer counted 40 5xx of its own");
+    }
+
+    #[test]
+    fn a_limit_on_connections_is_told_with_its_figures() {
+        let found = Hypothesis {
+            suspect: Suspect::ConnectionLimit,
+            standing: Standing::Open,
+            pro: vec![
+                Clue::NoConnection {
+                    refused: 30,
+                    closed: 12,
+                    of: 50,
+                },
+                Clue::AnsweredAsUsual {
+                    p95_us: 45_000,
+                    usual_us: 41_000,
+                },
+                Clue::GrewWithGain {
+                    from: 2,
+                    to: 4,
+                    before: 300.0,
+                    later: 600.0,
+                    asked: 600.0,
+                },
+            ],
+            against: Vec::new(),
+            seconds: Vec::new(),
+            tells: Some(TellingRun::FewerConnections),
+            because: String::new(),
+        };
+        assert_eq!(
+            hypothesis(found).because,
+            "of 50 failed requests 30 got no connection and 12 had theirs closed before an answer; \
+             the others were answered in their usual time: p95 45ms, 41ms before; \
+             2 -> 4 instances served, and 600/s of 600/s were answered well in place of 300/s \
+             (would tell: the same requests over fewer connections, kept and shared (`connection`))"
+        );
     }
 }
