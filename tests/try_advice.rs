@@ -14,7 +14,6 @@ use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use rustix::process::{Pid, Signal, kill_process};
-use spikeproof::advice::Change;
 use spikeproof::aws::query::{Query, Service, elements};
 use spikeproof::aws::{Aws, Cloud};
 use spikeproof::channel::Channel;
@@ -24,7 +23,7 @@ use spikeproof::journal::names::{CHANGES_TAG, RUN_TAG, ResourceNames, TARGET_TAG
 use spikeproof::journal::record::Run;
 use spikeproof::journal::{self, Journal, Record};
 use spikeproof::lab::{PolicyFiles, Principal};
-use spikeproof::report::{PutBack, RunReport};
+use spikeproof::report::RunReport;
 use spikeproof::settings::Settings;
 use spikeproof::units::RunId;
 use tokio::process::{Child, Command};

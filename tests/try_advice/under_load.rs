@@ -1,6 +1,14 @@
 //! Trials whose load is measured. Nothing else may run beside them.
 
-use super::*;
+use std::time::Duration;
+
+use spikeproof::advice::Change;
+use spikeproof::lab::PolicyFiles;
+use spikeproof::report::PutBack;
+use spikeproof::settings::Settings;
+use tokio::time::{sleep, timeout};
+
+use super::{LOOK, PINNED, Trial, held, scenario, text};
 
 const SCENARIO: &str = "
 name: spike
