@@ -29,8 +29,7 @@ pub(crate) fn is_up_to_date(cases: &[Case]) {
 }
 
 fn table(cases: &[Case]) -> String {
-    let mut out =
-        "| case | odd in it | counted | in the report |\n|---|---|---|---|\n".to_owned();
+    let mut out = "| case | odd in it | counted | in the report |\n|---|---|---|---|\n".to_owned();
     for case in cases {
         for step in case.steps.iter().filter(|step| !step.odd.is_empty()) {
             writeln!(

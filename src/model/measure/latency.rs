@@ -130,6 +130,9 @@ impl PackedLatency {
     }
 }
 
+/// Bytes of the head of HdrHistogram's V2 encoding; the second four are the length of what follows.
+const HEAD: usize = 40;
+
 // On the wire: HdrHistogram's own V2 encoding, in hexadecimal. The interval around it is compressed
 // as a whole.
 impl Serialize for PackedLatency {
@@ -160,6 +163,14 @@ impl<'de> Deserialize<'de> for PackedLatency {
             .chunks_exact(2)
             .map(|pair| pair[0] << 4 | pair[1])
             .collect();
+        // The reader makes room for as much as the head announces, and a task may announce anything.
+        let announced = bytes.get(4..8).and_then(|four| four.try_into().ok());
+        let announced = announced.map(|four| u32::from_be_bytes(four) as usize);
+        if announced != bytes.len().checked_sub(HEAD) {
+            return Err(serde::de::Error::custom(
+                "a histogram is not as long as it says",
+            ));
+        }
         let histogram: Histogram<u64> = V2Reader::new()
             .deserialize(&mut bytes.as_slice())
             .map_err(serde::de::Error::custom)?;
@@ -179,6 +190,19 @@ mod tests {
             latency.record(Duration::from_micros(*value));
         }
         latency
+    }
+
+    #[test]
+    fn a_histogram_that_announces_more_than_it_has_is_refused() {
+        let text = serde_json::to_string(&of(&[1, 2]).pack()).unwrap();
+        assert!(serde_json::from_str::<PackedLatency>(&text).is_ok());
+        let announced = format!("{}8000{}", &text[..9], &text[13..]);
+        for wrong in [announced.as_str(), "\"\"", "\"1c849313\""] {
+            assert!(
+                serde_json::from_str::<PackedLatency>(wrong).is_err(),
+                "{wrong}"
+            );
+        }
     }
 
     proptest! {

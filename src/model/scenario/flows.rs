@@ -424,7 +424,7 @@ fn auth(reader: &mut Reader<'_>, node: &Node, known: &TemplateScope<'_>) -> Opti
     match (members.get("basic"), members.get("bearer")) {
         (None, Some(token)) => {
             let mut value = Template::text("Bearer ");
-            value.append(body::template(reader, token, Escape::Header, known)?);
+            value.append(reader.header_value("authorization", token, known)?);
             Some(value)
         }
         (Some(basic), None) => {

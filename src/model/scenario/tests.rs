@@ -200,6 +200,24 @@ fn names_in_reports_are_what_was_written_never_what_a_variable_held() {
 }
 
 #[test]
+fn a_token_with_a_line_break_is_refused_as_in_any_header() {
+    for (token, variable) in [
+        ("a\\r\\nhost: other", ""),
+        ("a\\f", ""),
+        ("${TOKEN}", "t0ken\n"),
+    ] {
+        let text = format!(
+            "name: x\ntarget: {{ url: \"http://shop\", auth: {{ bearer: \"{token}\" }} }}\n\
+             phases: [{{ users: 1, hold: 1s }}]\nsteps: [{{ get: / }}]\n"
+        );
+        let shown = problems_in(&text, &with_environment(&[("TOKEN", variable)]));
+        let expected = "the header `authorization` holds a character that no header may";
+        assert!(shown.contains(expected), "{shown}");
+        assert!(!shown.contains("t0ken"), "{shown}");
+    }
+}
+
+#[test]
 fn variables_are_replaced_and_only_the_used_ones_are_kept() {
     let text = "\
 name: x

@@ -16,6 +16,10 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         return;
     };
     let rows = rows(&whole);
+    // Readers take two of these marks away: that of the file, and one more of csv's.
+    if whole.columns.iter().any(|name| name.starts_with('\u{feff}')) {
+        return;
+    }
     let written = match kind & 1 {
         0 => csv_of(&whole, &rows),
         _ => json_lines_of(&whole, &rows),

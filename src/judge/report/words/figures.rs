@@ -51,25 +51,7 @@ pub fn measured(measured: &Measured) -> String {
         Measured::NeverServed { .. }
         | Measured::NewInstances { .. }
         | Measured::WhileNew { .. } => of_new_instances(measured),
-        Measured::Dropped {
-            requests,
-            of,
-            sent_again: 0,
-        } => format!("{requests} of {of} requests"),
-        Measured::Dropped {
-            requests,
-            of,
-            sent_again,
-        } => format!(
-            "{requests} of {of} requests; {sent_again} sent again, as their kept connection was closed"
-        ),
-        Measured::DroppedByBalancer {
-            gateway_errors,
-            connection_errors,
-            requests,
-        } => format!(
-            "{gateway_errors:.0} 502 and {connection_errors:.0} failed connections to targets, of {requests:.0} requests"
-        ),
+        Measured::Dropped { .. } | Measured::DroppedByBalancer { .. } => of_dropped(measured),
         Measured::LeftEarly {
             instances,
             answered: found,
@@ -118,6 +100,32 @@ pub fn measured(measured: &Measured) -> String {
             paid_minutes,
             cost,
         } => excess(*share, *paid_minutes, cost.as_ref()),
+    }
+}
+
+/// Returns the figures of dropped requests in words; empty for all others.
+fn of_dropped(measured: &Measured) -> String {
+    match measured {
+        Measured::Dropped {
+            requests,
+            of,
+            sent_again: 0,
+        } => format!("{requests} of {of} requests"),
+        Measured::Dropped {
+            requests,
+            of,
+            sent_again,
+        } => format!(
+            "{requests} of {of} requests; {sent_again} sent again, as their kept connection was closed"
+        ),
+        Measured::DroppedByBalancer {
+            gateway_errors,
+            connection_errors,
+            requests,
+        } => format!(
+            "{gateway_errors:.0} 502 and {connection_errors:.0} failed connections to targets, of {requests:.0} requests"
+        ),
+        _ => String::new(),
     }
 }
 

@@ -183,40 +183,9 @@ fn each_status(by_status: &[(u16, f64)]) -> String {
 
 fn clue(clue: &Clue) -> String {
     match clue {
-        Clue::GrewWithoutGain {
-            from,
-            to,
-            before,
-            later,
-            asked,
-        } => format!(
-            "{from} -> {to} instances served, and {} of {} were answered well, {} before",
-            rate(*later),
-            rate(*asked),
-            rate(*before)
-        ),
-        Clue::GrewWithGain {
-            from,
-            to,
-            before,
-            later,
-            asked,
-        } => format!(
-            "{from} -> {to} instances served, and {} of {} were answered well in place of {}",
-            rate(*later),
-            rate(*asked),
-            rate(*before)
-        ),
-        Clue::SlowDespiteGrowth {
-            from,
-            to,
-            before_us,
-            later_us,
-        } => format!(
-            "{from} -> {to} instances served, and p95 was {}, {} before",
-            micros(*later_us),
-            micros(*before_us)
-        ),
+        Clue::GrewWithoutGain { .. }
+        | Clue::GrewWithGain { .. }
+        | Clue::SlowDespiteGrowth { .. } => of_growth(clue),
         Clue::NewInstancesServed { share } => {
             format!(
                 "new instances gave {} % of the answers",
@@ -264,6 +233,46 @@ fn clue(clue: &Clue) -> String {
         | Clue::OneInN { .. }
         | Clue::MoreThanEven { .. } => of_instances(clue),
         _ => of_requests_and_launches(clue),
+    }
+}
+
+fn of_growth(clue: &Clue) -> String {
+    match clue {
+        Clue::GrewWithoutGain {
+            from,
+            to,
+            before,
+            later,
+            asked,
+        } => format!(
+            "{from} -> {to} instances served, and {} of {} were answered well, {} before",
+            rate(*later),
+            rate(*asked),
+            rate(*before)
+        ),
+        Clue::GrewWithGain {
+            from,
+            to,
+            before,
+            later,
+            asked,
+        } => format!(
+            "{from} -> {to} instances served, and {} of {} were answered well in place of {}",
+            rate(*later),
+            rate(*asked),
+            rate(*before)
+        ),
+        Clue::SlowDespiteGrowth {
+            from,
+            to,
+            before_us,
+            later_us,
+        } => format!(
+            "{from} -> {to} instances served, and p95 was {}, {} before",
+            micros(*later_us),
+            micros(*before_us)
+        ),
+        _ => String::new(),
     }
 }
 

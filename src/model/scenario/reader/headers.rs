@@ -43,7 +43,18 @@ impl Reader<'_> {
 
     fn header(&mut self, entry: &Entry, known: &TemplateScope<'_>) -> Option<Template> {
         self.header_name(&entry.key, entry.key_span.clone());
-        let value = self.sent(&entry.node)?;
+        self.header_value(&entry.key, &entry.node, known)
+    }
+
+    /// Reads the value of a header. What is written, and what variables and secrets hold, must not
+    /// end the header.
+    pub(crate) fn header_value(
+        &mut self,
+        name: &str,
+        node: &Node,
+        known: &TemplateScope<'_>,
+    ) -> Option<Template> {
+        let value = self.sent(node)?;
         if value
             .value
             .chars()
@@ -51,10 +62,7 @@ impl Reader<'_> {
         {
             let problem = Problem::new(
                 value.span.clone(),
-                format!(
-                    "the header `{}` holds a character that no header may",
-                    entry.key
-                ),
+                format!("the header `{name}` holds a character that no header may"),
             );
             self.report(problem.help("use visible ASCII characters on one line"));
             return None;
