@@ -29,7 +29,7 @@ pub(super) struct Said {
 }
 
 impl Said {
-    pub fn all(&self) -> String {
+    pub(super) fn all(&self) -> String {
         format!("{}\n{}", self.stdout, self.stderr)
     }
 }
