@@ -20,7 +20,7 @@ use spikeproof::channel::Channel;
 use spikeproof::channel::message::{self, Control};
 use spikeproof::journal::change::{ChangeNote, GroupChange, Parameters, Setting};
 use spikeproof::journal::names::{CHANGES_TAG, RUN_TAG, ResourceNames, TARGET_TAG};
-use spikeproof::journal::record::Run;
+use spikeproof::journal::record::{Run, WatchedTarget};
 use spikeproof::journal::{self, Journal, Record};
 use spikeproof::lab::{PolicyFiles, Principal};
 use spikeproof::report::RunReport;
@@ -517,6 +517,73 @@ async fn a_trial_is_refused_beside_another_run_on_the_group() {
     assert!(said.contains("has not put it back yet"), "{said}");
     let remedy = "spikeproof reap sp-0000000001 --discover";
     assert!(said.contains(remedy), "{said}");
+    trial.lab.stop().await;
+}
+
+/// A plain run warns of a run that was there before it, once, and of one that begins during its
+/// load.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plain_run_warns_of_other_runs_on_its_group() {
+    let trial = Trial::new("", PolicyFiles::default()).await;
+    let aws = trial.aws().await;
+    let begun = |run: &str, group: &str| {
+        let target = WatchedTarget {
+            name: group.to_owned(),
+            region: aws.region.clone(),
+            endpoint: aws.endpoint.clone(),
+        };
+        let first = Record::Run(Run {
+            run: RunId::parse(run).unwrap(),
+            region: aws.region.clone(),
+            account: "123456789012".to_owned(),
+            scenario_name: "shop".to_owned(),
+            url: "http://shop".to_owned(),
+            endpoint: aws.endpoint.clone(),
+            boot: journal::locks::boot(),
+            profile: None,
+            target: Some(Box::new(target)),
+            started: jiff::Timestamp::now(),
+        });
+        Journal::create(&trial.runs().join(run), first).unwrap()
+    };
+    let _before = begun("sp-0000000001", "lab-web");
+    let _of_another = begun("sp-0000000002", "lab-api");
+    drop(begun("sp-0000000003", "lab-web"));
+    let scenario = scenario(&trial, SHORT);
+    let child = trial
+        .command(&["run", "--fleet", "local", &scenario])
+        .spawn()
+        .unwrap();
+    let load = async {
+        while trial.lab.truth().worlds.requests == 0 {
+            sleep(LOOK).await;
+        }
+    };
+    timeout(Duration::from_mins(1), load).await.unwrap();
+    let _during = begun("sp-0000000004", "lab-web");
+    let output = timeout(Duration::from_mins(2), child.wait_with_output())
+        .await
+        .unwrap()
+        .unwrap();
+    let said = text(&output);
+    assert!(matches!(output.status.code(), Some(0..=2)), "{said}");
+    let expected = ["sp-0000000001", "sp-0000000004"].map(|run| {
+        format!(
+            "the run {run} tests lab-web at the same time: each falsifies the figures of the other"
+        )
+    });
+    let reports = trial.reports();
+    let [report] = &reports[..] else {
+        panic!("{said}");
+    };
+    let warnings = report.warnings.iter().map(|warning| &warning.text);
+    let found: Vec<&String> = warnings
+        .filter(|text| text.contains("at the same time"))
+        .collect();
+    assert_eq!(found, expected.each_ref(), "{said}");
+    for warning in &expected {
+        assert!(said.contains(warning), "`{warning}` is not in:\n{said}");
+    }
     trial.lab.stop().await;
 }
 
