@@ -141,7 +141,8 @@ pub(crate) fn before(timeline: &Timeline, started: Timestamp) -> Option<String> 
 }
 
 /// Returns, for each second from `started` on, whether any alarm that asks for more was in ALARM at
-/// its end. States come from the alarms' history and from polling.
+/// its end, or asked a service that was at its maximum. States come from the alarms' history and
+/// from polling.
 pub(crate) fn wanted_more(timeline: &Timeline, started: Timestamp, seconds: usize) -> Vec<bool> {
     let alarms = timeline.alarms();
     let mut states: Vec<(Timestamp, &str, bool)> = Vec::new();
@@ -162,6 +163,7 @@ pub(crate) fn wanted_more(timeline: &Timeline, started: Timestamp, seconds: usiz
             .any(|alarm| alarm.name == *name && alarm.is_high())
     });
     states.sort_by_key(|(at, ..)| *at);
+    let refused: Vec<Timestamp> = timeline.not_grown().iter().map(|(at, _)| *at).collect();
     let (mut next, mut fired) = (0, Vec::new());
     let of = |second: usize| after(started, std::time::Duration::from_secs(second as u64 + 1));
     (0..seconds)
@@ -173,7 +175,9 @@ pub(crate) fn wanted_more(timeline: &Timeline, started: Timestamp, seconds: usiz
                 }
                 next += 1;
             }
-            !fired.is_empty()
+            let begins = after(started, std::time::Duration::from_secs(second as u64));
+            let is_in = |at: &Timestamp| *at >= begins && *at < of(second);
+            !fired.is_empty() || refused.iter().any(is_in)
         })
         .collect()
 }
@@ -215,7 +219,23 @@ const CPU_CEILING: f64 = 100.0;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{activity, alarm, at, change};
+    use crate::testing::{activity, alarm, at, change, not_scaled};
+    use crate::timeline::NotScaled;
+
+    /// The alarm of a service may not be readable; the attempts of its policy tell as much.
+    #[test]
+    fn a_service_that_was_refused_more_had_been_asked_for_more() {
+        let maximum = NotScaled::AtMaximum { maximum: Some(4) };
+        let minimum = NotScaled::AtMinimum { minimum: Some(1) };
+        let observations = vec![
+            not_scaled(2, "unread", maximum),
+            not_scaled(3, "unread", minimum),
+            not_scaled(4, "unread", NotScaled::AnticipatedFlapping),
+        ];
+        let timeline = Timeline { observations };
+        let wanted = wanted_more(&timeline, at(0), 6);
+        assert_eq!(wanted, [false, false, true, false, false, false]);
+    }
 
     #[test]
     fn a_change_to_ok_is_never_the_alarm_behind_a_decision() {

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::MomentKind;
+use super::timeline::NotScaled;
 use model::units::Seconds;
 
 /// A link that a chain lacks, or has only with a reservation.
@@ -28,6 +29,11 @@ pub enum OpenLink {
     NoAlarmAskedForMore {
         /// Desired capacity when the spike rose.
         instances: u32,
+    },
+    /// An alarm asked the service for more, and Application Auto Scaling left it as it was.
+    NotScaled {
+        /// Its reason.
+        why: NotScaled,
     },
     /// An expected moment was not seen by the end of the watch.
     NotSeen {

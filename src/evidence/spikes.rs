@@ -193,6 +193,8 @@ impl SpikeEvidence<'_> {
                 .open
                 .extend(self.still_large_enough(span, rose, until));
         }
+        let refused = self.not_scaled(begins, until);
+        spike.open.extend(refused);
         if early.is_none() {
             self.latency(spike, span, rose);
         }
@@ -288,6 +290,18 @@ impl SpikeEvidence<'_> {
                 seen.within,
             ));
         }
+    }
+
+    /// Returns the reasons that Application Auto Scaling gave for not growing, each once.
+    fn not_scaled(&self, from: Timestamp, until: Timestamp) -> Vec<OpenLink> {
+        let mut found: Vec<OpenLink> = Vec::new();
+        for (at, why) in self.timeline.not_grown() {
+            let link = OpenLink::NotScaled { why: why.clone() };
+            if at >= from && at < until && !found.contains(&link) {
+                found.push(link);
+            }
+        }
+        found
     }
 
     /// Returns the size of a group that is still larger than at the start of the load, if no alarm

@@ -12,8 +12,8 @@ use jiff::Timestamp;
 
 use super::Facts;
 use super::timeline::{
-    Activity, Alarm, AlarmChange, Datapoint, GroupState, Instance, MetricSeries, Observation,
-    Observed, Timeline, series,
+    Activity, Alarm, AlarmChange, Datapoint, GroupState, Instance, MetricSeries, NotScaled,
+    Observation, Observed, Timeline, series,
 };
 use model::measure::{Cell, InstanceCell, Interval, Key, LatencyHistogram, Results, Tally};
 use model::plan::Schedule;
@@ -131,6 +131,20 @@ pub fn activity(second: u32, description: &str, from: u32, to: u32) -> Observati
         ..Activity::default()
     };
     Observation::new(when, Observed::Activity(activity))
+}
+
+/// Observes an alarm that asked a service for a change which Application Auto Scaling did not make.
+pub fn not_scaled(second: u32, alarm: &str, why: NotScaled) -> Observation {
+    let activity = Activity {
+        id: format!("n{second}"),
+        description: "Attempting to scale due to alarm triggered".to_owned(),
+        cause: format!("monitor alarm {alarm} in state ALARM triggered policy cpu"),
+        start: at(second),
+        status: "Failed".into(),
+        not_scaled: vec![why],
+        ..Activity::default()
+    };
+    Observation::new(at(second), Observed::Activity(activity))
 }
 
 /// Makes a story of the spike of `scenario()`: i-2 is launched at 24 s, and i-1 is terminated at 46

@@ -17,6 +17,7 @@ mod activity;
 mod alarm;
 mod cause;
 mod group;
+mod not_scaled;
 
 pub use activity::{Activity, ActivityKind, Decision};
 pub use alarm::{Alarm, AlarmChange, Datapoint, MathQuery, UnreadChange};
@@ -24,6 +25,7 @@ pub use group::{
     Balancer, GroupState, Hook, Instance, OwnMetric, Policy, ScheduledAction, StepAdjustment,
     Surroundings, TargetGroup, TargetHealth, TrackedMetric,
 };
+pub use not_scaled::{NotScaled, ReasonCapacities};
 
 /// One answer of AWS, with the times between which it became true.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -308,6 +310,32 @@ impl Timeline {
         }));
         activities.sort_by_key(|activity| activity.start);
         activities
+    }
+
+    /// Returns each time at which an alarm asked a service for more capacity and Application Auto
+    /// Scaling left it as it was, with its reason, in order.
+    pub fn not_grown(&self) -> Vec<(Timestamp, &NotScaled)> {
+        let alarms = self.alarms();
+        let asks_for_more = |activity: &Activity| {
+            let name = activity.alarm();
+            alarms
+                .iter()
+                .any(|alarm| Some(&alarm.name) == name.as_ref() && alarm.is_high())
+        };
+        let mut found = Vec::new();
+        for activity in self.activities() {
+            for why in &activity.not_scaled {
+                let is_growth = match why {
+                    NotScaled::AtMaximum { .. } => true,
+                    NotScaled::AtMinimum { .. } => false,
+                    _ => asks_for_more(activity),
+                };
+                if is_growth {
+                    found.push((activity.start, why));
+                }
+            }
+        }
+        found
     }
 
     /// Returns the words of AWS that are not understood, each once: those of activities in their

@@ -41,6 +41,8 @@ pub struct LabGroup {
     /// Oldest first.
     pub activities: Vec<LabActivity>,
     pub decisions: Vec<truth::Decided>,
+    /// Growth of a service that its maximum did not allow; `from` and `to` are that maximum.
+    pub refused: Vec<truth::Decided>,
     /// Changes of its settings by callers.
     pub configured: Vec<truth::Configured>,
     /// Samples, one per closed period, oldest first.
@@ -104,6 +106,7 @@ impl LabGroup {
             gone: Vec::new(),
             activities: Vec::new(),
             decisions: Vec::new(),
+            refused: Vec::new(),
             configured: Vec::new(),
             samples: Vec::new(),
             open: OpenPeriod::default(),
@@ -336,14 +339,15 @@ impl LabGroup {
             })
             .collect();
         let all: Vec<PolicyReading<'_>> = standing.iter().map(|(_, standing)| *standing).collect();
-        let Some(decision) = decide(&all, self.bounds(), self.desired, now < self.cooling_until)
-        else {
+        let decided = decide(&all, self.bounds(), self.desired, now < self.cooling_until);
+        let Some(decision) = decided else {
+            let policy = self.beyond_maximum(&all).map(|policy| standing[policy].0);
+            self.refuse(policy, now);
             return;
         };
         let index = standing[decision.policy].0;
         let (grows, wanted) = (decision.wanted > self.desired, decision.wanted);
-        let suspended = |process: &str| self.target.suspended.iter().any(|one| one == process);
-        if suspended("AlarmNotification") || suspended(if grows { "Launch" } else { "Terminate" }) {
+        if self.is_suspended(grows) {
             return;
         }
         if !grows && self.target.protected || !self.cooling.allows(self.desired, wanted, now) {
@@ -381,6 +385,33 @@ impl LabGroup {
         if let Some(cooldowns) = cooldowns {
             self.cooling.changed(before, wanted, now, done, cooldowns);
         }
+    }
+
+    fn is_suspended(&self, grows: bool) -> bool {
+        let suspended = |process: &str| self.target.suspended.iter().any(|one| one == process);
+        suspended("AlarmNotification") || suspended(if grows { "Launch" } else { "Terminate" })
+    }
+
+    /// Returns the policy that would make a service grow if its maximum were one more.
+    fn beyond_maximum(&self, policies: &[PolicyReading<'_>]) -> Option<usize> {
+        let bounds = Bounds {
+            max: self.target.max + 1,
+            ..self.bounds()
+        };
+        let decision = decide(policies, bounds, self.desired, false)?;
+        (self.target.service && decision.wanted > self.desired).then_some(decision.policy)
+    }
+
+    /// Notes that a service stays at its maximum, as Application Auto Scaling does at each run of
+    /// the alarm's action.
+    fn refuse(&mut self, policy: Option<usize>, now: LabInstant) {
+        let Some(policy) = policy.filter(|_| !self.is_suspended(true)) else {
+            return;
+        };
+        let policy = &self.policies[policy];
+        let (alarm, most) = (&policy.alarms[0].name, self.desired);
+        let refused = truth::Decided::new(now, &policy.name, alarm, most, most);
+        self.refused.push(refused);
     }
 }
 

@@ -191,14 +191,12 @@ pub(crate) fn answer_scaling(
                 .collect(),
         ),
         "DescribeScalingActivities" => {
-            let newest_first = group.decisions.iter().rev().enumerate();
-            let total = group.decisions.len();
-            all(
-                "ScalingActivities",
-                newest_first
-                    .map(|(index, one)| activity(one, total - index))
-                    .collect(),
-            )
+            let (page, next) = page(activities(&group, &input), &input);
+            let mut output = all("ScalingActivities", page);
+            if let Some(next) = next {
+                output["NextToken"] = json!(next);
+            }
+            output
         }
         "DescribeScheduledActions" => all("ScheduledActions", Vec::new()),
         _ => return Ok(None),
@@ -279,15 +277,58 @@ fn policy(policy: &LivePolicy, created: LabInstant) -> Value {
     described
 }
 
+/// The most activities of one answer.
+const PAGE: usize = 50;
+
+/// Returns the activities, newest first; those that scaled nothing only if they are asked for.
+fn activities(group: &LabGroup, input: &Value) -> Vec<Value> {
+    type Described = fn(&Decided, usize) -> Value;
+    let with_attempts = input["IncludeNotScaledActivities"] == true;
+    let attempts = group.refused.iter().filter(|_| with_attempts);
+    let described =
+        |(index, one): (usize, &Decided), describe: Described| (one.at, describe(one, index + 1));
+    let set = group.decisions.iter().enumerate();
+    let set = set.map(|one| described(one, activity));
+    let attempts = attempts.enumerate().map(|one| described(one, attempt));
+    let mut all: Vec<_> = set.chain(attempts).collect();
+    all.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+    all.into_iter().map(|(_, activity)| activity).collect()
+}
+
+/// Returns the page that the token names, and the token of the next one.
+fn page(all: Vec<Value>, input: &Value) -> (Vec<Value>, Option<String>) {
+    let token = input["NextToken"].as_str();
+    let from: usize = token.and_then(|token| token.parse().ok()).unwrap_or(0);
+    let next = (all.len() > from + PAGE).then(|| (from + PAGE).to_string());
+    (all.into_iter().skip(from).take(PAGE).collect(), next)
+}
+
+/// Describes an attempt to grow beyond the maximum. It has no end.
+fn attempt(refused: &Decided, number: usize) -> Value {
+    let mut described = what();
+    described["ActivityId"] = json!(format!("attempt-{number}"));
+    described["Description"] = json!("Attempting to scale due to alarm triggered");
+    described["Cause"] = json!(cause(refused));
+    described["StartTime"] = json!(refused.at.as_millisecond() as f64 / 1_000.0);
+    described["StatusCode"] = json!("Failed");
+    described["NotScaledReasons"] =
+        json!([{ "Code": "AlreadyAtMaxCapacity", "MaxCapacity": refused.to }]);
+    described
+}
+
+fn cause(decided: &Decided) -> String {
+    format!(
+        "monitor alarm {} in state ALARM triggered policy {}",
+        decided.alarm, decided.policy
+    )
+}
+
 fn activity(decided: &Decided, number: usize) -> Value {
     let mut described = what();
     let at = decided.at.as_millisecond() as f64 / 1_000.0;
     described["ActivityId"] = json!(format!("activity-{number}"));
     described["Description"] = json!(format!("Setting desired count to {}.", decided.to));
-    described["Cause"] = json!(format!(
-        "monitor alarm {} in state ALARM triggered policy {}",
-        decided.alarm, decided.policy
-    ));
+    described["Cause"] = json!(cause(decided));
     described["StartTime"] = json!(at);
     described["EndTime"] = json!(at + 1.0);
     described["StatusCode"] = json!("Successful");
@@ -301,4 +342,72 @@ fn activity(decided: &Decided, number: usize) -> Value {
 /// Returns an instant as the JSON protocol writes it.
 fn seconds(moment: LabInstant) -> f64 {
     moment.as_millis() as f64 / 1_000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::config::Config;
+    use super::*;
+
+    /// Loads a group with a maximum of three in each second.
+    fn loaded(target: &str, per_second: u32, seconds: u64) -> LabGroup {
+        let text = format!("target: {{ min: 2, max: 3, {target} }}");
+        let start: LabInstant = Duration::from_hours(490_000);
+        let mut group = LabGroup::new(&Config::parse(&text).unwrap(), start);
+        for second in 0..seconds {
+            let begins = start + Duration::from_secs(second);
+            for index in 0..per_second {
+                let now = begins + Duration::from_secs(1) * index / per_second;
+                group.route(now, "/", None);
+            }
+            let ends = begins + Duration::from_secs(1);
+            group.advance(ends);
+            group.close_period(begins, ends);
+        }
+        group
+    }
+
+    #[test]
+    fn a_service_at_its_maximum_says_that_it_was_not_scaled() {
+        let group = loaded("instances: 2, service: true", 900, 90);
+        assert_eq!(group.desired, 3);
+        let asked = json!({ "IncludeNotScaledActivities": true });
+        let all = activities(&group, &asked);
+        let newest = &all[0];
+        assert_eq!(newest["Cause"], all[all.len() - 1]["Cause"]);
+        assert_eq!(newest["StatusCode"], "Failed");
+        assert_eq!(
+            newest["NotScaledReasons"],
+            json!([{ "Code": "AlreadyAtMaxCapacity", "MaxCapacity": 3 }])
+        );
+        assert_eq!(newest["EndTime"], Value::Null);
+        let starts = all.iter().map(|one| one["StartTime"].as_f64().unwrap());
+        assert!(starts.is_sorted_by(|newer, older| newer >= older));
+        // Only the growth to the maximum changed anything.
+        let changes = activities(&group, &json!({}));
+        assert_eq!(changes.len(), group.decisions.len());
+        assert_eq!(changes, all[all.len() - changes.len()..]);
+        assert!(all.len() > changes.len() + PAGE, "{}", all.len());
+
+        let (first, next) = page(all.clone(), &asked);
+        assert_eq!((first.len(), next.as_deref()), (PAGE, Some("50")));
+        let (second, last) = page(all.clone(), &json!({ "NextToken": "50" }));
+        assert_eq!(last, None);
+        assert_eq!([first, second].concat(), all);
+    }
+
+    #[test]
+    fn nothing_is_refused_without_an_alarm_or_while_scaling_is_suspended_or_to_a_group() {
+        let refused = |target, per_second| loaded(target, per_second, 30).refused.len();
+        assert!(refused("instances: 3, service: true", 900) > 0);
+        for (target, per_second) in [
+            ("instances: 3, service: true", 10),
+            ("instances: 3, service: true, suspended: [Launch]", 900),
+            ("instances: 3, service: false", 900),
+        ] {
+            assert_eq!(refused(target, per_second), 0, "{target}");
+        }
+    }
 }

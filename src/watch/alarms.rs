@@ -291,6 +291,32 @@ mod tests {
         read_change("high", "2026-03-01T16:05:00Z".parse().unwrap(), &data).unwrap()
     }
 
+    /// The transitions to ALARM of real alarms: with N of N, with M of N, and of 2013.
+    #[test]
+    fn the_datapoints_of_a_transition_begin_where_its_window_begins() {
+        let at = |time: &str| -> Timestamp { format!("2026-03-01T{time}:00Z").parse().unwrap() };
+        let first = |reason: &str| {
+            let change = decided_on("OK", "ALARM", reason);
+            let datapoints = &change.datapoints;
+            (datapoints.len(), datapoints[0].at, datapoints[0].value)
+        };
+        let all = r#""startDate":"2026-03-01T15:43:00.000+0000","period":60,"recentDatapoints":[0.01707,0.01791],
+            "threshold":0.017,"evaluatedDatapoints":[
+            {"timestamp":"2026-03-01T15:44:00.000+0000","sampleCount":3.0,"value":0.01791},
+            {"timestamp":"2026-03-01T15:43:00.000+0000","sampleCount":3.0,"value":0.01707}]"#;
+        assert_eq!(first(all), (2, at("15:43"), 0.01707));
+        // One datapoint of three was enough, and it is the only one that was evaluated.
+        let m_of_n = r#""startDate":"2026-03-01T11:23:00.000+0000","period":60,
+            "recentDatapoints":[20000.0,20000.0,20000.0],"threshold":10000.0,
+            "evaluatedDatapoints":[{"timestamp":"2026-03-01T11:25:00.000+0000","value":20000.0}]"#;
+        assert_eq!(first(m_of_n), (3, at("11:23"), 20_000.0));
+        let older = r#""startDate":"2026-03-01T15:40:00.000+0000","period":300,"recentDatapoints":[38.958,40.292],
+            "threshold":35.0"#;
+        assert_eq!(first(older), (2, at("15:40"), 38.958));
+        let change = decided_on("OK", "ALARM", older);
+        assert_eq!(change.datapoints[1].at, at("15:45"));
+    }
+
     #[test]
     fn a_change_to_ok_is_kept_as_one_to_ok() {
         let change = decided_on(

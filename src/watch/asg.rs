@@ -128,6 +128,7 @@ pub(crate) async fn activities(
                 message: activity.status_message().map(str::to_owned),
                 details: activity.details().map(str::to_owned),
                 change: None,
+                not_scaled: Vec::new(),
             });
         }
         token = page.next_token().map(str::to_owned);

@@ -12,8 +12,8 @@ use jiff::Timestamp;
 
 use super::{Clients, Since, WatchError, call, count, pages, seconds, timestamp};
 use evidence::timeline::{
-    Activity, GroupState, Instance, MathQuery, OwnMetric, Policy, ScheduledAction, StepAdjustment,
-    Surroundings, TrackedMetric,
+    Activity, GroupState, Instance, MathQuery, NotScaled, OwnMetric, Policy, ReasonCapacities,
+    ScheduledAction, StepAdjustment, Surroundings, TrackedMetric,
 };
 use evidence::vocabulary::{ActivityStatus, Lifecycle};
 use model::scenario::Subject;
@@ -364,17 +364,11 @@ pub(crate) async fn activities(
             .send()
             .await
             .map_err(call("application-autoscaling:DescribeScalingActivities"))?;
-        let recent = page
-            .scaling_activities()
-            .iter()
-            .filter_map(|one| activity(one, since.at))
-            .collect::<Vec<_>>();
-        // Newest first: an activity before the watch ends the paging, and no other does.
-        let next = page
-            .next_token()
-            .filter(|_| recent.len() == page.scaling_activities().len())
-            .map(str::to_owned);
-        Ok((recent, next))
+        Ok(recent(
+            page.scaling_activities(),
+            page.next_token(),
+            since.at,
+        ))
     })
     .await?;
     // The capacity before a change is the one that the previous change made. Before the first
@@ -389,6 +383,18 @@ pub(crate) async fn activities(
     Ok(found)
 }
 
+/// Reads a page of activities, newest first, with the token of the next page. An activity from
+/// before the watch ends the paging, and no other does.
+fn recent(
+    page: &[scaling::ScalingActivity],
+    next: Option<&str>,
+    since: Timestamp,
+) -> (Vec<Activity>, Option<String>) {
+    let recent: Vec<Activity> = page.iter().filter_map(|one| activity(one, since)).collect();
+    let next = next.filter(|_| recent.len() == page.len());
+    (recent, next.map(str::to_owned))
+}
+
 /// Reads an activity that began during the watch. Only its description tells the new desired count:
 /// `Setting desired count to 5.`
 fn activity(activity: &scaling::ScalingActivity, since: Timestamp) -> Option<Activity> {
@@ -399,31 +405,33 @@ fn activity(activity: &scaling::ScalingActivity, since: Timestamp) -> Option<Act
         .split_once("desired count to ")
         .and_then(|(_, to)| to.trim_end_matches('.').parse().ok())
         .filter(|_| status != ActivityStatus::Failed);
-    let not_scaled: Vec<&str> = activity
+    let not_scaled: Vec<NotScaled> = activity
         .not_scaled_reasons()
         .iter()
-        .map(aws_sdk_applicationautoscaling::types::NotScaledReason::code)
+        .map(not_scaled)
         .collect();
-    let message = activity.status_message().map(str::to_owned);
     Some(Activity {
         id: activity.activity_id().to_owned(),
         description: activity.description().to_owned(),
         cause: activity.cause().to_owned(),
         start,
         end: activity.end_time().and_then(timestamp),
-        status: if not_scaled.is_empty() {
-            status
-        } else {
-            ActivityStatus::from("NotScaled")
-        },
-        message: if not_scaled.is_empty() {
-            message
-        } else {
-            Some(not_scaled.join(", "))
-        },
+        status,
+        message: activity.status_message().map(str::to_owned),
         details: activity.details().map(str::to_owned),
         change: to.filter(|_| not_scaled.is_empty()).map(|to| (0, to)),
+        not_scaled,
     })
+}
+
+fn not_scaled(reason: &scaling::NotScaledReason) -> NotScaled {
+    let own = |capacity: Option<i32>| capacity.map(|capacity| count(Some(capacity)));
+    let given = ReasonCapacities {
+        maximum: own(reason.max_capacity()),
+        minimum: own(reason.min_capacity()),
+        current: own(reason.current_capacity()),
+    };
+    NotScaled::read(reason.code(), given)
 }
 
 pub(crate) async fn surroundings(clients: &Clients, errors: &mut Vec<WatchError>) -> Surroundings {
@@ -578,5 +586,203 @@ mod tests {
         let metric = |own| read(tracking().customized_metric_specification(own)).metric;
         assert_eq!(metric(named).as_deref(), Some("Backlog"));
         assert_eq!(metric(math).as_deref(), Some("backlog / 4"));
+    }
+
+    /// The second of an activity, its description, cause and status, and its reasons.
+    type Row<'a> = (
+        i64,
+        &'a str,
+        &'a str,
+        &'a str,
+        &'a [scaling::NotScaledReason],
+    );
+
+    fn written((second, description, cause, status, reasons): Row<'_>) -> scaling::ScalingActivity {
+        let status = scaling::ScalingActivityStatusCode::from(status);
+        scaling::ScalingActivity::builder()
+            .activity_id(format!("a{second}"))
+            .service_namespace(scaling::ServiceNamespace::Ecs)
+            .resource_id("service/lab/web")
+            .scalable_dimension(scaling::ScalableDimension::EcsServiceDesiredCount)
+            .description(description)
+            .cause(cause)
+            .start_time(aws_smithy_types::DateTime::from_secs(second))
+            .status_code(status)
+            .set_not_scaled_reasons(Some(reasons.to_vec()))
+            .build()
+            .unwrap()
+    }
+
+    fn reason(code: &str) -> scaling::builders::NotScaledReasonBuilder {
+        scaling::NotScaledReason::builder().code(code)
+    }
+
+    fn from_second(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    const ALARM: &str = "monitor alarm a in state ALARM triggered policy p";
+
+    #[test]
+    fn a_services_activity_is_a_change_only_where_its_capacity_was_set() {
+        let at_max = [reason("AlreadyAtMaxCapacity")
+            .max_capacity(4)
+            .build()
+            .unwrap()];
+        let none: &[scaling::NotScaledReason] = &[];
+        let refused = "Attempting to scale due to alarm triggered";
+        let not_set = "Failed to set desired capacity to 150.";
+        for (row, change, reasons) in [
+            (
+                (9, "Setting desired count to 1.", ALARM, "Successful", none),
+                Some(1),
+                vec![],
+            ),
+            (
+                (9, refused, ALARM, "Failed", &at_max[..]),
+                None,
+                vec![NotScaled::AtMaximum { maximum: Some(4) }],
+            ),
+            (
+                (
+                    9,
+                    "Setting min capacity to 2 and max capacity to 3",
+                    "scheduled action name s was triggered",
+                    "Successful",
+                    none,
+                ),
+                None,
+                vec![],
+            ),
+            (
+                (
+                    9,
+                    "Setting desired count to 2.",
+                    "minimum capacity was set to 2",
+                    "Successful",
+                    none,
+                ),
+                Some(2),
+                vec![],
+            ),
+            (
+                (
+                    9,
+                    "Setting desired count to 150.",
+                    "minimum capacity was set to 150",
+                    "Failed",
+                    none,
+                ),
+                None,
+                vec![],
+            ),
+        ] {
+            let said = format!("{row:?}");
+            let read = activity(&written(row), from_second(9)).unwrap();
+            assert_eq!(read.change.map(|(_, to)| to), change, "{said}");
+            assert_eq!(read.not_scaled, reasons, "{said}");
+            assert_eq!(read.status.as_str(), row.3, "{said}");
+            assert_eq!(read.not_understood(), Vec::<String>::new(), "{said}");
+            // The alarm of a change is told; nothing else decides anything.
+            let by = read.decisions().pop().map(|decision| decision.alarm);
+            let alarm = (row.2 == ALARM).then(|| "a".to_owned());
+            assert_eq!(by, change.map(|_| alarm), "{said}");
+        }
+        assert_eq!(
+            activity(&written((8, not_set, ALARM, "Failed", &[])), from_second(9)),
+            None
+        );
+    }
+
+    #[test]
+    fn every_reason_for_not_scaling_is_read_with_its_capacity() {
+        let read = |built: scaling::builders::NotScaledReasonBuilder| {
+            not_scaled(
+                &built
+                    .max_capacity(4)
+                    .min_capacity(1)
+                    .current_capacity(2)
+                    .build()
+                    .unwrap(),
+            )
+        };
+        for (code, expected) in [
+            (
+                "AlreadyAtMaxCapacity",
+                NotScaled::AtMaximum { maximum: Some(4) },
+            ),
+            (
+                "AlreadyAtMinCapacity",
+                NotScaled::AtMinimum { minimum: Some(1) },
+            ),
+            (
+                "AlreadyAtDesiredCapacity",
+                NotScaled::AtDesired { current: Some(2) },
+            ),
+            (
+                "AutoScalingAnticipatedFlapping",
+                NotScaled::AnticipatedFlapping,
+            ),
+            (
+                "TargetServicePutResourceAsUnscalable",
+                NotScaled::Unscalable,
+            ),
+            (
+                "SomethingNew",
+                NotScaled::Unknown {
+                    code: "SomethingNew".to_owned(),
+                },
+            ),
+        ] {
+            assert_eq!(read(reason(code)), expected);
+        }
+        let bare = reason("AlreadyAtMaxCapacity").build().unwrap();
+        assert_eq!(not_scaled(&bare), NotScaled::AtMaximum { maximum: None });
+    }
+
+    /// In one account 46 of 52 rows were attempts that scaled nothing.
+    #[tokio::test]
+    async fn rows_that_changed_nothing_do_not_end_the_paging() {
+        let at_max = [reason("AlreadyAtMaxCapacity")
+            .max_capacity(4)
+            .build()
+            .unwrap()];
+        let refused = |second| {
+            let attempt = "Attempting to scale due to alarm triggered";
+            written((second, attempt, ALARM, "Failed", &at_max))
+        };
+        let set = |second, count: u32| {
+            let description = format!("Setting desired count to {count}.");
+            written((second, &description, ALARM, "Successful", &[]))
+        };
+        let limits = "Setting min capacity to 2 and max capacity to 4";
+        let scheduled = "scheduled action name s was triggered";
+        let all = [
+            (160..210).rev().map(refused).collect::<Vec<_>>(),
+            vec![
+                refused(150),
+                written((140, limits, scheduled, "Successful", &[])),
+            ],
+            vec![set(130, 4), set(120, 3), set(99, 2)],
+            vec![set(90, 1)],
+        ];
+        let mut asked = Vec::new();
+        let found = pages(|token: Option<String>| {
+            let page: usize = token.map_or(0, |token| token.parse().unwrap());
+            asked.push(page);
+            let next = (page + 1).to_string();
+            let read = recent(&all[page], Some(&next), from_second(100));
+            std::future::ready(Ok(read))
+        })
+        .await
+        .unwrap();
+        // The third page has a row from before the watch.
+        assert_eq!(asked, [0, 1, 2]);
+        assert_eq!(found.len(), 54);
+        let changes: Vec<(&str, u32)> = found
+            .iter()
+            .filter_map(|one| Some((one.id.as_str(), one.change?.1)))
+            .collect();
+        assert_eq!(changes, [("a130", 4), ("a120", 3)]);
     }
 }

@@ -1,9 +1,10 @@
 use super::*;
 use crate::load;
 use crate::testing::{
-    activity, alarm, at, change, group, levels, phases, results as answered, two_spikes, with_load,
+    activity, alarm, at, change, group, levels, not_scaled, phases, results as answered,
+    two_spikes, with_load,
 };
-use crate::timeline::{Observation, Observed};
+use crate::timeline::{NotScaled, Observation, Observed};
 use model::measure::Results;
 
 fn reaction(story: Vec<Observation>) -> Reaction {
@@ -207,4 +208,35 @@ fn a_later_spike_for_which_the_group_is_still_large_enough_lacks_no_growth() {
     let enough = OpenLink::NoAlarmAskedForMore { instances: 2 };
     assert!(second(true).contains(&enough), "{:?}", second(true));
     assert!(!second(false).contains(&enough), "{:?}", second(false));
+}
+
+#[test]
+fn what_application_auto_scaling_says_of_a_spike_that_it_did_not_answer_is_a_link() {
+    let maximum = NotScaled::AtMaximum { maximum: Some(4) };
+    let minimum = NotScaled::AtMinimum { minimum: Some(1) };
+    let story = vec![
+        group(0, 4, &["i-1"]),
+        alarm("high", "GreaterThanThreshold", 50.0, 3),
+        alarm("low", "LessThanThreshold", 45.0, 15),
+        not_scaled(9, "high", NotScaled::Unscalable),
+        not_scaled(13, "high", maximum.clone()),
+        not_scaled(14, "high", maximum.clone()),
+        not_scaled(15, "low", NotScaled::AnticipatedFlapping),
+        not_scaled(25, "low", minimum),
+        not_scaled(33, "high", NotScaled::AnticipatedFlapping),
+        not_scaled(34, "high", maximum.clone()),
+        group(60, 4, &["i-1"]),
+    ];
+    let spikes = reaction(story).spikes;
+    let reasons = |spike: &Spike| -> Vec<NotScaled> {
+        let links = spike.open.iter().filter_map(|link| match link {
+            OpenLink::NotScaled { why } => Some(why.clone()),
+            _ => None,
+        });
+        links.collect()
+    };
+    // Before the rise it is no answer to the spike, and the low alarm asks for less.
+    assert_eq!(reasons(&spikes[0]), [maximum.clone()]);
+    let second = [NotScaled::AnticipatedFlapping, maximum];
+    assert_eq!(reasons(&spikes[1]), second);
 }

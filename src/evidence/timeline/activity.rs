@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::super::vocabulary::ActivityStatus;
+use super::NotScaled;
 use super::cause::{ResponseTo, Sentence, sentences};
 use crate::instances::{LaunchReason, Why};
 
@@ -30,6 +31,9 @@ pub struct Activity {
     /// The desired count of a service before and after; absent for a group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub change: Option<(u32, u32)>,
+    /// `NotScaledReasons`: why the capacity of a service was left as it was; empty for a group.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_scaled: Vec<NotScaled>,
 }
 
 /// The kind of an activity, by the first words of its description.
@@ -167,13 +171,7 @@ impl Activity {
         let Some((from, to)) = self.change else {
             return sentences.iter().filter_map(Sentence::decision).collect();
         };
-        let (alarm, policy) = sentences
-            .iter()
-            .find_map(|sentence| match sentence {
-                Sentence::Desired { by, .. } => Some(by.names()),
-                _ => None,
-            })
-            .unwrap_or_default();
+        let (alarm, policy) = names(&sentences);
         vec![Decision {
             at: self.start,
             alarm,
@@ -181,6 +179,11 @@ impl Activity {
             from,
             to,
         }]
+    }
+
+    /// Returns the first alarm that the cause names.
+    pub(crate) fn alarm(&self) -> Option<String> {
+        names(&sentences(&self.cause)).0
     }
 
     /// Returns the words of AWS that are not understood: an unknown description, or the unknown
@@ -198,6 +201,15 @@ impl Activity {
         }
         unknown
     }
+}
+
+/// Returns the names of alarm and policy in the first sentence that tells who set the capacity.
+fn names(sentences: &[Sentence]) -> (Option<String>, Option<String>) {
+    let mut told = sentences.iter().filter_map(|sentence| match sentence {
+        Sentence::Desired { by, .. } => Some(by.names()),
+        _ => None,
+    });
+    told.next().unwrap_or_default()
 }
 
 /// A change of the desired capacity, as an activity's cause tells it. Several activities may share
@@ -360,6 +372,7 @@ mod tests {
             "a ELB system health check failure",
             "an ELB system health check failure",
             "a EC2 health check indicating it has been terminated or stopped",
+            "an EC2 health check indicating it has been terminated or stopped",
             "an EC2 instance status checks failure",
             "a user health-check",
             "a system health-check failure",
@@ -477,5 +490,121 @@ mod tests {
             };
             assert_eq!(activity.instance(), id, "{description}");
         }
+    }
+
+    /// Reads a decision as its alarm with its sizes.
+    fn told(activity: &Activity) -> Vec<(Option<String>, u32, u32)> {
+        let decisions = activity.decisions().into_iter();
+        decisions.map(|one| (one.alarm, one.from, one.to)).collect()
+    }
+
+    #[test]
+    fn a_decision_of_an_alarm_and_one_by_hand_are_told_apart() {
+        let by = |alarm: &str, from, to| vec![(Some(alarm.to_owned()), from, to)];
+        let grew = activity(
+            "Launching a new EC2 instance: i-1",
+            "At 2024-12-05T21:27:22Z a monitor alarm TargetTracking-g-AlarmHigh-u in state ALARM triggered policy p \
+             changing the desired capacity from 2 to 3.  At 2024-12-05T21:27:28Z an instance was started in response \
+             to a difference between desired and actual capacity, increasing the capacity from 2 to 3.",
+        );
+        assert_eq!(told(&grew), by("TargetTracking-g-AlarmHigh-u", 2, 3));
+        assert_eq!((grew.grows(), grew.shrinks()), (true, false));
+        let shrank = activity(
+            "Terminating EC2 instance: i-0d18",
+            "At 2022-12-23T19:12:06Z a monitor alarm TargetTracking-g-AlarmLow-u in state ALARM triggered policy p \
+             changing the desired capacity from 7 to 6.  At 2022-12-23T19:12:09Z an instance was taken out of service \
+             in response to a difference between desired and actual capacity, shrinking the capacity from 7 to 6.  At \
+             2022-12-23T19:12:10Z instance i-0d18 was selected for termination.",
+        );
+        assert_eq!(told(&shrank), by("TargetTracking-g-AlarmLow-u", 7, 6));
+        assert_eq!((shrank.grows(), shrank.shrinks()), (false, true));
+        let asked = activity(
+            "Launching a new EC2 instance: i-1",
+            "At 2026-08-05T10:35:05Z a user request explicitly set group desired capacity changing the desired \
+             capacity from 1 to 2.  At 2026-08-05T10:35:10Z an instance was started in response to a difference \
+             between desired and actual capacity, increasing the capacity from 1 to 2.",
+        );
+        assert_eq!(told(&asked), [(None, 1, 2)]);
+        assert!(asked.grows());
+        let limited = activity(
+            "Terminating EC2 instance: i-1",
+            "At 2022-12-23T20:48:54Z a user request update of AutoScalingGroup constraints to min: 0, max: 4, \
+             desired: 0 changing the desired capacity from 1 to 0.  At 2022-12-23T20:48:57Z an instance was taken out \
+             of service in response to a difference between desired and actual capacity, shrinking the capacity from \
+             1 to 0.  At 2022-12-23T20:48:58Z instance i-1 was selected for termination.",
+        );
+        assert_eq!(told(&limited), [(None, 1, 0)]);
+        for one in [grew, shrank, asked, limited] {
+            assert_eq!(one.not_understood(), Vec::<String>::new(), "{one:?}");
+        }
+    }
+
+    #[test]
+    fn a_launch_that_came_to_nothing_has_no_instance_and_no_decision_of_its_own() {
+        let differs = "At 2021-04-09T18:14:53Z an instance was started in response to a difference between desired \
+                       and actual capacity, increasing the capacity from 0 to 1.";
+        let standby = "At 2021-04-09T18:14:53Z instance i-5 was moved out of standby in response to a user request, \
+                       increasing the capacity from 0 to 1.";
+        for (description, cause, launches, instance) in [
+            (
+                "Launching a new EC2 instance.  Status Reason: Could not launch Spot Instances. UnfulfillableCapacity - \
+                 There is no capacity available that matches your request. Launching EC2 instance failed.",
+                differs,
+                true,
+                None,
+            ),
+            (
+                "Launching a new EC2 instance.  Status Reason: You have requested more instances (7) than your current \
+                 instance limit of 6 allows for the specified instance type. Please visit \
+                 http://aws.amazon.com/contact-us/ec2-request to request an adjustment to this limit. Launching EC2 \
+                 instance failed.",
+                differs,
+                true,
+                None,
+            ),
+            (
+                "Placing Spot instance request.  Status Reason: Spot instance request: sir-x has been cancelled. Group \
+                 size decreased while waiting for Spot instance request to be fulfilled.",
+                differs,
+                false,
+                None,
+            ),
+            (
+                "Moving EC2 instance out of Standby: i-5",
+                standby,
+                false,
+                Some("i-5"),
+            ),
+        ] {
+            let one = activity(description, cause);
+            assert_eq!(one.launches(), launches, "{description}");
+            assert_eq!(one.instance(), instance, "{description}");
+            assert_eq!(one.launch_reason(), None, "{description}");
+            assert_eq!(
+                (one.grows(), one.decisions()),
+                (false, vec![]),
+                "{description}"
+            );
+            assert_eq!(one.not_understood(), Vec::<String>::new(), "{description}");
+        }
+    }
+
+    #[test]
+    fn an_attempt_that_scaled_nothing_names_its_alarm_and_decides_nothing() {
+        let attempt = Activity {
+            status: ActivityStatus::Failed,
+            not_scaled: vec![NotScaled::AtMaximum { maximum: Some(4) }],
+            ..activity(
+                "Attempting to scale due to alarm triggered",
+                "monitor alarm a in state ALARM triggered policy p",
+            )
+        };
+        assert_eq!(attempt.alarm().as_deref(), Some("a"));
+        assert_eq!((attempt.decisions(), attempt.grows()), (vec![], false));
+        let written = serde_json::to_value(&attempt).unwrap();
+        let maximum = serde_json::json!([{ "id": "at-maximum", "maximum": 4 }]);
+        assert_eq!(written["not_scaled"], maximum);
+        let read: Activity = serde_json::from_value(written).unwrap();
+        assert_eq!(read, attempt);
     }
 }

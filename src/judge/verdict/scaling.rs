@@ -13,7 +13,7 @@ use evidence::instances::{Why, between};
 use evidence::moment::MomentKind;
 use evidence::reaction::Reaction;
 use evidence::spikes::Spike;
-use evidence::timeline::{Activity, Timeline};
+use evidence::timeline::{Activity, NotScaled, Timeline};
 use evidence::vocabulary::ActivityStatus;
 use evidence::{Clue, Facts, Hypothesis, NotCounted, OpenLink, OtherLoad, Suspect};
 use model::measure::Results;
@@ -221,6 +221,9 @@ fn stayed(facts: &Facts<'_>) -> (Verdict, ScaleOutReason) {
             ScaleOutReason::AtMaximumBefore { maximum },
         );
     }
+    if let Some(found) = not_scaled(facts) {
+        return found;
+    }
     if let Some(alarm_at) = reaction.moment(MomentKind::Alarm) {
         let watched = timeline
             .groups()
@@ -280,6 +283,19 @@ fn stayed(facts: &Facts<'_>) -> (Verdict, ScaleOutReason) {
         })
         .collect();
     (Verdict::Inconclusive, ScaleOutReason::LoadTooLow { peaks })
+}
+
+/// Returns Application Auto Scaling's own reason for not growing under the load. A maximum is a
+/// setting that the run did not test; anything else is the service's answer to the load.
+fn not_scaled(facts: &Facts<'_>) -> Option<(Verdict, ScaleOutReason)> {
+    let mut found = facts.timeline.not_grown().into_iter();
+    let (asked_at, why) = found.find(|(at, _)| *at >= facts.times.started)?;
+    let verdict = match why {
+        NotScaled::AtMaximum { .. } => Verdict::Inconclusive,
+        _ => Verdict::Failed,
+    };
+    let why = why.clone();
+    Some((verdict, ScaleOutReason::NotScaled { why, asked_at }))
 }
 
 /// Calls without which the alarms are not known.

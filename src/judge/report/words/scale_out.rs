@@ -1,6 +1,6 @@
 //! Sentences for the reasons for judgements on scale-out.
 
-use super::links::link;
+use super::links::{link, not_scaled};
 use crate::verdict::ScaleOutReason;
 use model::units::{self, Seconds};
 
@@ -11,6 +11,9 @@ pub(super) fn scale_out(reason: &ScaleOutReason) -> String {
         | ScaleOutReason::MetricDoesNotSeeTheLoad { .. } => return obstacle(reason),
         ScaleOutReason::AtMaximumBefore { maximum } => {
             return format!("it was at its maximum of {maximum} before the load began");
+        }
+        ScaleOutReason::NotScaled { why, asked_at } => {
+            return format!("an alarm asked for more at {asked_at}: {}", not_scaled(why));
         }
         ScaleOutReason::NothingFollowedTheAlarm { alarm_at } => {
             return format!("an alarm fired at {alarm_at} and nothing followed");

@@ -3,6 +3,7 @@
 use crate::verdict::ShortDraining;
 use crate::verdict::finding::{CountedFrom, MetricPeak, Unavoidable, WorseInstance};
 use evidence::OpenLink;
+use evidence::timeline::NotScaled;
 use jiff::Timestamp;
 use model::units::Seconds;
 use schemars::JsonSchema;
@@ -59,6 +60,14 @@ pub enum ScaleOutReason {
     AtMaximumBefore {
         /// The group's maximum size.
         maximum: u32,
+    },
+    /// An alarm asked the service for more, and Application Auto Scaling left it as it was.
+    NotScaled {
+        /// Its reason.
+        why: NotScaled,
+        /// The time when it was asked.
+        #[schemars(with = "String", extend("format" = "date-time"))]
+        asked_at: Timestamp,
     },
     /// An alarm fired, and the group did not grow.
     NothingFollowedTheAlarm {

@@ -2,9 +2,10 @@ use super::super::EndedEarly;
 use super::*;
 use crate::report::{Judgement, words};
 use evidence::testing::{
-    activity, alarm, at, change, group, levels, p95, phases, results, scenario, whole_story,
+    activity, alarm, at, change, group, levels, not_scaled, p95, phases, results, scenario,
+    whole_story,
 };
-use evidence::timeline::{Datapoint, Gap, GapReason, Observation, Observed, Policy};
+use evidence::timeline::{Datapoint, Gap, GapReason, NotScaled, Observation, Observed, Policy};
 use model::scenario::{Limit, Threshold, ThresholdScope};
 
 /// Judges a story of the group, and the results of its load.
@@ -142,6 +143,46 @@ fn a_group_that_never_scaled_is_inconclusive_unless_its_alarm_fired() {
 
     let full = vec![group(0, 4, &["i-1", "i-2", "i-3", "i-4"])];
     assert_eq!(judged(full).0[0].1, Verdict::Inconclusive);
+}
+
+#[test]
+fn a_service_that_did_not_grow_has_the_reason_of_application_auto_scaling() {
+    let because = |why: NotScaled| {
+        let story = vec![
+            group(0, 1, &["i-1"]),
+            alarm("high", "GreaterThanThreshold", 50.0, 3),
+            change(24, "high", &[(21, 90.0), (22, 95.0), (23, 95.0)]),
+            not_scaled(25, "high", why),
+            group(60, 1, &["i-1"]),
+        ];
+        let (found, _) = said(
+            &scenario(),
+            story,
+            &Results::default(),
+            Circumstances::default(),
+        );
+        let found = about(&found, "the group scaled out");
+        (found.verdict, found.because.clone())
+    };
+    let asked = format!("an alarm asked for more at {}: ", at(25));
+    for (why, verdict, said) in [
+        (
+            NotScaled::AtMaximum { maximum: Some(1) },
+            Verdict::Inconclusive,
+            "the service was at its maximum of 1, says Application Auto Scaling",
+        ),
+        (
+            NotScaled::Unscalable,
+            Verdict::Failed,
+            "ECS let nothing scale the service for a while, says Application Auto Scaling",
+        ),
+    ] {
+        assert_eq!(because(why), (verdict, format!("{asked}{said}")));
+    }
+    // The low alarm's attempt explains no growth that did not come.
+    let (verdict, said) = because(NotScaled::AtMinimum { minimum: Some(1) });
+    assert_eq!(verdict, Verdict::Failed);
+    assert!(said.ends_with("and nothing followed"), "{said}");
 }
 
 #[test]
