@@ -236,7 +236,7 @@ fn what_application_auto_scaling_says_of_a_spike_that_it_did_not_answer_is_a_lin
         links.collect()
     };
     // Before the rise it is no answer to the spike, and the low alarm asks for less.
-    assert_eq!(reasons(&spikes[0]), [maximum.clone()]);
+    assert_eq!(reasons(&spikes[0]), std::slice::from_ref(&maximum));
     let second = [NotScaled::AnticipatedFlapping, maximum];
     assert_eq!(reasons(&spikes[1]), second);
 }

@@ -408,7 +408,7 @@ mod tests {
             ),
             (
                 said(|_, _, alarm| alarm.evaluation_periods = 10),
-                "the spike lasts 10s, but the policy needs 11s",
+                "the spike lasts 10s, so the policy may not see it: it takes 11s",
             ),
             (
                 said(|_, _, alarm| alarm.state = "ALARM".into()),

@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn the_load_balancer_counts_what_it_has_no_room_for() {
-        let now = LabInstant::from_secs(490_000 * 3_600);
+        let now = LabInstant::from_hours(490_000);
         for (keys, places, counted) in [
             ("{ max: 3 }", 3, vec![2.0]),
             ("{ max: 2, each: true }", 4, vec![]),
