@@ -257,7 +257,7 @@ steps: [{ post: /a, json: { b: [\"${HOST}\", 1, 2.5, null, true], a: {} } }]
         r#"{"b":["shop",1,2.5,null,true],"a":{}}"#
     );
     assert_eq!(used.keys().collect::<Vec<_>>(), ["HOST", "TOKEN", "USERS"]);
-    // What came from outside is known as such.
+    // The template of a value from outside says so.
     let as_written = |value: &Template| value.is_as_written();
     let headers: Vec<bool> = scenario
         .target
