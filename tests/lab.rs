@@ -637,6 +637,28 @@ async fn no_task_outlives_the_lab_even_if_it_ignores_sigterm() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn large_answers_have_their_size_and_a_client_that_goes_away_is_counted() {
+    let lab = start(
+        "target: { service_time: 800ms, transfer: { rate: 1MB/s, large: [{ path: /report, size: 64KB }] } }",
+    )
+    .await;
+    let url = lab.target_url();
+    let gone = tokio::time::timeout(Duration::from_millis(200), get(url, "/")).await;
+    assert!(gone.is_err(), "it takes 800 ms");
+    let large = get(url, "/report").await;
+    assert_eq!((large.status().as_u16(), large.body().len()), (200, 64_000));
+    let told: serde_json::Value = serde_json::from_slice(large.body()).unwrap();
+    assert_eq!(told["path"], "/report");
+    assert!(get(url, "/").await.body().len() < 1_000);
+    let told = lab.truth().worlds;
+    assert_eq!(
+        (told.requests, told.given_up, told.large_answers),
+        (3, 1, 1)
+    );
+    lab.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_lab_file_makes_starts_and_calls_fail() {
     let lab = start(
         "tasks: { provisioning: 0s, pending: 0s, deprovisioning: 0s }\n\
