@@ -433,7 +433,7 @@ fn lab_and_product_do_not_know_each_other() {
 /// The parts of `model` that the lab uses, each with its reason. They are AWS's documented rules and
 /// the grammar of two kinds of values. None of them assumes anything about a target, such as equal
 /// instances or a capacity: the judge would then find its own assumption confirmed.
-const SHARED_WITH_THE_LAB: [(&str, &str); 8] = [
+const SHARED_WITH_THE_LAB: [(&str, &str); 9] = [
     (
         "scaling::alarm",
         "CloudWatch's rules on datapoints to alarm",
@@ -445,6 +445,10 @@ const SHARED_WITH_THE_LAB: [(&str, &str); 8] = [
     ("scaling::policies", "the choice among several policies"),
     ("scaling::step", "step and simple scaling"),
     ("scaling::target_tracking", "target tracking"),
+    (
+        "scaling::Bounds",
+        "a group's minimum and maximum, which scheduled actions set",
+    ),
     (
         "scaling::{Bounds, GroupReading}",
         "the figures that these rules are about",

@@ -378,6 +378,7 @@ fn sent_again() -> Vec<Case> {
 fn scenarios() -> Vec<Case> {
     let down = Tally {
         status_5xx: 40,
+        status_5xx_retry_after: 40,
         ..Tally::default()
     };
     vec![

@@ -91,8 +91,13 @@ pub(super) fn all_answered(name: &'static str, odd: &'static str) -> Step {
 
 /// One request that was broken off.
 pub(super) fn broken(name: &'static str, odd: &'static str, reason: Broken) -> Step {
+    let is_unanswered = matches!(
+        reason,
+        Broken::ClosedBeforeAnswer | Broken::ResetBeforeAnswer
+    );
     let tally = Tally {
         broken: 1,
+        broken_unanswered: u64::from(is_unanswered),
         ..Tally::default()
     };
     Step {

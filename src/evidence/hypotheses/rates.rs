@@ -1,5 +1,5 @@
-//! What a group answers while requests are refused: with few and with more instances, and how
-//! quickly.
+//! The answers of a group while requests are refused: how many with few and with more instances, and
+//! how quickly.
 
 use super::Clue;
 use super::bottleneck::{EARLY, GROWN, LATE, NO_GAIN, TELLING, is_settled_large};
