@@ -362,6 +362,22 @@ impl Confidence {
     }
 }
 
+/// Returns the number of seconds that missed a limit, which more instances may change: their p95 was
+/// over it, or too many of their requests failed. Pooled seconds are judged together.
+pub fn missed(seconds: &[Second], limit: Duration) -> u32 {
+    let pools = seconds.chunk_by(|_, next| next.pooled);
+    let missed = pools.filter(|pool| is_missed(pool, limit));
+    missed.map(|pool| pool.len() as u32).sum()
+}
+
+fn is_missed(pool: &[Second], limit: Duration) -> bool {
+    let errors: u64 = pool.iter().map(|second| second.errors).sum();
+    let requests = errors + pool.iter().map(|second| second.ok).sum::<u64>();
+    let p95 = pool.first().and_then(|second| second.p95);
+    let is_slow = p95.is_some_and(|p95| Duration::from_micros(p95) > limit);
+    is_slow || errors as f64 > requests as f64 * ERRORS
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -166,7 +166,7 @@ pub(crate) fn scenario<E>(case: &Case<E>) -> String {
     let connection = case
         .connection
         .as_ref()
-        .map_or(String::new(), |keys| format!(", connection: {keys}"));
+        .map_or(String::new(), |keys| format!("connection: {keys}\n"));
     let home = [format!("{{ name: home, {think}steps: [ {{ get: / }} ] }}")];
     let flows: &[String] = match case.flows.is_empty() {
         true => &home,
@@ -175,7 +175,7 @@ pub(crate) fn scenario<E>(case: &Case<E>) -> String {
     let timeout = case.timeout.as_deref().unwrap_or("5s");
     let threshold = case.threshold.as_deref().unwrap_or("p95 < 400ms in spike");
     format!(
-        "name: truth\ntarget: {{ url: \"${{TARGET_URL}}\", {subject}, timeout: {timeout}{connection} }}\n\
+        "name: truth\ntarget: {{ url: \"${{TARGET_URL}}\", {subject}, timeout: {timeout} }}\n{connection}\
          phases:\n  - {}\nflows:\n  - {}\nthresholds: [ {threshold} ]\n{scaling}",
         phases.join("\n  - "),
         flows.join("\n  - ")

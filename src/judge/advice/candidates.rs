@@ -9,6 +9,7 @@ use super::content::NoCandidates;
 use super::others::{self, Assumption, Other};
 use super::{Advice, Evidence, Ran, RanPolicy, WhatIf};
 use evidence::instances::{self, Why};
+use evidence::load;
 use evidence::moment::{self, MomentKind};
 use evidence::price::Price;
 use evidence::timeline;
@@ -190,7 +191,9 @@ pub(super) fn tried(
     let mut candidates: Vec<Candidate> = std::iter::once(now)
         .chain(others.into_iter().map(row))
         .collect();
-    let chosen = recommend(&mut candidates, Tolerance::of(evidence));
+    // Then the run needed no policy that costs more, whatever the replay says of the one that ran.
+    let nothing_missed = load::missed(evidence.seconds, evidence.limit.p95) == 0;
+    let chosen = recommend(&mut candidates, Tolerance::of(evidence), nothing_missed);
     let recorded = Recorded {
         evidence,
         advice,
@@ -472,8 +475,13 @@ fn turns(load: &[f64], desired: &[u32]) -> u32 {
 
 /// Recommends the candidate with the least time over the limit, and returns the reason. Among
 /// equally good ones it takes the fewest requests lost, and among those the cheapest. A candidate
-/// with an assumption is recommended only if no other helps.
-fn recommend(candidates: &mut [Candidate], tolerance: Tolerance) -> Option<Chosen> {
+/// with an assumption is recommended only if no other helps. If the run missed nothing, nothing that
+/// costs more is recommended.
+fn recommend(
+    candidates: &mut [Candidate],
+    tolerance: Tolerance,
+    nothing_missed: bool,
+) -> Option<Chosen> {
     let now = candidates.first()?;
     let pick = |assuming: bool| best(candidates, assuming, tolerance);
     let helps = |index: &usize| {
@@ -486,6 +494,11 @@ fn recommend(candidates: &mut [Candidate], tolerance: Tolerance) -> Option<Chose
         .filter(helps)
         .or_else(|| pick(true).filter(helps))
         .or(sure)?;
+    let costs = candidates.get(index)?.instance_minutes;
+    if nothing_missed && index != 0 && !is_worth(costs, now) {
+        candidates.first_mut()?.recommended = true;
+        return Some(Chosen::NoneCheaper);
+    }
     let is_held = tolerance.is_held_by(candidates.get(index)?);
     let is_helped = helps(&index);
     let candidate = candidates.get_mut(index)?;
@@ -526,8 +539,13 @@ fn best(candidates: &[Candidate], assuming: bool, tolerance: Tolerance) -> Optio
         .map(|(index, one)| (index, one.instance_minutes))
         .min_by(|(_, a), (_, b)| a.total_cmp(b))?;
     let now = good().find(|(index, _)| *index == 0);
-    let stays = now.is_some_and(|(_, now)| least > now.instance_minutes * (1.0 - WORTHWHILE));
+    let stays = now.is_some_and(|(_, now)| !is_worth(least, now));
     Some(if stays { 0 } else { cheapest })
+}
+
+/// Returns true if these instance-minutes are clearly fewer than those of the policy that ran.
+fn is_worth(instance_minutes: f64, now: &Candidate) -> bool {
+    instance_minutes <= now.instance_minutes * (1.0 - WORTHWHILE)
 }
 
 #[cfg(test)]
@@ -555,12 +573,16 @@ mod tests {
         }
     }
 
-    fn chosen(mut rows: Vec<Candidate>) -> (String, Chosen) {
+    fn chosen(rows: Vec<Candidate>) -> (String, Chosen) {
+        chosen_after(false, rows)
+    }
+
+    fn chosen_after(nothing_missed: bool, mut rows: Vec<Candidate>) -> (String, Chosen) {
         let tolerance = Tolerance {
             seconds: 5,
             errors: 10,
         };
-        let chosen = recommend(&mut rows, tolerance).unwrap();
+        let chosen = recommend(&mut rows, tolerance, nothing_missed).unwrap();
         let row = rows.into_iter().find(|row| row.recommended).unwrap();
         (row.name, chosen)
     }
@@ -622,6 +644,20 @@ mod tests {
         ] {
             assert_eq!(chosen(rows), (name.to_owned(), reason));
         }
+    }
+
+    #[test]
+    fn a_run_that_missed_nothing_needs_no_policy_that_costs_more() {
+        let rows = |minutes| {
+            vec![
+                row("now", 40, 0, 10.0, false),
+                row("lower", 2, 0, minutes, false),
+            ]
+        };
+        let missed = |nothing, minutes| chosen_after(nothing, rows(minutes)).0;
+        assert_eq!(missed(false, 14.0), "lower");
+        assert_eq!(missed(true, 14.0), "now");
+        assert_eq!(missed(true, 8.0), "lower");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Load, ReportedCandidate, RunReport, advice};
 use crate::advice::Change;
-use evidence::load::{ERRORS, Second};
+use evidence::load;
 
 /// A change that was tried, with its prediction. All figures are of the same load.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -89,24 +89,12 @@ pub struct TrialPlan {
 
 impl TrialFigures {
     /// Counts the failures of a load.
-    pub fn of(load: &Load, limit: Duration) -> Self {
-        let seconds = advice::seconds(load);
-        let pools = seconds.chunk_by(|_, next| next.pooled);
-        let missed = pools.filter(|pool| is_missed(pool, limit)).map(<[_]>::len);
+    pub fn of(of: &Load, limit: Duration) -> Self {
         Self {
-            over_limit: missed.sum::<usize>() as u32,
-            errors: load.whole.tally.errors(),
+            over_limit: load::missed(&advice::seconds(of), limit),
+            errors: of.whole.tally.errors(),
         }
     }
-}
-
-/// Returns true if a pool of seconds missed a limit, which more instances may change.
-fn is_missed(pool: &[Second], limit: Duration) -> bool {
-    let errors: u64 = pool.iter().map(|second| second.errors).sum();
-    let requests = errors + pool.iter().map(|second| second.ok).sum::<u64>();
-    let p95 = pool.first().and_then(|second| second.p95);
-    let is_slow = p95.is_some_and(|p95| Duration::from_micros(p95) > limit);
-    is_slow || errors as f64 > requests as f64 * ERRORS
 }
 
 impl TrialPlan {

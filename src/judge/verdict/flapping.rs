@@ -1,12 +1,15 @@
 //! Judges whether a group's size swung: it grew and shrank by turns under a load that did not ask
 //! for it.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::expectations::SAME_LEVEL;
 use super::scaling::met_if;
+use super::thresholds::ByOthers;
 use super::{Expectation, Finding, Measured, ScalingReason};
 use evidence::Facts;
 use evidence::instances::{self, after, between};
@@ -19,15 +22,19 @@ const TURNED: f64 = 0.05;
 /// Distance of two looks at the planned load.
 const STEP: Duration = Duration::from_millis(250);
 
-/// Judges flapping: the group must not grow and shrink by turns under a load that stays.
-pub(super) fn judge(facts: &Facts<'_>) -> Option<Finding> {
+/// Judges flapping: the group must not grow and shrink by turns under a load that stays. `changed`
+/// are the seconds that the load of others may have changed: it may have asked for a turn.
+pub(super) fn judge(facts: &Facts<'_>, changed: &BTreeSet<u32>) -> Option<Finding> {
     if !facts.scenario.scaling.no_flapping {
         return None;
     }
     let window = window(facts);
-    let changes = changes(facts);
-    let turns = turns(&changes, window).filter(|pair| !is_asked(facts, pair));
-    let turns = turns.count() as u64;
+    let resized = changes(facts);
+    let found: Vec<Range<u32>> = turns(&resized, window)
+        .filter(|pair| !is_asked(facts, pair))
+        .map(|pair| seconds(facts, &pair))
+        .collect();
+    let turns = found.len() as u64;
     let (within_s, load_is_ours) = (window.into(), true);
     let reason = if turns == 0 {
         ScalingReason::NoTurns {
@@ -40,7 +47,27 @@ pub(super) fn judge(facts: &Facts<'_>) -> Option<Finding> {
             load_is_ours,
         }
     };
-    Some(no_flapping(met_if(turns == 0), turns, &changes, reason))
+    let finding = no_flapping(met_if(turns == 0), turns, &resized, reason);
+    let all: BTreeSet<u32> = found.iter().cloned().flatten().collect();
+    let all: Vec<u32> = all.into_iter().collect();
+    // A turn of which no second is changed remains.
+    let is_missed = |_: &[u32]| {
+        found
+            .iter()
+            .any(|turn| changed.range(turn.clone()).next().is_none())
+    };
+    let doubt = ByOthers::of(changed, &all, is_missed).filter(|_| turns > 0 && !is_missed(&[]));
+    Some(match doubt {
+        Some(doubt) => doubt.on(finding),
+        None => finding,
+    })
+}
+
+/// Returns the seconds of a turn: from the first datapoint behind the first change to the second
+/// change.
+fn seconds(facts: &Facts<'_>, [first, second]: &[SizeChange; 2]) -> Range<u32> {
+    let of = |at| instances::second(facts.times.started, at).unwrap_or_default();
+    of(first.since)..of(second.at) + 1
 }
 
 /// Returns true if the load asked for the second of two opposite changes: it was another than the
@@ -241,6 +268,7 @@ fn window(facts: &Facts<'_>) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::Said;
     use super::*;
     use evidence::testing::{
         activity, alarm, change, group, levels as levels_of_spikes, with_facts, with_load,
@@ -257,7 +285,9 @@ mod tests {
                 .iter()
                 .map(|(second, desired)| group(*second, *desired, &[]))
                 .collect();
-            with_facts(looks, |facts| judge(facts).unwrap().verdict)
+            with_facts(looks, |facts| {
+                judge(facts, &BTreeSet::new()).unwrap().verdict
+            })
         };
         assert_eq!(judged(&[(0, 1), (22, 3), (32, 1)]), Verdict::Passed);
         assert_eq!(
@@ -270,6 +300,25 @@ mod tests {
             "the load rose between"
         );
         assert_eq!(judged(&[(0, 2)]), Verdict::Passed);
+    }
+
+    #[test]
+    fn a_turn_that_the_load_of_others_may_have_asked_for_is_inconclusive() {
+        let judged = |desired: &[(u32, u32)], changed: &[u32]| {
+            let looks = desired
+                .iter()
+                .map(|(second, desired)| group(*second, *desired, &[]))
+                .collect();
+            let changed = changed.iter().copied().collect();
+            with_facts(looks, |facts| Said::of(&judge(facts, &changed).unwrap()))
+        };
+        let turn = [(0, 1), (22, 3), (25, 2)];
+        assert_eq!(judged(&turn, &[]), Said::Failed);
+        assert_eq!(judged(&turn, &[24]), Said::ByOthers(1));
+        assert_eq!(judged(&turn, &[5, 28]), Said::Failed, "elsewhere");
+        assert_eq!(judged(&[(0, 1), (22, 3)], &[22]), Said::Passed);
+        let two = [(0, 1), (12, 3), (13, 2), (24, 4), (25, 3)];
+        assert_eq!(judged(&two, &[12]), Said::Failed, "the second turn remains");
     }
 
     /// Spikes from 10 s to 20 s and from 30 s to 40 s; each decision comes just after the load has
@@ -293,7 +342,7 @@ mod tests {
         let judged = |grew, low| {
             let none = Results::default();
             with_load(&levels_of_spikes(), story(grew, low), &none, |facts| {
-                judge(facts).unwrap().verdict
+                judge(facts, &BTreeSet::new()).unwrap().verdict
             })
         };
         assert_eq!(
@@ -362,7 +411,7 @@ mod tests {
     fn judged(scenario: &Scenario, mut story: Vec<Observation>) -> Measured {
         story.sort_by_key(|one| one.at);
         with_load(scenario, story, &Results::default(), |facts| {
-            judge(facts).unwrap().measured
+            judge(facts, &BTreeSet::new()).unwrap().measured
         })
     }
 

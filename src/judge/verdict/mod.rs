@@ -24,6 +24,7 @@ mod fresh;
 mod maximum;
 pub mod preflight;
 mod reason;
+mod scale_in;
 mod scaling;
 mod spike_errors;
 mod survival;

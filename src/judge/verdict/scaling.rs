@@ -1,13 +1,11 @@
-//! Judges scaling: whether the group reacted, the time of each link of the chain, and whether it
-//! scaled back in.
+//! Judges scaling: whether the group reacted, and the time of each link of the chain.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{
-    Circumstances, CountedFrom, Expectation, Finding, Measured, MetricPeak, ScaleInReason,
-    ScaleOutReason, Unavoidable, conditions, draining, efficiency, expectations, flapping, fresh,
-    maximum, spike_errors, survival,
+    Circumstances, Expectation, Finding, Measured, MetricPeak, ScaleOutReason, conditions,
+    draining, efficiency, expectations, flapping, fresh, maximum, scale_in, spike_errors, survival,
 };
 use evidence::instances::{Why, between};
 use evidence::moment::MomentKind;
@@ -19,7 +17,7 @@ use evidence::{Clue, Facts, Hypothesis, NotCounted, OpenLink, OtherLoad, Suspect
 use model::measure::Results;
 use model::outcome::Verdict;
 use model::plan::Schedule;
-use model::scenario::{InWithin, Scenario};
+use model::scenario::Scenario;
 
 /// The findings on a group.
 #[derive(Default)]
@@ -70,7 +68,7 @@ pub(super) fn judge(
     if out {
         findings.push(out_in_time(facts));
         findings.extend(fresh::judge(facts));
-        findings.push(back_in_time(facts));
+        findings.push(scale_in::judge(facts, &changed_by_others));
     }
     // A group that only shrinks can also drop requests.
     let shrank = facts
@@ -90,7 +88,7 @@ pub(super) fn judge(
     findings.extend(maximum::judge(facts, &changed_by_others));
     let mut not_judged = Vec::new();
     if out {
-        findings.extend(flapping::judge(facts));
+        findings.extend(flapping::judge(facts, &changed_by_others));
         let efficiency = efficiency::judge(facts);
         findings.extend(efficiency.judged);
         not_judged.extend(efficiency.not_judged);
@@ -299,14 +297,14 @@ fn not_scaled(facts: &Facts<'_>) -> Option<(Verdict, ScaleOutReason)> {
 }
 
 /// Calls without which the alarms are not known.
-const ALARM_CALLS: [&str; 3] = [
+pub(super) const ALARM_CALLS: [&str; 3] = [
     "DescribePolicies",
     "DescribeScalingPolicies",
     "cloudwatch:DescribeAlarms",
 ];
 
 /// Returns the first of these calls that failed.
-fn lacking(timeline: &Timeline, calls: &[&str]) -> Option<String> {
+pub(super) fn lacking(timeline: &Timeline, calls: &[&str]) -> Option<String> {
     calls
         .iter()
         .find_map(|call| timeline.lacking(call))
@@ -387,7 +385,7 @@ pub(super) fn met_if(is_met: bool) -> Verdict {
 }
 
 /// Returns `Inconclusive` if the watch was too short to tell.
-fn failed_if(is_certain: bool) -> Verdict {
+pub(super) fn failed_if(is_certain: bool) -> Verdict {
     if is_certain {
         Verdict::Failed
     } else {
@@ -414,127 +412,6 @@ fn no_breach(facts: &Facts<'_>) -> ScaleOutReason {
         return ScaleOutReason::BreachNotShown;
     }
     ScaleOutReason::NoAlarmFired
-}
-
-pub(super) fn back_in_time(facts: &Facts<'_>) -> Finding {
-    let reaction = &facts.reaction;
-    let expectation = Expectation::ScaleInInTime {
-        within_s: reaction.in_bound.map(Into::into),
-    };
-    let found = |verdict, measured, reason: ScaleInReason| {
-        Finding::of_group(expectation.clone(), verdict, measured, reason)
-    };
-    let Some(bound) = reaction.in_bound else {
-        let (verdict, reason) = no_bound(facts);
-        return found(verdict, Measured::Nothing, reason);
-    };
-    let Some(dropped) = facts.times.dropped() else {
-        let reason = match (facts.times.stopped, facts.times.planned) {
-            (Some(_), _) => ScaleInReason::StoppedBeforeTheFall,
-            (None, true) => ScaleInReason::NoSpikeEnds,
-            (None, false) => ScaleInReason::LoadMayNotHaveFallen,
-        };
-        return found(Verdict::Inconclusive, Measured::Nothing, reason);
-    };
-    if let Some(low) = reaction.low_before {
-        let reason = ScaleInReason::LowAlarmBefore {
-            before_s: between(low, dropped).into(),
-        };
-        return found(Verdict::Inconclusive, Measured::Nothing, reason);
-    }
-    let takes = reaction
-        .in_unavoidable
-        .filter(|takes| *takes > bound)
-        .zip(reaction.in_waits_for_setting)
-        .map(|(takes, waits_for)| Unavoidable {
-            waits_for,
-            takes_s: takes.into(),
-        });
-    if let Some(took) = reaction.in_took {
-        let (verdict, reason) = if took <= bound {
-            met(facts, took, bound, takes)
-        } else {
-            let counted_from = counted_from(facts);
-            let reason = takes.map_or(ScaleInReason::FirstLeft { counted_from }, |takes| {
-                ScaleInReason::PolicyCannotMeetIt { takes }
-            });
-            (Verdict::Failed, reason)
-        };
-        let measured = Measured::Took {
-            took_s: took.into(),
-        };
-        return found(verdict, measured, reason);
-    }
-    // The group was back at its size before the end of the spike: no instance is left to leave.
-    if reaction.desired_after <= reaction.desired_before {
-        return found(
-            Verdict::Passed,
-            Measured::Nothing,
-            ScaleInReason::ShrankBeforeTheFall,
-        );
-    }
-    let last = facts.timeline.groups().next_back();
-    let watched = last.map_or(Duration::ZERO, |(at, _)| between(dropped, at));
-    let reason = ScaleInReason::NothingLeft {
-        watched_s: watched.into(),
-        protected: last.is_some_and(|(_, group)| group.is_all_protected()),
-        takes,
-    };
-    found(failed_if(watched > bound), Measured::Nothing, reason)
-}
-
-/// Returns the verdict and its reason where there is no bound for scaling in.
-fn no_bound(facts: &Facts<'_>) -> (Verdict, ScaleInReason) {
-    let policies = &facts.policies;
-    if !policies.is_empty() && policies.iter().all(|policy| policy.scale_in_disabled) {
-        return (Verdict::Failed, ScaleInReason::ScaleInDisabled);
-    }
-    if matches!(facts.scenario.scaling.in_within, InWithin::Cooldowns(_)) {
-        return (Verdict::Inconclusive, ScaleInReason::CooldownUnknown);
-    }
-    match lacking(facts.timeline, &ALARM_CALLS) {
-        Some(call) => (
-            Verdict::Inconclusive,
-            ScaleInReason::LowAlarmUnknown { call },
-        ),
-        None => (Verdict::Failed, ScaleInReason::NoLowAlarm),
-    }
-}
-
-/// Judges a scale-in within its bound. If a part of the alarm's window had passed before the fall,
-/// the same scale-in would otherwise have taken longer.
-fn met(
-    facts: &Facts<'_>,
-    took: Duration,
-    bound: Duration,
-    takes: Option<Unavoidable>,
-) -> (Verdict, ScaleInReason) {
-    let counted_from = counted_from(facts);
-    let Some(ahead) = facts.reaction.in_ahead else {
-        return (Verdict::Passed, ScaleInReason::FirstLeft { counted_from });
-    };
-    if took + ahead <= bound {
-        let reason = ScaleInReason::FirstLeftAhead {
-            counted_from,
-            ahead_s: ahead.into(),
-            at_most_s: (took + ahead).into(),
-        };
-        return (Verdict::Passed, reason);
-    }
-    let reason = ScaleInReason::FirstLeftOnlyAhead {
-        counted_from,
-        ahead_s: ahead.into(),
-        otherwise: takes,
-    };
-    (Verdict::Inconclusive, reason)
-}
-
-fn counted_from(facts: &Facts<'_>) -> CountedFrom {
-    if facts.times.planned {
-        CountedFrom::EndOfSpike
-    } else {
-        CountedFrom::FirstLowDatapoint
-    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
 //! Judgements on a group under load that Spikeproof does not send.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
-use super::scaling::{back_in_time, met_if, out_in_time, scaled_out};
+use super::scale_in;
+use super::scaling::{met_if, out_in_time, scaled_out};
 use super::{
     Expectation, Finding, LeavingReason, Measured, SizeReason, conditions, draining, flapping,
     fresh, maximum,
@@ -45,7 +48,7 @@ pub(super) fn judge(expected: &Scenario, timeline: &Timeline) -> Watched {
     scaling.extend(never_served);
     if facts.reaction.scaled_out() {
         scaling.push(out_in_time(facts));
-        scaling.push(back_in_time(facts));
+        scaling.push(scale_in::judge(facts, &BTreeSet::new()));
     }
     match dropped(facts) {
         Some(judged) => scaling.push(judged),

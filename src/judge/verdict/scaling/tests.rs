@@ -6,7 +6,7 @@ use evidence::testing::{
     whole_story,
 };
 use evidence::timeline::{Datapoint, Gap, GapReason, NotScaled, Observation, Observed, Policy};
-use model::scenario::{Limit, Threshold, ThresholdScope};
+use model::scenario::{InWithin, Limit, Threshold, ThresholdScope};
 
 /// Judges a story of the group, and the results of its load.
 fn said(
