@@ -14,7 +14,7 @@ use crate::instances::{self, Launched, SECOND, after, between};
 use crate::load::Second;
 use crate::moment::{self, DecidedBy, EXACT, Moment, MomentKind, Origin};
 use crate::reaction::{Reaction, Span, Times};
-use crate::timeline::{Decision, Timeline};
+use crate::timeline::{Decision, NotScaled, Timeline};
 use model::scenario::Limit;
 use model::units::{Seconds, seconds};
 
@@ -193,7 +193,7 @@ impl SpikeEvidence<'_> {
                 .open
                 .extend(self.still_large_enough(span, rose, until));
         }
-        let refused = self.not_scaled(begins, until);
+        let refused = self.not_scaled((begins, until), growth);
         spike.open.extend(refused);
         if early.is_none() {
             self.latency(spike, span, rose);
@@ -292,12 +292,19 @@ impl SpikeEvidence<'_> {
         }
     }
 
-    /// Returns the reasons that Application Auto Scaling gave for not growing, each once.
-    fn not_scaled(&self, from: Timestamp, until: Timestamp) -> Vec<OpenLink> {
+    /// Returns the reasons that Application Auto Scaling gave for not growing, each once. After a
+    /// decision, a policy that asks for no more only waits for what it has asked for.
+    fn not_scaled(
+        &self,
+        (from, until): (Timestamp, Timestamp),
+        growth: Option<&Decision>,
+    ) -> Vec<OpenLink> {
         let mut found: Vec<OpenLink> = Vec::new();
         for (at, why) in self.timeline.not_grown() {
+            let is_asked = matches!(why, NotScaled::AtDesired { .. })
+                && growth.is_some_and(|growth| growth.at <= at);
             let link = OpenLink::NotScaled { why: why.clone() };
-            if at >= from && at < until && !found.contains(&link) {
+            if at >= from && at < until && !is_asked && !found.contains(&link) {
                 found.push(link);
             }
         }

@@ -200,6 +200,12 @@ impl<'a> Seen<'a> {
         results.names_instances() && results.instances().any(|id| errors(id) > 0)
     }
 
+    /// Returns true if p95 of a second is over its limit.
+    pub(super) fn is_slow(&self, second: usize) -> bool {
+        let p95 = self.of.load[second].p95;
+        p95.is_some_and(|p95| p95 > self.limit_us())
+    }
+
     pub(super) fn limit_us(&self) -> u64 {
         self.of.limit.as_micros() as u64
     }
@@ -220,10 +226,10 @@ impl<'a> Seen<'a> {
             // A load that no size had held leaves requests behind.
             backlog |= each > held * NEARLY;
             // A queue that fills makes the same load slower, but fails nothing at once.
-            let is_slow = self.of.load[second]
-                .p95
-                .is_some_and(|p95| p95 > self.limit_us());
-            let least = if is_slow { held * FAR_BELOW } else { held };
+            let least = match self.is_slow(second) {
+                true => held * FAR_BELOW,
+                false => held,
+            };
             if !backlog && each <= least {
                 found.insert(second);
             }
@@ -235,7 +241,7 @@ impl<'a> Seen<'a> {
 /// Seconds after which a queue that only fills has missed the limit.
 const FILLS: usize = 3;
 /// Share of a load that held, up to which a slow second contradicts it.
-const FAR_BELOW: f64 = 0.9;
+pub(super) const FAR_BELOW: f64 = 0.9;
 /// Factor up to which two loads count as the same.
 pub(super) const NEARLY: f64 = 1.1;
 

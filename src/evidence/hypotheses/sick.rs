@@ -1,6 +1,7 @@
 //! One instance that fails or is slow while the others are well, and one that gets more requests
 //! than the others.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -33,7 +34,7 @@ const AS_SLOW: f64 = 0.8;
 const EXPECTED: f64 = 5.0;
 /// Divisor of all instances: up to that part of them may differ from the others in pools.
 const MINORITY: usize = 3;
-/// Most instances that are compared with all others.
+/// Most instances that are compared with all others: of more, the worst.
 const MOST_INSTANCES: usize = 64;
 /// Factor over an even share from which the load counts as uneven.
 const UNEVEN: f64 = 1.5;
@@ -46,12 +47,12 @@ const LEAST_IN_A_ROW: usize = 5;
 /// instance that fails its health checks alone agrees with either, or is named by that.
 pub(super) fn all(seen: &Seen<'_>) -> Vec<Hypothesis> {
     let unwell = health::alone(seen);
-    let mut ids: Vec<&str> = Vec::new();
-    if seen.of.results.names_instances() {
-        ids.extend(seen.of.results.instances().take(MOST_INSTANCES));
-    }
+    let (ids, of) = match seen.of.results.names_instances() {
+        true => (worst(seen), seen.of.results.instances().count()),
+        false => (Vec::new(), 0),
+    };
     let one = |id: &&str| {
-        let (look, mut found) = by_header(seen, id, ids.len())?;
+        let (look, mut found) = by_header(seen, id, of)?;
         let agrees = unwell.iter().find(|unwell| unwell.id == *id);
         if found.suspect == Suspect::SickInstance {
             found.pro.extend(agrees.map(Unwell::clue));
@@ -61,7 +62,7 @@ pub(super) fn all(seen: &Seen<'_>) -> Vec<Hypothesis> {
     let mut found: Vec<(Look, Hypothesis)> = ids.iter().filter_map(one).collect();
     // Many that fail in part are weaker than the others, and not sick.
     let pooled = found.iter().filter(|(look, _)| *look == Look::Pooled);
-    if pooled.count() > usize::max(ids.len() / MINORITY, 1) {
+    if pooled.count() > usize::max(of / MINORITY, 1) {
         found.retain(|(look, _)| *look == Look::Alone);
     }
     let found: Vec<Hypothesis> = found.into_iter().map(|(_, one)| one).collect();
@@ -72,8 +73,25 @@ pub(super) fn all(seen: &Seen<'_>) -> Vec<Hypothesis> {
     }
 }
 
+/// Returns the instances to compare with all others: of very many, those with the most failed
+/// answers and the slowest ones.
+fn worst<'a>(seen: &Seen<'a>) -> Vec<&'a str> {
+    let results = seen.of.results;
+    let mut ids: Vec<&str> = results.instances().collect();
+    if ids.len() <= MOST_INSTANCES {
+        return ids;
+    }
+    let own = |id: &str| results.of_instance(id, None);
+    ids.sort_by_cached_key(|id| Reverse(p95(&own(id).latency)));
+    let mut found: Vec<&str> = ids.iter().take(MOST_INSTANCES / 2).copied().collect();
+    ids.retain(|id| !found.contains(id));
+    ids.sort_by_cached_key(|id| Reverse(own(id).tally.errors()));
+    found.extend(ids.into_iter().take(MOST_INSTANCES / 2));
+    found
+}
+
 /// Infers a sick instance without a header: by the share of requests that fail, and by health. Both
-/// together name the instance.
+/// together name the instance, and it holds if limits held again once that one was out.
 fn nameless(seen: &Seen<'_>, unwell: &[Unwell<'_>]) -> Option<Hypothesis> {
     let mut by_health = unwell.iter().filter_map(|one| health::inferred(seen, one));
     let Some((mut found, seconds)) = one_in_n(seen) else {
@@ -84,8 +102,11 @@ fn nameless(seen: &Seen<'_>, unwell: &[Unwell<'_>]) -> Option<Hypothesis> {
     };
     if let Some(named) = unwell.iter().find(|one| one.explains(seen, &seconds)) {
         found.pro.push(named.clue());
-        found.standing = Standing::Holds;
-        found.tells = None;
+        if let Some(cure) = named.cure(seen, &seconds) {
+            found.pro.push(cure);
+            found.standing = Standing::Holds;
+            found.tells = None;
+        }
     }
     Some(found)
 }

@@ -1116,3 +1116,34 @@ fn a_launch_whose_lifecycle_action_was_abandoned_failed_and_one_that_nobody_want
     assert_eq!(clue(Some(abandoned)), Some((Standing::Holds, expected)));
     assert_eq!(clue(None), None);
 }
+
+#[test]
+fn a_sick_instance_is_found_among_very_many() {
+    let ids: Vec<&'static str> = (0..100)
+        .map(|number| &*format!("i-{number:03}").leak())
+        .collect();
+    // It gets ten times as many requests as the others: else 1 % of all would be too few.
+    let named = |fails: bool| -> Vec<String> {
+        let story = vec![group(0, 100, &ids)];
+        let all = found(story, |_, asked, _| {
+            let each = |(index, id): (usize, &&'static str)| match index {
+                97 if fails => (*id, 0, asked / 10, 40),
+                97 => (*id, asked / 10, 0, 900),
+                _ => (*id, asked / 100, 0, 40),
+            };
+            ids.iter().enumerate().map(each).collect()
+        });
+        let name = |clue: &Clue| match clue {
+            Clue::OneFailed { instance, .. } | Clue::OneSlow { instance, .. } => {
+                Some(instance.clone())
+            }
+            _ => None,
+        };
+        all.iter()
+            .flat_map(|one| &one.pro)
+            .filter_map(name)
+            .collect()
+    };
+    assert_eq!(named(true), ["i-097"]);
+    assert_eq!(named(false), ["i-097"]);
+}

@@ -240,3 +240,20 @@ fn what_application_auto_scaling_says_of_a_spike_that_it_did_not_answer_is_a_lin
     let second = [NotScaled::AnticipatedFlapping, maximum];
     assert_eq!(reasons(&spikes[1]), second);
 }
+
+#[test]
+fn a_policy_that_waits_for_what_it_asked_for_is_no_link() {
+    let waiting = NotScaled::AtDesired { current: Some(2) };
+    let link = OpenLink::NotScaled {
+        why: waiting.clone(),
+    };
+    let said = |second: u32| {
+        let mut story = two_spikes();
+        story.push(not_scaled(second, "high", waiting.clone()));
+        reaction(story).spikes[0].open.contains(&link)
+    };
+    // The group grows at 13 s.
+    assert!(said(12));
+    assert!(!said(13));
+    assert!(!said(15));
+}

@@ -186,8 +186,8 @@ impl Activity {
         names(&sentences(&self.cause)).0
     }
 
-    /// Returns the words of AWS that are not understood: an unknown description, or the unknown
-    /// sentences of the cause.
+    /// Returns the words of AWS that are not understood: an unknown description, the unknown
+    /// sentences of the cause, or an unknown code for a capacity that stayed.
     pub fn not_understood(&self) -> Vec<String> {
         let sentences = sentences(&self.cause).into_iter();
         let mut unknown: Vec<String> = sentences
@@ -199,6 +199,10 @@ impl Activity {
         if self.kind() == ActivityKind::Unknown {
             unknown.insert(0, self.description.clone());
         }
+        unknown.extend(self.not_scaled.iter().filter_map(|why| match why {
+            NotScaled::Unknown { code } => Some(code.clone()),
+            _ => None,
+        }));
         unknown
     }
 }
@@ -601,6 +605,13 @@ mod tests {
         };
         assert_eq!(attempt.alarm().as_deref(), Some("a"));
         assert_eq!((attempt.decisions(), attempt.grows()), (vec![], false));
+        assert_eq!(attempt.not_understood(), Vec::<String>::new());
+        let code = "MoonIsFull".to_owned();
+        let unknown = Activity {
+            not_scaled: vec![NotScaled::Unknown { code: code.clone() }],
+            ..attempt.clone()
+        };
+        assert_eq!(unknown.not_understood(), [code]);
         let written = serde_json::to_value(&attempt).unwrap();
         let maximum = serde_json::json!([{ "id": "at-maximum", "maximum": 4 }]);
         assert_eq!(written["not_scaled"], maximum);

@@ -9,13 +9,15 @@ use super::{Expectation, Finding, Measured, NewInstanceReason, WorseInstance};
 use evidence::instances::{self, Launched, Why, after};
 use evidence::load::{ERRORS, LEAST_REQUESTS, p95};
 use evidence::overload::Overload;
-use evidence::{Facts, Suspect};
+use evidence::{Clue, Facts, Hypothesis, Suspect};
 use model::measure::Merged;
 use model::outcome::Verdict;
 use model::scenario::Limit;
 
 /// Factor over the others' error share or p95 from which an instance counts as an outlier.
 pub(super) const OUTLIER: u32 = 2;
+/// Seconds around the time at which a new instance serves, in which a fault that begins is its own.
+const BEGINS: u32 = 4;
 
 pub(super) fn judge(facts: &Facts<'_>) -> Option<Finding> {
     let fresh_for = facts.scenario.scaling.fresh_instances?;
@@ -218,16 +220,25 @@ fn is_unclear(each: &[Compared], limit: Duration) -> bool {
 /// Returns true if something that all instances share may explain this second.
 fn is_shared(facts: &Facts<'_>, second: u32) -> bool {
     facts.hypotheses.iter().any(|one| {
-        let is_shared = matches!(
-            one.suspect,
-            Suspect::SharedBottleneck
-                | Suspect::RateLimit
-                | Suspect::ConnectionLimit
-                | Suspect::NameResolution
-        );
-        let mut seconds = one.seconds.iter();
-        is_shared && one.holds() && seconds.any(|(from, until)| (*from..*until).contains(&second))
+        let is_shared = match one.suspect {
+            Suspect::SharedBottleneck | Suspect::RateLimit | Suspect::NameResolution => true,
+            Suspect::ConnectionLimit => is_in_front(one),
+            _ => false,
+        };
+        is_shared && one.holds() && is_in(one, second)
     })
+}
+
+/// Returns true if a limit is in front of all instances, and not one of each.
+fn is_in_front(one: &Hypothesis) -> bool {
+    let without_gain = |clue: &Clue| matches!(clue, Clue::GrewWithoutGain { .. });
+    one.pro.iter().any(without_gain)
+}
+
+/// Returns true if a hypothesis explains a second.
+fn is_in(one: &Hypothesis, second: u32) -> bool {
+    let mut seconds = one.seconds.iter();
+    seconds.any(|(from, until)| (*from..*until).contains(&second))
 }
 
 /// Compares each new instance's answers with those of the instances that were not new then. Only

@@ -1,5 +1,6 @@
 //! Judges scaling: whether the group reacted, and the time of each link of the chain.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -283,16 +284,19 @@ fn stayed(facts: &Facts<'_>) -> (Verdict, ScaleOutReason) {
     (Verdict::Inconclusive, ScaleOutReason::LoadTooLow { peaks })
 }
 
-/// Returns Application Auto Scaling's own reason for not growing under the load. A maximum is a
-/// setting that the run did not test; anything else is the service's answer to the load.
+/// Returns Application Auto Scaling's own reason for not growing under the load: the first of the
+/// worst. A maximum is a setting that the run did not test, and an unknown code tells nothing;
+/// anything else is the service's answer to the load.
 fn not_scaled(facts: &Facts<'_>) -> Option<(Verdict, ScaleOutReason)> {
-    let mut found = facts.timeline.not_grown().into_iter();
-    let (asked_at, why) = found.find(|(at, _)| *at >= facts.times.started)?;
-    let verdict = match why {
-        NotScaled::AtMaximum { .. } => Verdict::Inconclusive,
+    let verdict = |why: &NotScaled| match why {
+        NotScaled::AtMaximum { .. } | NotScaled::Unknown { .. } => Verdict::Inconclusive,
         _ => Verdict::Failed,
     };
-    let why = why.clone();
+    let found = facts.timeline.not_grown().into_iter();
+    let (asked_at, why) = found
+        .filter(|(at, _)| *at >= facts.times.started)
+        .min_by_key(|(_, why)| Reverse(verdict(why)))?;
+    let (verdict, why) = (verdict(why), why.clone());
     Some((verdict, ScaleOutReason::NotScaled { why, asked_at }))
 }
 

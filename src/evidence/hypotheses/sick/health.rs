@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::seen::{NEARLY, Seen};
+use super::super::seen::{FAR_BELOW, NEARLY, Seen};
 use super::super::{Clue, Hypothesis, Standing, Suspect, TellingRun, lost, second_of};
 use super::LEAST_SECONDS;
 use crate::instances::Why;
@@ -40,6 +40,28 @@ impl Unwell<'_> {
         };
         let then = *first as usize..=*last as usize + unnoticed(seen);
         then.contains(&self.at) && !is_known(seen, self, seconds)
+    }
+
+    /// Returns the clue that the limits held again once the instance was out, if it was left out in
+    /// or right after these seconds: under the same load, and on no more instances than before.
+    pub(super) fn cure(&self, seen: &Seen<'_>, seconds: &BTreeSet<u32>) -> Option<Clue> {
+        let row = row_before(seen, self.at).filter(|row| !row.is_disjoint(seconds))?;
+        let (first, last) = (*row.first()? as usize, *row.last()? as usize);
+        let load = |at: usize| seen.of.load[at].demand;
+        let highest = row.iter().map(|at| load(*at as usize));
+        let highest = highest.fold(0.0, f64::max);
+        let most = seen.serving(first);
+        let is_same = |at: usize| {
+            load(at) * NEARLY >= highest && seen.serving(at) <= most && seen.requests(at) > 0
+        };
+        let later = last + 1..seen.bad.len();
+        let held = later
+            .take_while(|at| is_same(*at) && !seen.bad[*at])
+            .count();
+        (held >= LEAST_SECONDS).then(|| Clue::HeldOnceOut {
+            instance: self.id.to_owned(),
+            seconds: held as u32,
+        })
     }
 }
 
@@ -85,41 +107,42 @@ fn unnoticed(seen: &Seen<'_>) -> usize {
 fn was_taken(seen: &Seen<'_>, one: &Unwell<'_>) -> bool {
     seen.of.reaction.left.iter().any(|left| {
         let began = second_of(seen.of.times, left.began.at).map_or(0, |at| at as usize);
-        left.id == one.id && left.why != Why::FailedChecks && began <= one.at + UNNOTICED
+        left.id == one.id && left.why != Why::FailedChecks && began <= one.at + unnoticed(seen)
     })
 }
 
 /// Infers a sick instance without a header: limits were missed at a load that had held, until one
 /// instance alone failed its health checks. It holds if the limits held again under the same load
-/// once that instance was out.
+/// once that instance was out, and no other had come.
 pub(super) fn inferred(seen: &Seen<'_>, unwell: &Unwell<'_>) -> Option<Hypothesis> {
     let row = row_before(seen, unwell.at)?;
-    let (first, last) = (*row.first()? as usize, *row.last()? as usize);
+    let first = *row.first()? as usize;
+    let held = seen.held_before(first)?;
+    let cure = unwell.cure(seen, &row);
+    // A queue that fills makes the same load slower. Only the cure tells it from a sick instance.
+    let slow = match cure {
+        Some(_) => held,
+        None => held * FAR_BELOW,
+    };
     // The last seconds of the row may have fewer instances: the one that is left out is missing.
-    let most = seen.held_before(first)? * f64::from(seen.serving(first)) * NEARLY;
-    let is_within = |at: &u32| seen.of.load[*at as usize].demand <= most;
+    let instances = f64::from(seen.serving(first));
+    let is_within = |at: &u32| {
+        let second = *at as usize;
+        let most = if seen.is_slow(second) { slow } else { held };
+        seen.of.load[second].demand / instances <= most
+    };
     if row.len() < LEAST_SECONDS || !row.iter().all(is_within) || is_known(seen, unwell, &row) {
         return None;
     }
-    let mut clues = vec![unwell.clue()];
-    let least = row.iter().map(|at| seen.of.load[*at as usize].demand);
-    let least = least.fold(f64::INFINITY, f64::min) / NEARLY;
-    let later = last + 1..seen.bad.len();
-    let is_same = |at: &usize| seen.of.load[*at].demand >= least && seen.requests(*at) > 0;
-    let held = later.take_while(|at| is_same(at) && !seen.bad[*at]).count();
-    let is_cured = held >= LEAST_SECONDS;
-    if is_cured {
-        clues.push(Clue::HeldOnceOut {
-            instance: unwell.id.to_owned(),
-            seconds: held as u32,
-        });
+    let mut found = Hypothesis::new(Suspect::SickInstance, Standing::Holds, vec![unwell.clue()]);
+    match cure {
+        Some(cure) => found.pro.push(cure),
+        None => {
+            found.standing = Standing::Open;
+            found.tells = Some(TellingRun::InstanceHeader);
+        }
     }
-    Some(match is_cured {
-        true => Hypothesis::new(Suspect::SickInstance, Standing::Holds, clues).explains(&row),
-        false => Hypothesis::new(Suspect::SickInstance, Standing::Open, clues)
-            .explains(&row)
-            .told_by(TellingRun::InstanceHeader),
-    })
+    Some(found.explains(&row))
 }
 
 /// Returns the seconds in a row that missed a limit up to the time at which an instance was left
@@ -158,18 +181,23 @@ fn is_known(seen: &Seen<'_>, unwell: &Unwell<'_>, row: &BTreeSet<u32>) -> bool {
 mod tests {
     use super::*;
     use crate::testing::{Answers, activity, at, group, phases, results, with_load};
-    use crate::timeline::{Observation, Observed, TargetHealth};
+    use crate::timeline::{Observation, Observed, Surroundings, TargetGroup, TargetHealth};
+    use std::time::Duration;
 
     const ALL: [&str; 4] = ["i-1", "i-2", "i-3", "i-4"];
 
     fn targets(second: u32, unhealthy: &[&str]) -> Observation {
+        targets_of(second, &ALL, unhealthy)
+    }
+
+    fn targets_of(second: u32, all: &[&str], unhealthy: &[&str]) -> Observation {
         let state = |id: &str| match unhealthy.contains(&id) {
             true => TargetState::Unhealthy,
             false => TargetState::Healthy,
         };
         let health = TargetHealth {
             target_group: "web".to_owned(),
-            targets: ALL.iter().map(|id| ((*id).to_owned(), state(id))).collect(),
+            targets: all.iter().map(|id| ((*id).to_owned(), state(id))).collect(),
         };
         Observation::new(at(second), Observed::Targets(health))
     }
@@ -181,7 +209,17 @@ mod tests {
         more: Vec<Observation>,
         of: impl Fn(u32, u64) -> Vec<Answers>,
     ) -> Option<Hypothesis> {
-        let scenario = phases(&[(1.0, false), (6.0, true), (6.0, true), (1.0, false)]);
+        sick_under(6.0, unhealthy, more, of)
+    }
+
+    /// The same with another load from 20 s on, in hundreds a second.
+    fn sick_under(
+        later: f64,
+        unhealthy: &[&str],
+        more: Vec<Observation>,
+        of: impl Fn(u32, u64) -> Vec<Answers>,
+    ) -> Option<Hypothesis> {
+        let scenario = phases(&[(1.0, false), (6.0, true), (later, true), (1.0, false)]);
         let mut story = vec![group(0, 4, &ALL), targets(0, &[]), targets(24, unhealthy)];
         story.extend(more);
         let results = results(&scenario, |second, level| {
@@ -202,6 +240,32 @@ mod tests {
         }
     }
 
+    /// This share of the answers of these seconds fails.
+    fn failing(of: u64, seconds: std::ops::Range<u32>) -> impl Fn(u32, u64) -> Vec<Answers> {
+        move |second, asked| match seconds.contains(&second) {
+            true => vec![("", asked - asked / of, asked / of, 40)],
+            false => vec![("", asked, 0, 40)],
+        }
+    }
+
+    fn held(seconds: u32) -> Clue {
+        Clue::HeldOnceOut {
+            instance: "i-2".to_owned(),
+            seconds,
+        }
+    }
+
+    /// Returns the standing, and the number of clues.
+    fn standing(found: Option<Hypothesis>) -> Option<(Standing, usize)> {
+        found.map(|found| (found.standing, found.pro.len()))
+    }
+
+    /// Two more instances serve from this second on.
+    fn grown(second: u32) -> Vec<Observation> {
+        let all = ["i-1", "i-2", "i-3", "i-4", "i-5", "i-6"];
+        vec![targets_of(second, &all, &["i-2"])]
+    }
+
     fn unhealthy_alone() -> Clue {
         Clue::UnhealthyAlone {
             instance: "i-2".to_owned(),
@@ -215,31 +279,54 @@ mod tests {
         let found = sick(&["i-2"], Vec::new(), slow(18..24)).unwrap();
         assert_eq!((found.standing, found.tells), (Standing::Holds, None));
         assert_eq!(found.seconds, [(18, 24)]);
-        let held = Clue::HeldOnceOut {
-            instance: "i-2".to_owned(),
-            seconds: 6,
-        };
-        assert_eq!(found.pro, [unhealthy_alone(), held]);
+        assert_eq!(found.pro, [unhealthy_alone(), held(6)]);
         // Limits that are missed all the same are not shown to be its own.
-        let found = sick(&["i-2"], Vec::new(), slow(18..30)).unwrap();
+        let found = sick(&["i-2"], Vec::new(), failing(10, 18..30)).unwrap();
         let header = Some(TellingRun::InstanceHeader);
         assert_eq!((found.standing, found.tells), (Standing::Open, header));
         assert_eq!(found.pro, [unhealthy_alone()]);
+        // A queue that fills is as slow, and grows longer.
+        assert_eq!(sick(&["i-2"], Vec::new(), slow(18..30)), None);
+        let below = sick_under(5.0, &["i-2"], Vec::new(), slow(21..30));
+        assert_eq!(standing(below), Some((Standing::Open, 1)));
+    }
+
+    #[test]
+    fn a_group_that_grew_meanwhile_shows_no_sick_instance() {
+        let tenth = || failing(10, 18..24);
+        let cured = Some((Standing::Holds, 2));
+        assert_eq!(standing(sick(&["i-2"], Vec::new(), tenth())), cured);
+        assert_eq!(standing(sick(&["i-2"], grown(29), tenth())), cured, "later");
+        let open = Some((Standing::Open, 1));
+        assert_eq!(standing(sick(&["i-2"], grown(25), tenth())), open);
+        assert_eq!(sick(&["i-2"], grown(25), slow(18..24)), None);
+        let quarter = failing(4, 18..24);
+        let found = sick(&["i-2"], grown(25), quarter);
+        assert_eq!(standing(found), Some((Standing::Open, 2)));
+    }
+
+    #[test]
+    fn a_load_that_is_a_little_higher_than_what_had_held_is_an_overload() {
+        let tenth = || failing(10, 20..24);
+        let found = sick_under(6.0, &["i-2"], Vec::new(), tenth());
+        assert_eq!(standing(found), Some((Standing::Holds, 2)));
+        assert_eq!(sick_under(6.4, &["i-2"], Vec::new(), tenth()), None);
     }
 
     #[test]
     fn health_names_the_one_whose_share_of_the_requests_fails() {
-        let failing = |second: u32, asked: u64| match second {
-            18..24 => vec![("", asked * 3 / 4, asked / 4, 40)],
-            _ => vec![("", asked, 0, 40)],
-        };
-        let found = sick(&["i-2"], Vec::new(), failing).unwrap();
+        let found = sick(&["i-2"], Vec::new(), failing(4, 18..24)).unwrap();
         assert_eq!((found.standing, found.tells), (Standing::Holds, None));
-        assert_eq!(found.pro[1..], [unhealthy_alone()]);
+        assert_eq!(found.pro[1..], [unhealthy_alone(), held(6)]);
         for unhealthy in [&[][..], &["i-2", "i-3"]] {
-            let found = sick(unhealthy, Vec::new(), failing).unwrap();
-            assert_eq!((found.standing, found.pro.len()), (Standing::Open, 1));
+            let found = sick(unhealthy, Vec::new(), failing(4, 18..24));
+            assert_eq!(standing(found), Some((Standing::Open, 1)));
         }
+        // The others fail as many without it: it was not the cause.
+        let found = sick(&["i-2"], Vec::new(), failing(4, 18..30)).unwrap();
+        let header = Some(TellingRun::InstanceHeader);
+        assert_eq!((found.standing, found.tells), (Standing::Open, header));
+        assert_eq!(found.pro[1..], [unhealthy_alone()]);
     }
 
     #[test]
@@ -256,8 +343,23 @@ mod tests {
             None,
             "two seconds"
         );
-        let taken = vec![activity(25, "Terminating EC2 instance: i-2", 4, 3)];
-        assert_eq!(sick(&["i-2"], taken, slow(18..24)), None);
+        let taken = |second| vec![activity(second, "Terminating EC2 instance: i-2", 4, 3)];
+        assert_eq!(sick(&["i-2"], taken(25), slow(18..24)), None);
+        // Slow checks need longer to find an instance that is being taken away.
+        let checks = Surroundings {
+            target_groups: vec![TargetGroup {
+                check_interval: Duration::from_secs(10),
+                unhealthy_after: 2,
+                ..TargetGroup::default()
+            }],
+            ..Surroundings::default()
+        };
+        let slowly = vec![Observation::new(at(0), Observed::Surroundings(checks))];
+        let later = taken(40);
+        let found = sick(&["i-2"], later.clone(), slow(18..24));
+        assert_eq!(standing(found), Some((Standing::Holds, 2)));
+        let found = sick(&["i-2"], [later, slowly].concat(), slow(18..24));
+        assert_eq!(found, None);
     }
 
     #[test]

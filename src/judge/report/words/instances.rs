@@ -46,6 +46,8 @@ pub(super) fn new_instance(reason: &NewInstanceReason) -> String {
         NewInstanceReason::ErrorsWithLoadToSpare { .. }
         | NewInstanceReason::ErrorsOnlyOverloaded { .. }
         | NewInstanceReason::ErrorsPerhapsOverloaded { .. }
+        | NewInstanceReason::ErrorsOnlyElsewhere { .. }
+        | NewInstanceReason::ErrorsPerhapsElsewhere { .. }
         | NewInstanceReason::NewInstancesInferred { .. }
         | NewInstanceReason::SlowPerhapsNew { .. } => return without_header(reason),
         NewInstanceReason::GeneratorSaturated => {
@@ -84,6 +86,18 @@ fn without_header(reason: &NewInstanceReason) -> String {
         NewInstanceReason::ErrorsPerhapsOverloaded { new_for_s } => {
             format!(
                 "in the first {new_for_s} of a new instance, but all instances had too much to do: {BY_NAME}"
+            )
+        }
+        NewInstanceReason::ErrorsOnlyElsewhere { new_for_s } => {
+            format!(
+                "in the first {new_for_s} of each, only in seconds that have another reason: overload, or a fault of older instances or of \
+                 something shared (inferred, without `instance_header`)"
+            )
+        }
+        NewInstanceReason::ErrorsPerhapsElsewhere { seconds } => {
+            format!(
+                "for {} they may be those of an older instance, or of a limit of each instance: {BY_NAME}",
+                units::count(*seconds, "second")
             )
         }
         NewInstanceReason::NewInstancesInferred { new_for_s } => {

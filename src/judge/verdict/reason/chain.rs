@@ -268,6 +268,17 @@ pub enum NewInstanceReason {
         /// Time in service for which an instance counts as new.
         new_for_s: Seconds,
     },
+    /// Errors came while instances were new, only in seconds that overload explains, or a fault of
+    /// older instances or of something shared.
+    ErrorsOnlyElsewhere {
+        /// Time in service for which an instance counts as new.
+        new_for_s: Seconds,
+    },
+    /// Errors came while instances were new, in seconds that a fault of older instances may explain.
+    ErrorsPerhapsElsewhere {
+        /// Number of such seconds.
+        seconds: u32,
+    },
     /// No errors came while instances were new, and p95 of each is within the limit, whichever
     /// instance gave the slow answers. No header names the instance of an answer.
     NewInstancesInferred {

@@ -147,14 +147,15 @@ fn a_group_that_never_scaled_is_inconclusive_unless_its_alarm_fired() {
 
 #[test]
 fn a_service_that_did_not_grow_has_the_reason_of_application_auto_scaling() {
-    let because = |why: NotScaled| {
-        let story = vec![
+    let because_of_all = |all: &[NotScaled]| {
+        let mut story = vec![
             group(0, 1, &["i-1"]),
             alarm("high", "GreaterThanThreshold", 50.0, 3),
             change(24, "high", &[(21, 90.0), (22, 95.0), (23, 95.0)]),
-            not_scaled(25, "high", why),
-            group(60, 1, &["i-1"]),
         ];
+        let rows = (25..).zip(all);
+        story.extend(rows.map(|(second, why)| not_scaled(second, "high", why.clone())));
+        story.push(group(60, 1, &["i-1"]));
         let (found, _) = said(
             &scenario(),
             story,
@@ -164,7 +165,11 @@ fn a_service_that_did_not_grow_has_the_reason_of_application_auto_scaling() {
         let found = about(&found, "the group scaled out");
         (found.verdict, found.because.clone())
     };
+    let because = |why: NotScaled| because_of_all(&[why]);
     let asked = format!("an alarm asked for more at {}: ", at(25));
+    let unknown = NotScaled::Unknown {
+        code: "MoonIsFull".to_owned(),
+    };
     for (why, verdict, said) in [
         (
             NotScaled::AtMaximum { maximum: Some(1) },
@@ -176,9 +181,25 @@ fn a_service_that_did_not_grow_has_the_reason_of_application_auto_scaling() {
             Verdict::Failed,
             "ECS let nothing scale the service for a while, says Application Auto Scaling",
         ),
+        (
+            unknown.clone(),
+            Verdict::Inconclusive,
+            "the service was not scaled for `MoonIsFull`, says Application Auto Scaling",
+        ),
     ] {
         assert_eq!(because(why), (verdict, format!("{asked}{said}")));
     }
+    // The worst of several counts, and the first of these.
+    let maximum = NotScaled::AtMaximum { maximum: Some(1) };
+    let unscalable = NotScaled::Unscalable;
+    let flapping = NotScaled::AnticipatedFlapping;
+    let (verdict, said) = because_of_all(&[maximum.clone(), unknown.clone(), unscalable, flapping]);
+    assert_eq!(verdict, Verdict::Failed);
+    let at_third = format!("asked for more at {}: ECS let nothing scale", at(27));
+    assert!(said.contains(&at_third), "{said}");
+    let (verdict, said) = because_of_all(&[maximum, unknown]);
+    assert_eq!(verdict, Verdict::Inconclusive);
+    assert!(said.contains("its maximum of 1"), "{said}");
     // The low alarm's attempt explains no growth that did not come.
     let (verdict, said) = because(NotScaled::AtMinimum { minimum: Some(1) });
     assert_eq!(verdict, Verdict::Failed);
