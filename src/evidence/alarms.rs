@@ -213,7 +213,16 @@ impl Cpu {
     pub(crate) fn is_at_ceiling(&self) -> bool {
         self.usual >= CPU_CEILING * AT_CEILING
     }
+
+    /// Returns true if it shows that the instances have little to do.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.usual <= CPU_CEILING * IDLE
+    }
 }
+
+/// Share of its ceiling up to which a metric shows instances that have little to do. It is an average
+/// over the instances, and over all cores of one that may use a single core.
+const IDLE: f64 = 0.4;
 
 /// Returns the CPU metric of a policy in these seconds of the load; `None` without a datapoint whose
 /// whole period lies in them.

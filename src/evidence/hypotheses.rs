@@ -512,14 +512,18 @@ pub(crate) struct Observed<'a> {
 
 /// Tests every hypothesis. `load` has the constant errors already taken out, as `baseline` says.
 pub(crate) fn all(observed: &Observed<'_>, baseline: &Baseline) -> Vec<Hypothesis> {
-    let seen = Seen::new(observed);
+    let seen = Seen::new(observed, baseline);
     let mut found = constant::hypotheses(&seen, baseline);
     if !seen.is_any_bad() && found.is_empty() && !launches::is_any_failed(observed) {
         return Vec::new();
     }
     found.extend(strain::test(&seen));
-    found.extend(refused::all(&seen));
-    found.extend(connections::test(&seen));
+    let (rate, connections) = (refused::rate_limit(&seen), connections::test(&seen));
+    let rivals = [&rate, &connections].into_iter().flatten();
+    let rivals: BTreeSet<u32> = rivals.flat_map(refused::Limit::open_for).collect();
+    found.extend(rate.map(|limit| limit.found));
+    found.extend(refused::others(&seen));
+    found.extend(connections.map(|limit| limit.found));
     found.extend(lost::test(&seen));
     found.extend(sick::all(&seen));
     found.extend(cold::test(&seen));
@@ -533,13 +537,14 @@ pub(crate) fn all(observed: &Observed<'_>, baseline: &Baseline) -> Vec<Hypothesi
     found.extend(timeouts::test(&seen, &taken));
     let taken = explained(&found);
     found.extend(metric::test(&seen, &taken));
-    found.extend(growth::test(&seen, &taken));
+    found.extend(growth::test(&seen, &taken, &rivals));
     found
 }
 
 /// Tests the hypotheses that need no answers: all that a watch sees.
 pub(crate) fn of_a_watch(observed: &Observed<'_>) -> Vec<Hypothesis> {
-    launches::test(&Seen::new(observed)).into_iter().collect()
+    let seen = Seen::new(observed, &Baseline::default());
+    launches::test(&seen).into_iter().collect()
 }
 
 /// Seconds that say nothing, or less, about the capacity of an instance.

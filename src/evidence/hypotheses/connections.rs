@@ -3,8 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use super::refused::{explained, is_class, is_most, sum};
-use super::seen::Seen;
+use super::refused::{Limit, explained, is_class, is_most, sum};
+use super::seen::{NEARLY, Seen, mean};
+use super::sick::is_about;
 use super::{Clue, Hypothesis, Standing, Suspect, TellingRun, rates, second_of};
 use crate::alarms;
 use crate::timeline::series;
@@ -13,37 +14,46 @@ use model::measure::Tally;
 /// Longest time around an instance's departure in which it refuses connections that the load balancer
 /// still sends to it: health checks are slow, and so is a balancer that takes a target out.
 const DEPARTS: u32 = 15;
+/// Longest time between two seconds of one row.
+const NEXT: usize = 5;
+/// Seconds before a row in which the load had not risen yet, if the rise began it.
+const BEFORE: usize = 3;
+/// Seconds from the one in which a new instance serves, in which it may not listen yet.
+const NEW: usize = 4;
+/// Share of the even part that an instance answers which does not refuse alone.
+const EVEN: f64 = 0.5;
 
 /// Returns the hypothesis if most requests that failed had no connection.
-pub(super) fn test(seen: &Seen<'_>) -> Option<Hypothesis> {
-    let departs = departures(seen);
+pub(super) fn test(seen: &Seen<'_>) -> Option<Limit> {
+    let departing = departing(seen);
     let bad: Vec<usize> = seen
         .all_bad()
-        .filter(|second| !departs(*second as u32))
+        .filter(|second| !departing.contains(second))
         .collect();
-    let tally = seen.tally(bad.iter().copied());
+    let tally = seen.failed(&bad);
     if !is_most(without(&tally), &tally) {
         return None;
     }
-    let refused: Vec<usize> = bad
-        .into_iter()
-        .filter(|second| seen.serving(*second) > 0 && is_partly_refused(seen, *second))
-        .collect();
+    let is_refused = |second: &usize| seen.serving(*second) > 0 && is_partly_refused(seen, *second);
+    let refused: Vec<usize> = bad.iter().copied().filter(is_refused).collect();
     refused.first()?;
     let evidence = Evidence::of(seen, &refused);
     let standing = evidence.standing();
-    let seconds: BTreeSet<u32> = match evidence.explains(standing) {
-        true => explained(seen, without)
-            .into_iter()
-            .filter(|second| !departs(*second))
-            .collect(),
-        false => BTreeSet::new(),
+    let suspected: BTreeSet<u32> = explained(seen, without)
+        .into_iter()
+        .filter(|second| !departing.contains(&(*second as usize)))
+        .collect();
+    let none = BTreeSet::new();
+    let seconds = match evidence.explains(standing) {
+        true => &suspected,
+        false => &none,
     };
     let mut found = Hypothesis::new(Suspect::ConnectionLimit, standing, vec![counted(&tally)])
-        .explains(&seconds);
-    found.pro.extend(rejected(seen));
+        .explains(seconds);
+    found.pro.extend(rejected(seen, &bad));
+    let told = evidence.telling(seen);
     found.pro.extend(evidence.growth);
-    for clue in [evidence.latency, evidence.cpu, evidence.load]
+    for clue in [evidence.latency, evidence.cpu, evidence.load, evidence.one]
         .into_iter()
         .flatten()
     {
@@ -52,19 +62,54 @@ pub(super) fn test(seen: &Seen<'_>) -> Option<Hypothesis> {
             _ => found.against.push(clue),
         }
     }
-    Some(match standing {
-        Standing::Open => found.told_by(TellingRun::FewerConnections),
+    let found = match standing {
+        Standing::Open => found.told_by(told),
         Standing::Holds | Standing::Excluded => found,
-    })
+    };
+    Some(Limit { found, suspected })
 }
 
-/// Returns a test of whether an instance that leaves may refuse connections in a second.
-fn departures(seen: &Seen<'_>) -> impl Fn(u32) -> bool + use<> {
+/// Returns the seconds in which an instance that leaves may be the one that refuses connections.
+fn departing(seen: &Seen<'_>) -> BTreeSet<usize> {
     let left = seen.of.reaction.left.iter();
     let began: Vec<u32> = left
         .filter_map(|one| second_of(seen.of.times, one.began.at))
         .collect();
-    move |second| began.iter().any(|began| began.abs_diff(second) <= DEPARTS)
+    let is_near = |began: u32, second: usize| began.abs_diff(second as u32) <= DEPARTS;
+    let refused: Vec<usize> = seen
+        .all_bad()
+        .filter(|second| without(&seen.failed[*second]) > 0)
+        .collect();
+    let mut found = BTreeSet::new();
+    for row in refused.chunk_by(|one, next| next - one <= NEXT) {
+        let near = row
+            .iter()
+            .copied()
+            .filter(|second| began.iter().any(|one| is_near(*one, *second)));
+        let near: Vec<usize> = near.collect();
+        let leaving = began
+            .iter()
+            .filter(|one| near.iter().any(|second| is_near(**one, *second)));
+        if is_of_leaving(seen, row, &near, leaving.count()) {
+            found.extend(near);
+        }
+    }
+    found
+}
+
+/// Returns true if connections were refused as often as the instances that leave are asked, or from
+/// the time on at which they left. A row that begins as the load rises is of the load.
+fn is_of_leaving(seen: &Seen<'_>, row: &[usize], near: &[usize], leaving: usize) -> bool {
+    let Some(first) = near.first().copied() else {
+        return false;
+    };
+    let tally = seen.failed(near);
+    let share = without(&tally) as f64 / tally.requests().max(1) as f64;
+    let load = |second: usize| seen.of.load[second].demand;
+    let before = (first.saturating_sub(BEFORE)..first).map(load);
+    let rises = load(first) > before.fold(f64::INFINITY, f64::min) * NEARLY;
+    let begins = row.first() == Some(&first) && !rises;
+    begins || is_about(share, f64::from(seen.serving(first)) / leaving as f64)
 }
 
 /// The clues that decide.
@@ -73,16 +118,32 @@ struct Evidence {
     cpu: Option<Clue>,
     load: Option<Clue>,
     growth: Option<Clue>,
+    /// A single instance may refuse them.
+    one: Option<Clue>,
+    /// The generators were at their own limit in most of these seconds.
+    is_strained: bool,
 }
 
 impl Evidence {
     fn of(seen: &Seen<'_>, refused: &[usize]) -> Self {
+        let growth = rates::growth(seen, refused);
+        let doubtful = seen.of.results.doubtful_seconds();
+        let strained = refused
+            .iter()
+            .filter(|second| doubtful.contains(&(**second as u32)));
         Self {
             latency: rates::latency(seen, refused),
             cpu: cpu(seen, refused),
             load: held_as_much(seen, refused),
-            growth: rates::growth(seen, refused),
+            // The share of one instance changes with their number, and growth does not lift it.
+            one: of_one(seen, refused).filter(|_| growth.is_none()),
+            growth,
+            is_strained: strained.count() * 2 > refused.len(),
         }
+    }
+
+    fn grew(&self) -> bool {
+        matches!(self.growth, Some(Clue::GrewWithGain { .. }))
     }
 
     fn standing(&self) -> Standing {
@@ -93,23 +154,33 @@ impl Evidence {
             // An instance that is full refuses connections too.
             Some(Clue::AnsweredLate { .. }) => Standing::Excluded,
             _ if is_busy => Standing::Excluded,
-            Some(Clue::AnsweredAsUsual { .. })
-                if self.load.is_none() && (is_idle || is_in_front) =>
-            {
+            Some(Clue::AnsweredAsUsual { .. }) if self.is_clear() && (is_idle || is_in_front) => {
                 Standing::Holds
             }
             _ => Standing::Open,
         }
     }
 
-    /// Returns true if its seconds are not those of too few instances. Where growth helped and no
-    /// metric shows that instances were idle, they may have been full.
+    /// Returns true if nothing else may have refused the connections.
+    fn is_clear(&self) -> bool {
+        self.load.is_none() && self.one.is_none() && !self.is_strained
+    }
+
+    /// Returns true if its seconds are not those of too few instances. Where growth helped, more
+    /// instances are a remedy, whatever it is of which each has too little.
     fn explains(&self, standing: Standing) -> bool {
-        let grew = matches!(self.growth, Some(Clue::GrewWithGain { .. }));
         match standing {
-            Standing::Holds => true,
-            Standing::Open => self.load.is_none() && self.latency.is_some() && !grew,
+            Standing::Holds => !self.grew(),
+            Standing::Open => self.load.is_none() && self.latency.is_some() && !self.grew(),
             Standing::Excluded => false,
+        }
+    }
+
+    /// Returns the run that would tell.
+    fn telling(&self, seen: &Seen<'_>) -> TellingRun {
+        match self.one.is_some() && !seen.of.results.names_instances() {
+            true => TellingRun::InstanceHeader,
+            false => TellingRun::FewerConnections,
         }
     }
 }
@@ -121,8 +192,8 @@ fn without(tally: &Tally) -> u64 {
 
 /// Returns true if most errors of a second had no connection, while others had one.
 fn is_partly_refused(seen: &Seen<'_>, second: usize) -> bool {
-    let tally = seen.merged[second].tally;
-    tally.ok > 0 && is_class(&tally, without)
+    let tally = &seen.failed[second];
+    tally.ok > 0 && is_class(tally, without)
 }
 
 fn counted(tally: &Tally) -> Clue {
@@ -133,24 +204,62 @@ fn counted(tally: &Tally) -> Clue {
     }
 }
 
-fn rejected(seen: &Seen<'_>) -> Option<Clue> {
-    let connections = sum(seen, series::REJECTED);
+fn rejected(seen: &Seen<'_>, bad: &[usize]) -> Option<Clue> {
+    let connections = sum(seen, series::REJECTED, bad);
     (connections > 0.0).then_some(Clue::BalancerRejected { connections })
 }
 
+/// Returns the clue of the CPU; `None` where it shows neither full nor idle instances.
 fn cpu(seen: &Seen<'_>, refused: &[usize]) -> Option<Clue> {
     let seconds = refused.iter().map(|second| *second as u32);
     let cpu = alarms::cpu(seen.of.timeline, seen.of.times.started, seconds)?;
-    Some(match cpu.is_at_ceiling() {
-        true => Clue::MetricAtCeiling {
+    match cpu.is_at_ceiling() {
+        true => Some(Clue::MetricAtCeiling {
             metric: cpu.metric,
             highest: cpu.highest,
-        },
-        false => Clue::MetricBelowCeiling {
+        }),
+        false if cpu.is_idle() => Some(Clue::MetricBelowCeiling {
             metric: cpu.metric,
             usual: cpu.usual,
-        },
-    })
+        }),
+        false => None,
+    }
+}
+
+/// Returns the clue that a single instance may refuse them: a new one that does not listen yet, or one
+/// of several. `None` if names show that all instances answer.
+fn of_one(seen: &Seen<'_>, refused: &[usize]) -> Option<Clue> {
+    let first = *refused.first()?;
+    let launched = seen.of.reaction.launched.iter();
+    let mut serves = launched.filter_map(|one| second_of(seen.of.times, one.serves()?));
+    let is_new = |at: &u32| (*at as usize..=*at as usize + NEW).contains(&first);
+    let share = |second: usize| {
+        let tally = &seen.failed[second];
+        without(tally) as f64 / tally.requests().max(1) as f64
+    };
+    let is_share = |at: &&usize| is_about(share(**at), f64::from(seen.serving(**at)));
+    let is_most = refused.iter().filter(is_share).count() * 2 > refused.len();
+    let one_in_n = || Clue::OneInN {
+        share: mean(refused.iter().map(|at| share(*at))),
+        instances: seen.serving(first),
+    };
+    let new = serves
+        .find(is_new)
+        .map(|second| Clue::SinceNewInstance { second });
+    new.or_else(|| is_most.then(one_in_n))
+        .filter(|_| !all_answer(seen, refused))
+}
+
+/// Returns true if names show that each serving instance answers its part.
+fn all_answer(seen: &Seen<'_>, seconds: &[usize]) -> bool {
+    let serving = seconds.iter().map(|at| seen.serving(*at)).max();
+    let serving = serving.unwrap_or(0);
+    let all = seen.tally(seconds.iter().copied()).ok;
+    let own = |id: &str| -> u64 { seconds.iter().map(|at| seen.own(id, *at).tally.ok).sum() };
+    let even = all as f64 / f64::from(serving.max(1));
+    let answering = seen.of.results.instances();
+    let answering = answering.filter(|id| own(id) as f64 >= even * EVEN).count();
+    serving > 0 && answering >= serving as usize
 }
 
 /// Returns the clue that the load had been answered before: then it is not its height that has

@@ -35,7 +35,27 @@ struct Constant {
     of_5xx: u64,
     /// Errors to expect by the shares of the steps.
     expected: f64,
+    /// Errors of each kind, up to what is likely by the kinds before the rise.
+    by_kind: Tally,
 }
+
+/// The kinds of errors, and the parts that are counted apart.
+const KINDS: [fn(&mut Tally) -> &mut u64; 14] = [
+    |tally| &mut tally.check,
+    |tally| &mut tally.status_5xx,
+    |tally| &mut tally.status_5xx_retry_after,
+    |tally| &mut tally.status_4xx,
+    |tally| &mut tally.limited,
+    |tally| &mut tally.status_4xx_retry_after,
+    |tally| &mut tally.connect,
+    |tally| &mut tally.unresolved,
+    |tally| &mut tally.tls,
+    |tally| &mut tally.broken,
+    |tally| &mut tally.broken_unanswered,
+    |tally| &mut tally.lost,
+    |tally| &mut tally.timeout,
+    |tally| &mut tally.unsent,
+];
 
 /// A step that fails as often before the load rose as after.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,19 +108,25 @@ impl Baseline {
                     before: before.0,
                     during,
                 });
-                found.count(results, flow, step, before.0.max(least));
+                found.count(results, (flow, step), before.0.max(least), rose);
             }
         }
         found
     }
 
-    /// Counts the step's errors of each second, up to what its share makes likely.
-    fn count(&mut self, results: &Results, flow: u16, step: u16, share: f64) {
+    /// Counts the step's errors of each second, up to what its share makes likely. `rose` is the
+    /// second of the first rise.
+    fn count(&mut self, results: &Results, (flow, step): (u16, u16), share: f64, rose: u32) {
         let select = Select {
             flow: Some(flow),
             step: Some(step),
             ..Select::default()
         };
+        let before = Select {
+            seconds: Some((0, rose)),
+            ..select
+        };
+        let mut before = results.merged(before).tally;
         for (second, merged) in (0..).zip(results.by_second(select)) {
             let expected = merged.tally.requests() as f64 * share;
             // Three standard deviations of a binomial share.
@@ -111,6 +137,12 @@ impl Baseline {
             entry.expected += expected;
             entry.errors += errors;
             entry.of_5xx += errors * merged.tally.status_5xx / all.max(1);
+            let mut tally = merged.tally;
+            let most = before.errors().max(1);
+            for kind in KINDS {
+                let likely = (errors * *kind(&mut before)).div_ceil(most);
+                *kind(&mut entry.by_kind) += likely.min(*kind(&mut tally));
+            }
         }
     }
 
@@ -123,6 +155,18 @@ impl Baseline {
     /// Returns the constant errors of a second with a status of 500 or above.
     pub fn errors_5xx(&self, second: u32) -> u64 {
         self.seconds.get(&second).map_or(0, |one| one.of_5xx)
+    }
+
+    /// Returns the requests of a second without the constant errors of each kind.
+    pub(super) fn without(&self, second: u32, mut tally: Tally) -> Tally {
+        if let Some(one) = self.seconds.get(&second) {
+            let mut constant = one.by_kind;
+            for kind in KINDS {
+                let rest = kind(&mut tally).saturating_sub(*kind(&mut constant));
+                *kind(&mut tally) = rest;
+            }
+        }
+        tally
     }
 
     /// Returns the most constant errors that are likely in all these seconds together: three standard

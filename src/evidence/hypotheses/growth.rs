@@ -7,10 +7,21 @@ use super::{Clue, Hypothesis, Standing, Suspect, TellingRun, bottleneck};
 
 /// Seconds in a row that must hold for the limits to count as kept again.
 const STEADY: usize = 3;
+/// Missed seconds after a rise of the group's size, up to which the limits are kept for that rise.
+const SOON: usize = 5;
+/// Share of the seconds with more instances that may miss the limits again, as chance.
+const CHANCE: f64 = 0.1;
+/// Share of the longest p95 since the rise that the last one has, if a queue was worked off.
+const SHORTER: f64 = 0.7;
 
 /// Tests whether more instances would have helped in the seconds that nothing else explains.
-/// `taken` are the seconds that another hypothesis explains.
-pub(super) fn test(seen: &Seen<'_>, taken: &BTreeSet<u32>) -> Option<Hypothesis> {
+/// `taken` are the seconds that another hypothesis explains, and `rivals` those that an open limit
+/// may explain.
+pub(super) fn test(
+    seen: &Seen<'_>,
+    taken: &BTreeSet<u32>,
+    rivals: &BTreeSet<u32>,
+) -> Option<Hypothesis> {
     if !seen.is_any_bad() {
         return None;
     }
@@ -51,7 +62,13 @@ pub(super) fn test(seen: &Seen<'_>, taken: &BTreeSet<u32>) -> Option<Hypothesis>
     if doubted {
         pro.retain(|clue| !matches!(clue, Clue::OnlyAbove { .. }));
     }
-    let holds = !pro.is_empty() && !doubted;
+    // Any limit by load holds up to one load of each instance, and not above it.
+    let is_only_above = pro
+        .iter()
+        .all(|clue| matches!(clue, Clue::OnlyAbove { .. }));
+    let has_rival = rest.intersection(rivals).count() * 2 >= rest.len();
+    let is_unshown = pro.is_empty() || (is_only_above && has_rival);
+    let holds = !is_unshown && !doubted;
     let standing = if holds {
         Standing::Holds
     } else {
@@ -64,7 +81,7 @@ pub(super) fn test(seen: &Seen<'_>, taken: &BTreeSet<u32>) -> Option<Hypothesis>
         let grew = seconds
             .iter()
             .any(|at| seen.serving(*at) > seen.serving(first));
-        found = found.told_by(if grew {
+        found = found.told_by(if grew && !has_rival {
             TellingRun::Steps
         } else {
             TellingRun::MoreInstances
@@ -73,23 +90,48 @@ pub(super) fn test(seen: &Seen<'_>, taken: &BTreeSet<u32>) -> Option<Hypothesis>
     Some(found)
 }
 
-/// Returns the clue that the limits held again under the same load with more instances.
+/// Returns the clue that the limits held again under the same load once more instances served, and
+/// that they were not missed again.
 pub(super) fn cured(seen: &Seen<'_>, seconds: &[usize]) -> Option<Clue> {
     let last = seen.bad.len();
     seconds.iter().find_map(|missed| {
         let (from, load) = (seen.serving(*missed), seen.of.load.get(*missed)?.demand);
-        let is_same = |at: usize| {
-            let now = seen.of.load[at].demand;
-            now * NEARLY >= load && !seen.bad[at] && seen.requests(at) > 0
-        };
+        let is_as_much = |at: usize| seen.of.load[at].demand * NEARLY >= load;
+        let is_same = |at: usize| is_as_much(at) && !seen.bad[at] && seen.requests(at) > 0;
         let held = (missed + 1..last.saturating_sub(STEADY))
             .find(|at| (*at..at + STEADY).all(is_same))
-            .filter(|at| seen.serving(*at) > from)?;
-        Some(Clue::Cured {
+            .filter(|at| seen.serving(*at) > from && is_for_growth(seen, seconds, *at))?;
+        let is_again = |at: &usize| {
+            let is_more = seen.of.load[*at].demand > load * NEARLY;
+            *at > held && seen.serving(*at) > from && is_as_much(*at) && !is_more
+        };
+        let kept = (held..last).filter(|at| seen.serving(*at) > from && is_same(*at));
+        let again = seconds.iter().copied().filter(is_again).count();
+        let is_kept = again as f64 <= kept.count() as f64 * CHANCE;
+        is_kept.then(|| Clue::Cured {
             from,
             to: seen.serving(held),
         })
     })
+}
+
+/// Returns true if the limits held from a second on because the group grew: soon after that, or once
+/// the queue that it left was worked off.
+fn is_for_growth(seen: &Seen<'_>, seconds: &[usize], held: usize) -> bool {
+    let rises = |at: &usize| seen.serving(*at) > seen.serving(at - 1);
+    let Some(rose) = (1..=held).rev().find(rises) else {
+        return false;
+    };
+    let since: Vec<usize> = seconds
+        .iter()
+        .copied()
+        .filter(|at| (rose..held).contains(at))
+        .collect();
+    let p95 = |at: &usize| seen.of.load[*at].p95.unwrap_or(0);
+    let longest = since.iter().map(p95).max().unwrap_or(0);
+    let latest = since.last().map_or(0, p95);
+    let is_queue = longest > seen.limit_us() && latest as f64 <= longest as f64 * SHORTER;
+    since.len() <= SOON || is_queue
 }
 
 /// Returns the highest load of an instance that held and the lowest that missed, if the first is

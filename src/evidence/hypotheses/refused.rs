@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
 use super::seen::Seen;
 use super::{Clue, Hypothesis, Standing, Suspect, TellingRun, growth, rates};
 use crate::load::ERRORS;
@@ -14,25 +16,70 @@ const MOST: f64 = 0.5;
 /// Fewest requests of a class.
 const LEAST: u64 = 5;
 
-/// Returns the hypotheses on the class of the errors.
-pub(super) fn all(seen: &Seen<'_>) -> Vec<Hypothesis> {
-    let bad: Vec<usize> = seen.all_bad().collect();
-    let tally = seen.tally(bad.iter().copied());
-    if tally.errors() == 0 {
-        return Vec::new();
+/// A hypothesis on a limit, with the seconds that it would explain if it held.
+pub(super) struct Limit {
+    pub(super) found: Hypothesis,
+    pub(super) suspected: BTreeSet<u32>,
+}
+
+impl Limit {
+    /// Returns the seconds that it may explain while it is open. Where growth helps, the limit is no
+    /// rival of more instances.
+    pub(super) fn open_for(&self) -> impl Iterator<Item = u32> + '_ {
+        let grew = |clue: &Clue| matches!(clue, Clue::GrewWithGain { .. });
+        let is_rival = self.found.standing == Standing::Open && !self.found.pro.iter().any(grew);
+        self.suspected.iter().copied().filter(move |_| is_rival)
     }
-    // A header that errors never carry says nothing of who failed.
-    let named = named(seen, &bad).filter(|named| named.errors() > 0);
-    let unnamed_4xx = named.map_or(0, |named| tally.status_4xx.saturating_sub(named.status_4xx));
-    let unnamed_5xx = named.map_or(0, |named| tally.status_5xx.saturating_sub(named.status_5xx));
-    [
-        rate_limit(seen, &tally, unnamed_4xx),
-        balancer(seen, &tally, unnamed_5xx),
-        names(seen, &tally),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+}
+
+/// The requests of all seconds that missed a limit, without the errors that are always there.
+struct Failed {
+    seconds: Vec<usize>,
+    tally: Tally,
+    /// Those that name their instance, and all, with the errors that are always there.
+    named: Option<Tally>,
+    all: Tally,
+}
+
+impl Failed {
+    /// Returns them; `None` without an error.
+    fn of(seen: &Seen<'_>) -> Option<Self> {
+        let seconds: Vec<usize> = seen.all_bad().collect();
+        let tally = seen.failed(&seconds);
+        // A header that errors never carry says nothing of who failed.
+        let named = named(seen, &seconds).filter(|named| named.errors() > 0);
+        let all = seen.tally(seconds.iter().copied());
+        (tally.errors() > 0).then_some(Self {
+            seconds,
+            tally,
+            named,
+            all,
+        })
+    }
+
+    /// Returns the requests of a class that no instance answered; none without a header.
+    fn unnamed(&self, class: impl Fn(&Tally) -> u64) -> u64 {
+        let unnamed = self
+            .named
+            .as_ref()
+            .map_or(0, |named| class(&self.all).saturating_sub(class(named)));
+        unnamed.min(class(&self.tally))
+    }
+
+    /// Returns true if instances answered most requests of a class.
+    fn is_by_instances(&self, class: impl Fn(&Tally) -> u64) -> bool {
+        let named = self.named.as_ref().map_or(0, &class);
+        named > 0 && named as f64 >= class(&self.all) as f64 * MOST
+    }
+}
+
+/// Returns the hypotheses on the class of the errors that no limit makes.
+pub(super) fn others(seen: &Seen<'_>) -> Vec<Hypothesis> {
+    let failed = Failed::of(seen);
+    failed.map_or_else(Vec::new, |failed| {
+        let both = [balancer(seen, &failed), names(seen, &failed.tally)];
+        both.into_iter().flatten().collect()
+    })
 }
 
 /// Returns the answers that name their instance; `None` without a header that names instances.
@@ -53,9 +100,8 @@ pub(super) fn is_most(requests: u64, tally: &Tally) -> bool {
 pub(super) fn explained(seen: &Seen<'_>, class: impl Fn(&Tally) -> u64) -> BTreeSet<u32> {
     seen.all_bad()
         .filter(|second| {
-            let (load, tally) = (&seen.of.load[*second], &seen.merged[*second].tally);
-            let of_class = class(tally).saturating_sub(load.constant);
-            let rest = load.errors.saturating_sub(of_class);
+            let (load, failed) = (&seen.of.load[*second], &seen.failed[*second]);
+            let rest = failed.errors().saturating_sub(class(failed));
             let is_quick = load.p95.is_none_or(|p95| p95 <= seen.limit_us());
             is_quick && rest as f64 <= (load.ok + load.errors) as f64 * ERRORS
         })
@@ -77,12 +123,13 @@ enum Refusal {
 impl Refusal {
     /// Returns the way, if most errors are refusals.
     fn of(tally: &Tally, unnamed: u64) -> Option<Self> {
-        let is_told = is_most(tally.limited, tally) || is_most(unnamed, tally);
-        match is_told {
-            true if tally.limited > 0 => Some(Self::Limited),
-            true => Some(Self::Status4xx),
-            false => is_most(tally.status_5xx_retry_after, tally).then_some(Self::TryLater),
-        }
+        let ways = [
+            (tally.limited, Self::Limited),
+            (unnamed, Self::Status4xx),
+            (tally.status_5xx_retry_after, Self::TryLater),
+        ];
+        let mut most = ways.into_iter().filter(|(count, _)| is_most(*count, tally));
+        most.next().map(|(_, way)| way)
     }
 
     /// Returns the requests that are refused so.
@@ -95,32 +142,41 @@ impl Refusal {
     }
 }
 
-/// Returns the hypothesis that something refuses what is over a rate. Status 429 says so; with status
-/// 5xx and `Retry-After` the growth must show that it is not the instances that are full.
-fn rate_limit(seen: &Seen<'_>, tally: &Tally, unnamed: u64) -> Option<Hypothesis> {
+/// Returns the hypothesis that something refuses what is over a rate. Status 429 says so, unless
+/// instances answer it by themselves; then, and with status 5xx and `Retry-After`, the growth must
+/// show that it is not the instances that are full.
+pub(super) fn rate_limit(seen: &Seen<'_>) -> Option<Limit> {
+    let failed = Failed::of(seen)?;
+    let (tally, unnamed) = (&failed.tally, failed.unnamed(|tally| tally.status_4xx));
     let refusal = Refusal::of(tally, unnamed)?;
     let class = |tally: &Tally| refusal.count(tally);
-    let bad: Vec<usize> = seen.all_bad().collect();
-    let refused: Vec<usize> = bad
-        .iter()
-        .copied()
-        .filter(|second| is_class(&seen.merged[*second].tally, class))
+    let seconds = failed.seconds.iter().copied();
+    let refused: Vec<usize> = seconds
+        .filter(|second| is_class(&seen.failed[*second], class))
         .collect();
+    let suspected = explained(seen, class);
     let found = |standing| Hypothesis::new(Suspect::RateLimit, standing, refusals(tally, unnamed));
     let (same, more) = match rates::growth(seen, &refused) {
         Some(clue @ Clue::GrewWithGain { .. }) => (None, Some(clue)),
         same => (same, None),
     };
-    // A limit that growth lifts is that of each instance.
-    let cured = growth::cured(seen, &bad);
+    // A limit that growth lifts is that of each instance. One with a window of time passes at last,
+    // whatever the size.
+    let cured = growth::cured(seen, &failed.seconds).filter(|_| same.is_none());
     if cured.is_some() || more.is_some() {
-        return Some(found(Standing::Excluded).against(cured.into_iter().chain(more)));
+        let found = found(Standing::Excluded).against(cured.into_iter().chain(more));
+        return Some(Limit { found, suspected });
     }
-    let is_told = refusal != Refusal::TryLater;
-    let latency = rates::latency(seen, &refused).filter(|_| !is_told);
+    let is_later = refusal == Refusal::TryLater;
+    let latency = rates::latency(seen, &refused).filter(|_| is_later);
     let is_usual = matches!(latency, Some(Clue::AnsweredAsUsual { .. }));
-    let mut limit = match is_told || (same.is_some() && is_usual) {
-        true => found(Standing::Holds).explains(&explained(seen, class)),
+    let holds = match refusal {
+        Refusal::Limited => same.is_some() || !failed.is_by_instances(class),
+        Refusal::Status4xx => true,
+        Refusal::TryLater => same.is_some() && is_usual,
+    };
+    let mut limit = match holds {
+        true => found(Standing::Holds).explains(&suspected),
         false => found(Standing::Open).told_by(TellingRun::MoreInstances),
     };
     limit.pro.extend(same);
@@ -128,7 +184,10 @@ fn rate_limit(seen: &Seen<'_>, tally: &Tally, unnamed: u64) -> Option<Hypothesis
         true => limit.pro.extend(latency),
         false => limit.against.extend(latency),
     }
-    Some(limit)
+    Some(Limit {
+        found: limit,
+        suspected,
+    })
 }
 
 /// Returns the clues of the refusals themselves.
@@ -165,8 +224,10 @@ pub(super) fn is_class(tally: &Tally, class: impl Fn(&Tally) -> u64) -> bool {
 
 /// Returns the hypothesis that the load balancer itself answered. It explains no second: a balancer
 /// also fails because its targets do.
-fn balancer(seen: &Seen<'_>, tally: &Tally, unnamed: u64) -> Option<Hypothesis> {
-    let counted = sum(seen, series::BALANCER_5XX);
+fn balancer(seen: &Seen<'_>, failed: &Failed) -> Option<Hypothesis> {
+    let (tally, unnamed) = (&failed.tally, failed.unnamed(|tally| tally.status_5xx));
+    let sum = |name| sum(seen, name, &failed.seconds);
+    let counted = sum(series::BALANCER_5XX);
     let mut clues = Vec::new();
     if is_most(unnamed, tally) {
         clues.push(Clue::NotByInstances {
@@ -180,7 +241,7 @@ fn balancer(seen: &Seen<'_>, tally: &Tally, unnamed: u64) -> Option<Hypothesis> 
             (503, series::BALANCER_503),
             (504, series::BALANCER_504),
         ]
-        .map(|(status, name)| (status, sum(seen, name)))
+        .map(|(status, name)| (status, sum(name)))
         .into_iter()
         .filter(|(_, answers)| *answers > 0.0)
         .collect();
@@ -192,11 +253,22 @@ fn balancer(seen: &Seen<'_>, tally: &Tally, unnamed: u64) -> Option<Hypothesis> 
     (!clues.is_empty()).then(|| Hypothesis::new(Suspect::LoadBalancer, Standing::Holds, clues))
 }
 
-/// Returns the sum of all datapoints of a series.
-pub(super) fn sum(seen: &Seen<'_>, name: &str) -> f64 {
+/// Returns the sum of a series' datapoints whose period has one of these seconds of the load.
+pub(super) fn sum(seen: &Seen<'_>, name: &str, seconds: &[usize]) -> f64 {
+    let started = seen.of.times.started.as_second();
     let all = seen.of.timeline.metrics().filter(|one| one.name == name);
-    all.flat_map(|one| &one.points)
-        .map(|point| point.value)
+    let points = all.flat_map(|one| {
+        let period = one.period.as_secs().max(1) as i64;
+        one.points.iter().map(move |point| (point, period))
+    });
+    let overlaps = |at: Timestamp, period: i64| {
+        let from = at.as_second() - started;
+        let mut seconds = seconds.iter();
+        seconds.any(|second| (from..from + period).contains(&(*second as i64)))
+    };
+    points
+        .filter(|(point, period)| overlaps(point.at, *period))
+        .map(|(point, _)| point.value)
         .sum()
 }
 

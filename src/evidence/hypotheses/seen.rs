@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
 
-use super::{Observed, second_of};
+use super::{Baseline, Observed, second_of};
 use crate::load::{ERRORS, Second};
 use model::measure::{LatencyHistogram, Merged, Select, Tally};
 
@@ -18,6 +18,8 @@ pub(crate) struct Seen<'a> {
     pub(super) bad: Vec<bool>,
     /// All requests of each second.
     pub(super) merged: Vec<Merged>,
+    /// The requests of each second without the errors that are always there.
+    pub(super) failed: Vec<Tally>,
     /// The spikes, in seconds of the load.
     pub(super) spikes: Vec<Range<usize>>,
     /// The seconds that are judged together, since each has too few requests.
@@ -25,8 +27,12 @@ pub(crate) struct Seen<'a> {
 }
 
 impl<'a> Seen<'a> {
-    pub(crate) fn new(of: &'a Observed<'a>) -> Self {
+    pub(crate) fn new(of: &'a Observed<'a>, baseline: &Baseline) -> Self {
         let merged = of.results.by_second(Select::default());
+        let failed = (0..)
+            .zip(&merged)
+            .map(|(second, one)| baseline.without(second, one.tally))
+            .collect();
         let pools = pools(of.load);
         let bad = pools
             .iter()
@@ -52,6 +58,7 @@ impl<'a> Seen<'a> {
             of,
             bad,
             merged,
+            failed,
             spikes,
             pools,
         }
@@ -122,6 +129,15 @@ impl<'a> Seen<'a> {
         let mut sum = Tally::default();
         for merged in seconds.into_iter().filter_map(|at| self.merged.get(at)) {
             sum.merge(&merged.tally);
+        }
+        sum
+    }
+
+    /// Returns the same without the errors that are always there.
+    pub(super) fn failed(&self, seconds: &[usize]) -> Tally {
+        let mut sum = Tally::default();
+        for tally in seconds.iter().filter_map(|at| self.failed.get(*at)) {
+            sum.merge(tally);
         }
         sum
     }

@@ -1,7 +1,7 @@
 use super::*;
-use crate::testing::{Answers, activity, alarm, at, group, phases, results, with_load};
+use crate::testing::{Answers, activity, alarm, at, group, phases, results, strained, with_load};
 use crate::timeline::{Activity, Datapoint, MetricSeries, Observation, Observed as Seen, series};
-use model::measure::{Cell, Interval, Key, LatencyHistogram, Saturation, Tally};
+use model::measure::{Cell, InstanceCell, Interval, Key, LatencyHistogram, Saturation, Tally};
 
 mod limits; // limits on connections and requests
 

@@ -81,6 +81,53 @@ fn limited(story: Vec<Observation>, limit: &Limit) -> Vec<Hypothesis> {
     })
 }
 
+/// Answers as `ok` says, by the second and the requests, from two instances, four once the group has
+/// grown at 15 s. `add` gets the results.
+fn told(
+    story: Vec<Observation>,
+    ok: impl Fn(u32, u64, u64) -> Vec<Answers>,
+    more: impl Fn(&mut Results),
+) -> Vec<Hypothesis> {
+    let scenario = load();
+    let grows = story
+        .iter()
+        .any(|one| matches!(&one.seen, Seen::Group(group) if group.desired == 4));
+    let mut answered = results(&scenario, |second, level| {
+        let serving = if grows && second >= 15 { 4 } else { 2 };
+        ok(second, (level * 100.0) as u64, serving)
+    });
+    more(&mut answered);
+    with_load(&scenario, story, &answered, |facts| {
+        facts.hypotheses.clone()
+    })
+}
+
+/// Requests that are answered 429.
+fn too_many(requests: u64) -> Tally {
+    Tally {
+        status_4xx: requests,
+        limited: requests,
+        ..Tally::default()
+    }
+}
+
+/// Adds answers of one instance to each of these seconds.
+fn add_named(answered: &mut Results, seconds: std::ops::Range<u32>, id: &str, tally: Tally) {
+    add(answered, seconds.clone(), tally);
+    let cells = seconds.map(|second| InstanceCell {
+        second,
+        instance: id.to_owned(),
+        first: Duration::from_secs(second.into()),
+        tally,
+        latency: LatencyHistogram::default().pack(),
+    });
+    let interval = Interval {
+        instances: cells.collect(),
+        ..Interval::default()
+    };
+    answered.add(0, &interval);
+}
+
 fn of(all: &[Hypothesis], suspect: Suspect) -> Option<&Hypothesis> {
     all.iter().find(|one| one.suspect == suspect)
 }
@@ -236,10 +283,12 @@ fn a_limit_on_connections_of_each_instance_falls_with_growth() {
     };
     let all = limited([grows(), vec![cpu(30.0)]].concat(), &each);
     let found = of(&all, Suspect::ConnectionLimit).unwrap();
+    assert_eq!((found.standing, found.count()), (Standing::Holds, 0));
     assert_eq!(
-        (found.standing, found.seconds.clone()),
-        (Standing::Holds, vec![(10, 15)])
+        standing(&all, Suspect::TooFewInstances),
+        Some(Standing::Holds)
     );
+    assert_eq!(other_remedies(&all, 20), Vec::<&Hypothesis>::new());
     assert!(
         found.pro.contains(&Clue::GrewWithGain {
             from: 2,
@@ -279,17 +328,139 @@ fn connections_that_are_refused_at_a_load_that_was_answered_meet_no_limit() {
 
 #[test]
 fn an_instance_that_leaves_refuses_connections_and_has_no_limit() {
+    let leaves = vec![
+        activity(20, "Terminating EC2 instance: i-1", 2, 1),
+        group(21, 1, &["i-2"]),
+    ];
+    let refused = |seconds: std::ops::Range<u32>| {
+        let story = [steady(), vec![cpu(30.0)], leaves.clone()].concat();
+        let ok = |second: u32, asked: u64, _: u64| {
+            let is_refused = seconds.contains(&second);
+            even(2, if is_refused { 450 } else { asked }, 0, 40)
+        };
+        told(story, ok, |answered| {
+            add(answered, seconds.clone(), no_connection(150));
+        })
+    };
+    let all = refused(16..24);
+    assert_eq!(standing(&all, Suspect::ConnectionLimit), None, "{all:?}");
+    // Those that began with the load, and are not the part of one in two, are of no departure.
+    let all = refused(10..30);
+    let found = of(&all, Suspect::ConnectionLimit).unwrap();
+    assert_eq!(
+        (found.standing, found.seconds.clone()),
+        (Standing::Holds, vec![(10, 30)])
+    );
+}
+
+#[test]
+fn a_metric_between_idle_and_busy_is_no_clue() {
     let front = Limit {
         most: |_| 300,
         millis: 45,
         refused: no_connection,
     };
-    let leaves = vec![
-        activity(20, "Terminating EC2 instance: i-1", 2, 1),
-        group(21, 1, &["i-2"]),
-    ];
-    let all = limited([steady(), vec![cpu(30.0)], leaves].concat(), &front);
-    assert_eq!(standing(&all, Suspect::ConnectionLimit), None, "{all:?}");
+    for (percent, expected) in [
+        (40.0, Standing::Holds),
+        (70.0, Standing::Open),
+        (90.0, Standing::Excluded),
+    ] {
+        let all = limited([steady(), vec![cpu(percent)]].concat(), &front);
+        let found = of(&all, Suspect::ConnectionLimit).unwrap();
+        assert_eq!(found.standing, expected, "{percent}: {found:?}");
+        let is_metric = |clue: &Clue| matches!(clue, Clue::MetricBelowCeiling { .. });
+        assert_eq!(found.pro.iter().any(is_metric), percent <= 40.0);
+    }
+}
+
+#[test]
+fn quick_answers_that_take_a_little_longer_are_neither_late_nor_usual() {
+    for (millis, expected) in [
+        (45, Standing::Holds),
+        (95, Standing::Open),
+        (150, Standing::Excluded),
+    ] {
+        let front = Limit {
+            most: |_| 300,
+            millis,
+            refused: no_connection,
+        };
+        let all = limited([steady(), vec![cpu(30.0)]].concat(), &front);
+        assert_eq!(
+            standing(&all, Suspect::ConnectionLimit),
+            Some(expected),
+            "{millis}"
+        );
+    }
+}
+
+#[test]
+fn new_instances_that_do_not_listen_yet_may_refuse_connections_as_a_limit_does() {
+    // Nothing names who answers: two are slow, and of four two refuse.
+    let ok = |second: u32, asked: u64, _: u64| match second {
+        10..15 => vec![("", asked, 0, 900)],
+        15..30 => vec![("", asked / 2, 0, 40)],
+        _ => vec![("", asked, 0, 40)],
+    };
+    let story = [grows(), vec![cpu(30.0)]].concat();
+    let all = told(story, ok, |answered| {
+        add(answered, 15..30, no_connection(300));
+    });
+    let found = of(&all, Suspect::ConnectionLimit).unwrap();
+    assert_eq!(
+        (found.standing, found.tells),
+        (Standing::Open, Some(TellingRun::InstanceHeader)),
+        "{found:?}"
+    );
+    assert!(
+        matches!(found.against[..], [Clue::SinceNewInstance { .. }]),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn one_of_several_instances_may_refuse_connections_as_a_limit_does() {
+    let refused = |names: bool| {
+        let ok = move |second: u32, asked: u64, _: u64| {
+            let is_spike = (10..30).contains(&second);
+            let ok = if is_spike { 300 } else { asked };
+            match names {
+                true => even(2, ok, 0, 40),
+                false => vec![("", ok, 0, 40)],
+            }
+        };
+        let story = [steady(), vec![cpu(30.0)]].concat();
+        let all = told(story, ok, |answered| {
+            add(answered, 10..30, no_connection(300));
+        });
+        let found = of(&all, Suspect::ConnectionLimit).unwrap();
+        (found.standing, found.tells)
+    };
+    assert_eq!(
+        refused(false),
+        (Standing::Open, Some(TellingRun::InstanceHeader))
+    );
+    // Names show that both answer.
+    assert_eq!(refused(true), (Standing::Holds, None));
+}
+
+#[test]
+fn generators_at_their_own_limit_show_no_limit_on_connections() {
+    let ok = |second: u32, asked: u64, _: u64| {
+        let is_spike = (10..30).contains(&second);
+        even(2, if is_spike { 300 } else { asked }, 0, 40)
+    };
+    let refused = |strained_s: u32| {
+        let story = [steady(), vec![cpu(30.0)]].concat();
+        let all = told(story, ok, |answered| {
+            add(answered, 10..30, no_connection(300));
+            let seconds: Vec<u32> = (10..10 + strained_s).collect();
+            answered.add(0, &strained(&seconds));
+        });
+        standing(&all, Suspect::ConnectionLimit)
+    };
+    assert_eq!(refused(4), Some(Standing::Holds));
+    assert_eq!(refused(15), Some(Standing::Open));
 }
 
 #[test]
@@ -303,10 +474,12 @@ fn the_balancers_rejected_connections_are_a_clue() {
         name: series::REJECTED.to_owned(),
         unit: "per minute".to_owned(),
         period: Duration::from_mins(1),
-        points: vec![Datapoint {
-            at: at(0),
-            value: 5_900.0,
-        }],
+        points: [(0, 5_900.0), (60, 700.0)]
+            .map(|(second, value)| Datapoint {
+                at: at(second),
+                value,
+            })
+            .into(),
         alarms: Vec::new(),
     };
     let look = Observation::new(at(90), Seen::Metric(rejected));
@@ -390,6 +563,13 @@ fn answers_503_with_retry_after_are_a_rate_limit_only_if_growth_shows_it() {
         (found.standing, found.tells, found.count()),
         (Standing::Open, Some(TellingRun::MoreInstances), 0)
     );
+    // Any limit by load holds up to one load: that alone shows no want of instances.
+    let few = of(&all, Suspect::TooFewInstances).unwrap();
+    assert!(matches!(few.pro[..], [Clue::OnlyAbove { .. }]), "{few:?}");
+    assert_eq!(
+        (few.standing, few.tells, few.count()),
+        (Standing::Open, Some(TellingRun::MoreInstances), 20)
+    );
     // Something shared lets the others wait.
     let shared = Limit {
         millis: 380,
@@ -408,4 +588,149 @@ fn answers_503_with_retry_after_are_a_rate_limit_only_if_growth_shows_it() {
     };
     let all = limited(grows(), &nameless);
     assert_eq!(standing(&all, Suspect::RateLimit), None);
+}
+
+#[test]
+fn a_window_that_ends_is_no_growth_that_helps() {
+    // Refused for the seconds of the window, whatever the size; the group grows at 15 s.
+    let refused = |windows: &[(u32, u32)]| {
+        let ok = |second: u32, asked: u64, serving: u64| {
+            let is_refused = windows
+                .iter()
+                .any(|(from, until)| (*from..*until).contains(&second));
+            even(serving, if is_refused { 300 } else { asked }, 0, 40)
+        };
+        let all = told(grows(), ok, |answered| {
+            for (from, until) in windows {
+                add(answered, *from..*until, too_many(300));
+            }
+        });
+        [Suspect::RateLimit, Suspect::TooFewInstances].map(|suspect| standing(&all, suspect))
+    };
+    let (holds, excluded) = (Some(Standing::Holds), Some(Standing::Excluded));
+    // It ends long after the growth, or begins again.
+    assert_eq!(refused(&[(10, 22)]), [holds, excluded]);
+    assert_eq!(refused(&[(10, 17), (24, 30)]), [holds, excluded]);
+    // It ends as the group grows: each instance has its own.
+    assert_eq!(refused(&[(10, 15)]), [excluded, holds]);
+}
+
+#[test]
+fn a_queue_that_is_worked_off_ends_long_after_the_growth() {
+    // Two carry 400/s, and leave a queue behind that the four need 7 s for.
+    let queue = |last: u64| {
+        let ok = move |second: u32, asked: u64, serving: u64| match second {
+            10..15 => even(serving, asked, 0, 900 * u64::from(second - 9)),
+            15..21 => even(serving, asked, 0, 4_500),
+            21 => even(serving, asked, 0, last),
+            _ => even(serving, asked, 0, 40),
+        };
+        let all = told(grows(), ok, |_| {});
+        let few = of(&all, Suspect::TooFewInstances).unwrap();
+        few.pro
+            .iter()
+            .any(|clue| matches!(clue, Clue::Cured { .. }))
+    };
+    assert!(queue(900));
+    // One that ends at once is of something else.
+    assert!(!queue(4_500));
+}
+
+#[test]
+fn errors_that_are_always_there_hide_no_limit() {
+    // A tenth always fails; the spike's other errors are 429. Then the first are the most.
+    for (ok, bad, refused) in [(270, 30, 300), (496, 54, 50)] {
+        let answers = move |second: u32, asked: u64, _: u64| match second {
+            10..30 => even(2, ok, bad, 40),
+            _ => even(2, asked * 9 / 10, asked / 10, 40),
+        };
+        let all = told(steady(), answers, |answered| {
+            add(answered, 10..30, too_many(refused));
+        });
+        assert_eq!(
+            standing(&all, Suspect::ConstantErrors),
+            Some(Standing::Holds)
+        );
+        let found = of(&all, Suspect::RateLimit).unwrap();
+        assert_eq!(
+            (found.standing, found.count()),
+            (Standing::Holds, 20),
+            "{all:?}"
+        );
+        assert_eq!(
+            standing(&all, Suspect::TooFewInstances),
+            Some(Standing::Excluded)
+        );
+    }
+}
+
+#[test]
+fn answers_429_of_the_instances_are_a_rate_limit_only_if_growth_shows_it() {
+    let of_story = |story| {
+        let ok = |second: u32, asked: u64, serving: u64| {
+            let is_spike = (10..30).contains(&second);
+            even(serving, if is_spike { 300 } else { asked }, 0, 40)
+        };
+        told(story, ok, |answered| {
+            add_named(answered, 10..30, "i-1", too_many(150));
+            add_named(answered, 10..30, "i-2", too_many(150));
+        })
+    };
+    let all = of_story(steady());
+    let found = of(&all, Suspect::RateLimit).unwrap();
+    assert_eq!(
+        (found.standing, found.tells, found.count()),
+        (Standing::Open, Some(TellingRun::MoreInstances), 0)
+    );
+    assert_eq!(
+        standing(&all, Suspect::TooFewInstances),
+        Some(Standing::Open)
+    );
+    let all = of_story(grows());
+    let found = of(&all, Suspect::RateLimit).unwrap();
+    assert_eq!((found.standing, found.count()), (Standing::Holds, 20));
+}
+
+#[test]
+fn one_429_among_other_refusals_is_not_their_class() {
+    // Two 5xx show that the errors of instances carry their names.
+    let ok = |second: u32, asked: u64, _: u64| match second {
+        10..30 => even(2, 298, 2, 40),
+        _ => even(2, asked, 0, 40),
+    };
+    let all = told(steady(), ok, |answered| {
+        let refused = Tally {
+            status_4xx: 300,
+            ..Tally::default()
+        };
+        add(answered, 10..30, refused);
+        add(answered, 20..21, too_many(1));
+    });
+    let found = of(&all, Suspect::RateLimit).unwrap();
+    assert_eq!((found.standing, found.count()), (Standing::Holds, 20));
+}
+
+#[test]
+fn a_higher_spike_does_not_hide_what_growth_showed_in_the_first() {
+    let spikes = [
+        (1.0, false),
+        (4.0, true),
+        (4.0, true),
+        (1.0, false),
+        (9.0, true),
+    ];
+    let scenario = phases(&spikes);
+    let mut story = grows();
+    story.push(group(50, 4, &["i-1", "i-2", "i-3", "i-4"]));
+    let mut answered = results(&scenario, |second, level| {
+        let serving = if second >= 15 { 4 } else { 2 };
+        even(serving, ((level * 100.0) as u64).min(300), 0, 40)
+    });
+    add(&mut answered, 10..30, try_later(100));
+    add(&mut answered, 40..50, try_later(600));
+    let all = with_load(&scenario, story, &answered, |facts| {
+        facts.hypotheses.clone()
+    });
+    let found = of(&all, Suspect::RateLimit).unwrap();
+    assert_eq!((found.standing, found.count()), (Standing::Holds, 30));
 }

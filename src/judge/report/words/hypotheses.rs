@@ -94,7 +94,7 @@ pub(super) fn remedy(suspect: Suspect) -> &'static str {
             "Give up work that nobody waits for: time-outs and bounded queues in the target."
         }
         Suspect::RateLimit => {
-            "Raise the limit, or exempt the generators: it refuses the same rate whatever the size of the group."
+            "Raise the limit, or exempt the generators. If the instances count the requests by themselves, find what is full behind them."
         }
         Suspect::ConnectionLimit => {
             "Raise the limit on connections (the listen backlog, the server's or proxy's maximum), or need fewer of them: kept connections \
