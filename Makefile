@@ -43,16 +43,22 @@ check: lint test ## lint and test: must pass before a commit
 # `--examples`, of which there are none, lets rustdoc use what clippy has built: features of the same dependencies.
 RUSTDOC := RUSTDOCFLAGS='-D warnings' cargo doc --quiet --workspace --no-deps --lib --examples --locked
 
-lint: $(LINTERS)/ready ## formatting, clippy, links of the code's documentation, and the workflows
+lint: $(LINTERS)/ready ## formatting, clippy, links of the code's documentation, fuzz targets, and the workflows
 	@cargo fmt --all --check
 	@cargo clippy --quiet --workspace --all-targets --locked -- -D warnings
 	@$(RUSTDOC)
 	@$(RUSTDOC) --document-private-items
+	@RUSTFLAGS='--cfg fuzzing' cargo check --quiet --locked --manifest-path tests/fuzz/Cargo.toml --target-dir target/fuzz
 	@$(LINTERS)/bin/actionlint -shellcheck= -pyflakes=
 	@found=$$($(LINTERS)/bin/zizmor --quiet --offline --no-progress .github/workflows) || { echo "$$found"; exit 1; }
 
+# The oldest Python that the packages of each list take.
+PYTHON_FOR_linters := 3.9
+PYTHON_FOR_audit := 3.11
+
 $(LINTERS)/ready $(AUDIT)/ready: $(WORK)/%/ready: .github/%.txt
-	@command -v python3 >/dev/null || { echo 'python3 is missing: install Python 3.9 or newer (Debian: apt-get install python3 python3-venv)' >&2; exit 1; }
+	@python3 -c 'import sys; sys.exit(sys.version_info < tuple(map(int, "$(PYTHON_FOR_$*)".split("."))))' 2>/dev/null || { \
+	  echo 'python3 is missing or too old: install Python $(PYTHON_FOR_$*) or newer (Debian: apt-get install python3 python3-venv)' >&2; exit 1; }
 	@rm -rf $(@D)
 	@python3 -m venv $(@D)
 	@$(@D)/bin/pip install --quiet --require-hashes --only-binary :all: --requirement $<
@@ -161,13 +167,14 @@ FUZZED := wire cookies table templates journal alarm_history activities scenario
 
 fuzz: ## fuzzes every parser of foreign text, FUZZ_SECONDS (60) each; FUZZ='wire cookies' runs those
 	@cd tests/fuzz && RUSTFLAGS='$(COVERAGE)' cargo build --quiet --locked --target-dir ../../target/fuzz
-	@for target in $(or $(FUZZ),$(FUZZED)); do \
+	@failed=; for target in $(or $(FUZZ),$(FUZZED)); do \
 	  echo "fuzzing $$target"; \
 	  mkdir -p $(WORK)/fuzz/$$target; \
 	  seeds=tests/fuzz/seeds/$$target; [ $$target != scenario ] || seeds=scenarios; \
 	  target/fuzz/$(HOST)/debug/$$target $(WORK)/fuzz/$$target $$seeds -max_len=4000 -timeout=10 -rss_limit_mb=1024 \
-	    -artifact_prefix=$(WORK)/fuzz/$$target- -max_total_time=$(or $(FUZZ_SECONDS),60); \
-	done
+	    -artifact_prefix=$(WORK)/fuzz/$$target- -max_total_time=$(or $(FUZZ_SECONDS),60) \
+	    || failed="$$failed $$target"; \
+	done; [ -z "$$failed" ] || { echo "found in:$$failed" >&2; exit 1; }
 
 venv: $(VENV)/moto-5.2.5 ## installs the pinned moto into the project's own folder
 

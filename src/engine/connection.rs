@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::error::Error;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -25,7 +25,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::coming::{Coming, Cut};
-use super::streams::Streams;
+use super::streams::{Local, Streams};
 use super::tls;
 use super::wire::{HttpAnswer, Keep, LONGEST_HEAD};
 use model::measure::{Broken, Ending, TlsFailure};
@@ -365,7 +365,8 @@ async fn two(io: Io) -> Result<Wire, NotOpened> {
         ending: Ending::Broken(Broken::ProtocolError),
         tls: None,
     };
-    let (sender, driver) = http2::Builder::new(Local)
+    let tasks = Local::default();
+    let (sender, driver) = http2::Builder::new(tasks.clone())
         .timer(TokioTimer::new())
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(1 << 21)
@@ -373,23 +374,13 @@ async fn two(io: Io) -> Result<Wire, NotOpened> {
         .handshake(TokioIo::new(io))
         .await
         .map_err(refused)?;
-    let streams = Streams::of(driver);
+    let streams = Streams::of(driver, &tasks);
     let driver = spawn_local(Rc::clone(&streams).drive());
     Ok(Wire::Two {
         sender,
         streams,
         driver: Rc::new(AbortOnDropHandle::new(driver)),
     })
-}
-
-/// Spawns hyper's own tasks on the worker's thread.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Local;
-
-impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Local {
-    fn execute(&self, future: F) {
-        drop(spawn_local(future));
-    }
 }
 
 impl AsyncRead for Io {

@@ -1,7 +1,12 @@
 //! Odd servers, each written down byte by byte: what is counted, and what reaches them.
 
+use std::cell::RefCell;
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -660,24 +665,10 @@ async fn one_stream_at_once(
     went: Arc<Notify>,
     goes: Arc<Notify>,
 ) -> std::io::Result<usize> {
-    let (mut stream, _) = listener.accept().await?;
-    stream.read_exact(&mut [0; 24]).await?;
-    // SETTINGS_MAX_CONCURRENT_STREAMS
-    let one = [0, 3, 0, 0, 0, 1];
-    stream.write_all(&frame(SETTINGS, 0, 0, &one)).await?;
+    let mut stream = permitting_one_stream(&listener).await?;
     let mut requests = 0;
-    loop {
-        let mut head = [0; 9];
-        if stream.read_exact(&mut head).await.is_err() {
-            return Ok(requests);
-        }
-        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-        stream.read_exact(&mut vec![0; length as usize]).await?;
-        if head[3] != HEADERS {
-            continue;
-        }
+    while let Some(id) = next_request(&mut stream).await? {
         requests += 1;
-        let id = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
         if requests == 2 {
             went.notify_one();
             goes.notified().await;
@@ -686,6 +677,153 @@ async fn one_stream_at_once(
         }
         stream.write_all(&ok_two(id)).await?;
     }
+    Ok(requests)
+}
+
+/// SETTINGS with `SETTINGS_MAX_CONCURRENT_STREAMS`.
+fn permits(streams: u8) -> Vec<u8> {
+    frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, streams])
+}
+
+async fn permitting_one_stream(listener: &TcpListener) -> std::io::Result<TcpStream> {
+    let (mut stream, _) = listener.accept().await?;
+    stream.read_exact(&mut [0; 24]).await?;
+    stream.write_all(&permits(1)).await?;
+    Ok(stream)
+}
+
+/// Returns the stream of the next request over HTTP/2; `None` at the end of the connection.
+async fn next_request(stream: &mut TcpStream) -> std::io::Result<Option<u32>> {
+    loop {
+        let mut head = [0; 9];
+        if stream.read_exact(&mut head).await.is_err() {
+            return Ok(None);
+        }
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        stream.read_exact(&mut vec![0; length as usize]).await?;
+        if head[3] == HEADERS {
+            let id = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+            return Ok(Some(id));
+        }
+    }
+}
+
+/// Opens a connection of HTTP/2 that two sessions share.
+async fn shared_by_two(address: SocketAddr) -> (Connection, Connection) {
+    let origin = Endpoint {
+        https: false,
+        port: address.port(),
+    };
+    let stream = TcpStream::connect(address).await.unwrap();
+    let open = Rc::default();
+    let over = Connection::over(stream, address, origin, None, true, &open);
+    let (first, _) = over.await.ok().unwrap();
+    let second = first.shared().unwrap();
+    (first, second)
+}
+
+fn post_two(address: SocketAddr) -> hyper::Request<Full<Bytes>> {
+    let body = Full::new(Bytes::from_static(b"{}"));
+    let request = hyper::Request::post(format!("http://{address}/"));
+    request.body(body).unwrap()
+}
+
+#[tokio::test]
+async fn a_request_that_waits_for_a_stream_goes_out_when_the_server_permits_another_one() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut server = JoinSet::new();
+    server.spawn(async move {
+        let mut stream = permitting_one_stream(&listener).await?;
+        let mut unanswered = Vec::new();
+        let mut requests = 0;
+        while let Some(id) = next_request(&mut stream).await? {
+            requests += 1;
+            unanswered.push(id);
+            match requests {
+                // The second one is not answered before the third has come.
+                2 => stream.write_all(&permits(2)).await?,
+                _ => {
+                    for id in unanswered.drain(..) {
+                        stream.write_all(&ok_two(id)).await?;
+                    }
+                }
+            }
+        }
+        std::io::Result::Ok(requests)
+    });
+    let client = async {
+        let (mut first, mut second) = shared_by_two(address).await;
+        let keep = Keep::default();
+        // The server has said by then how many streams it permits.
+        let mut begins = None;
+        let answer = first.exchange_two(post_two(address), keep, &mut begins);
+        answer.await.unwrap();
+        let (mut long, mut waits) = (None, None);
+        let (long, waits) = tokio::join!(
+            first.exchange_two(post_two(address), keep, &mut long),
+            second.exchange_two(post_two(address), keep, &mut waits),
+        );
+        assert_eq!((long.unwrap().status, waits.unwrap().status), (200, 200));
+    };
+    let local = tokio::task::LocalSet::new();
+    let ended = tokio::time::timeout(Duration::from_secs(20), local.run_until(client)).await;
+    assert!(ended.is_ok(), "the third request never came");
+    drop(local);
+    let requests = server.join_next().await.unwrap().unwrap();
+    assert_eq!(requests.unwrap(), 3);
+}
+
+#[tokio::test]
+async fn a_request_that_comes_after_the_end_of_a_connection_waits_for_nobody() {
+    async fn begin<F: Future>(mut request: Pin<&mut F>) {
+        let begun = poll_fn(|cx| Poll::Ready(request.as_mut().poll(cx).is_pending()));
+        assert!(begun.await);
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut server = JoinSet::new();
+    server.spawn(async move {
+        let mut stream = permitting_one_stream(&listener).await?;
+        let id = next_request(&mut stream).await?.unwrap();
+        stream.write_all(&ok_two(id)).await?;
+        next_request(&mut stream).await
+    });
+    let client = async {
+        let (mut first, mut second) = shared_by_two(address).await;
+        let (mut third, mut other) = (first.shared().unwrap(), first.shared().unwrap());
+        let keep = Keep::default();
+        let mut begins = None;
+        let answer = first.exchange_two(post_two(address), keep, &mut begins);
+        answer.await.unwrap();
+        let mut none = [None; 3];
+        let [one, two, three] = &mut none;
+        // It has the one stream until the end of the test.
+        let mut under_way = Box::pin(first.exchange_two(post_two(address), keep, one));
+        begin(under_way.as_mut()).await;
+        let mut waits = Box::pin(second.exchange_two(post_two(address), keep, two));
+        begin(waits.as_mut()).await;
+        let buffer = Rc::new(RefCell::new(vec![0; 1].into_boxed_slice()));
+        while other.alive(&buffer).await {
+            tokio::task::yield_now().await;
+        }
+        // The end has woken the one that waits, which is given up before it runs.
+        let mut comes = Box::pin(third.exchange_two(post_two(address), keep, three));
+        let begun = poll_fn(|cx| Poll::Ready(comes.as_mut().poll(cx)));
+        let begun = begun.await;
+        drop(waits);
+        let cut = match begun {
+            Poll::Ready(answer) => answer.unwrap_err(),
+            Poll::Pending => comes.await.unwrap_err(),
+        };
+        assert_eq!(
+            (cut.ending, cut.taken),
+            (Ending::Broken(Broken::GoneAway), Taken::No)
+        );
+    };
+    let local = tokio::task::LocalSet::new();
+    let ended = tokio::time::timeout(Duration::from_secs(20), local.run_until(client)).await;
+    assert!(ended.is_ok(), "the third request waits for ever");
 }
 
 #[tokio::test]
@@ -700,20 +838,8 @@ async fn a_request_that_waits_for_a_stream_of_a_connection_that_goes_away_was_no
         Arc::clone(&goes),
     ));
     let client = async {
-        let origin = Endpoint {
-            https: false,
-            port: address.port(),
-        };
-        let stream = TcpStream::connect(address).await.unwrap();
-        let open = std::rc::Rc::default();
-        let over = Connection::over(stream, address, origin, None, true, &open);
-        let (mut first, _) = over.await.ok().unwrap();
-        let mut second = first.shared().unwrap();
-        let post = || {
-            let uri = format!("http://{address}/");
-            let body = Full::new(Bytes::from_static(b"{}"));
-            hyper::Request::post(uri).body(body).unwrap()
-        };
+        let (mut first, mut second) = shared_by_two(address).await;
+        let post = || post_two(address);
         let keep = Keep::default();
         // The server has said by then how many streams it permits.
         first.exchange_two(post(), keep, &mut None).await.unwrap();

@@ -307,6 +307,68 @@ fn a_body_that_takes_too_long_or_holds_too_much_fails_by_its_own_name() {
 }
 
 #[test]
+fn all_values_that_are_held_count_but_those_that_are_captured_anew() {
+    let capture = |name: &str| Capture {
+        name: name.to_owned(),
+        from: From::Json(format!("$.{name}")),
+        pick: Occurrence::First,
+        default: None,
+    };
+    let value = |bytes: usize| {
+        Some(CapturedValue {
+            text: "x".repeat(bytes).into(),
+            json: false,
+        })
+    };
+    let most = MOST_CAPTURED;
+    let names = ["a", "b", "c"].map(str::to_owned);
+    for (held, a, b, fits) in [
+        ([None, None, None], most / 2, most / 2, [true, true]),
+        ([None, None, None], most / 2, most / 2 + 1, [true, false]),
+        ([None, None, None], most, 1, [true, false]),
+        ([None, None, value(2)], most - 3, 1, [true, true]),
+        ([None, None, value(2)], most - 3, 2, [true, false]),
+        ([value(most), None, value(2)], most - 3, 1, [true, true]),
+    ] {
+        let step = Step {
+            captures: vec![capture("a"), capture("b")],
+            ..example::step(Method::Get, "/")
+        };
+        let judge = Judge::new(&step, &names).unwrap();
+        let mut chance = Pcg64Mcg::seed_from_u64(1);
+        let mut values = Values {
+            variables: &held,
+            data: &[],
+            rows: &[],
+            session: 0,
+            iteration: 0,
+            chance: &mut chance,
+        };
+        let body = format!(
+            "{{\"a\": \"{}\", \"b\": \"{}\"}}",
+            "y".repeat(a),
+            "y".repeat(b)
+        );
+        let (mut captured, mut counts) = (Vec::new(), Vec::new());
+        let judged = judge.judge(
+            &answer(200, &body),
+            Duration::from_millis(1),
+            &mut values,
+            &mut captured,
+            &|_| None,
+            &mut counts,
+        );
+        let whole = fits == [true, true];
+        let mut wanted = vec![(0, fits[0]), (1, fits[1])];
+        if !whole {
+            wanted.push((judge.beyond() + TOO_MUCH, false));
+        }
+        assert_eq!(counts, wanted, "{a} {b}");
+        assert_eq!(judged.ending == Ending::Ok, whole, "{a} {b}");
+    }
+}
+
+#[test]
 fn a_number_beyond_those_of_a_float_is_compared_and_captured_as_it_is_written() {
     let number = |number: &str| What::Json("$.n".to_owned(), Expected::Number(number.to_owned()));
     let step = Step {

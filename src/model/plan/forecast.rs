@@ -1,6 +1,7 @@
 //! Forecasts the load on the target and the generators by arithmetic alone: Little's law, and the
 //! flows' own counts.
 
+use std::cell::LazyCell;
 use std::time::Duration;
 
 use super::Schedule;
@@ -143,6 +144,21 @@ pub enum RowProblem {
         /// `when_used_up` of the file.
         then: WhenUsedUp,
     },
+    /// A row stays with its session, and there are fewer rows than sessions.
+    #[error("up to {sessions} sessions get no row: {}", without_row(*.then))]
+    SessionsWithout {
+        /// Sessions beyond the rows.
+        sessions: u64,
+        /// `when_used_up` of the file.
+        then: WhenUsedUp,
+    },
+}
+
+fn without_row(then: WhenUsedUp) -> &'static str {
+    match then {
+        WhenUsedUp::Stop | WhenUsedUp::Recycle => "they begin no iteration",
+        WhenUsedUp::Fail => "their iterations fail",
+    }
 }
 
 fn after(then: WhenUsedUp) -> &'static str {
@@ -173,19 +189,24 @@ pub fn too_few_rows(scenario: &Scenario, workers: u32) -> Vec<&DataFile> {
 /// the rows.
 pub fn rows(scenario: &Scenario, schedule: &Schedule, workers: u32) -> Vec<RowDemand> {
     let users = iterations_of_users(scenario, schedule);
-    let visitors = visitors(schedule) as f64;
+    // Of each session: only a file that sessions keep is worth that.
+    let visitors = LazyCell::new(|| visitors(schedule) as f64);
     let weights: f64 = scenario.flows.iter().map(|flow| flow.weight).sum();
+    let uses = |flow| (flow, scenario.draws(flow), scenario.keeps(flow));
+    let flows: Vec<(&Flow, Vec<u16>, Vec<u16>)> = scenario.flows.iter().map(uses).collect();
     let mut all = Vec::new();
     for (index, data) in (0..).zip(&scenario.data) {
-        let flows = scenario.flows.iter();
-        let drawing: Vec<&Flow> = flows
-            .filter(|flow| scenario.draws(flow).contains(&index))
-            .collect();
-        let weight: f64 = drawing.iter().map(|flow| flow.weight).sum();
+        let (mut weight, mut is_kept) = (0.0, true);
+        for (flow, draws, keeps) in &flows {
+            if draws.contains(&index) {
+                weight += flow.weight;
+                is_kept &= keeps.contains(&index);
+            }
+        }
+        is_kept &= weight > 0.0;
         let share = weight / weights.max(f64::MIN_POSITIVE);
-        let is_kept = |flow: &&Flow| scenario.keeps(flow).contains(&index);
-        let of_users = match drawing.iter().all(is_kept) {
-            true => (users * share).min(visitors),
+        let of_users = match is_kept {
+            true => (users * share).min(*visitors),
             false => users * share,
         };
         let needed = (schedule.iterations() as f64 * share + of_users).ceil() as u64;
@@ -195,6 +216,11 @@ pub fn rows(scenario: &Scenario, schedule: &Schedule, workers: u32) -> Vec<RowDe
             && needed > there;
         let problem = if data.division == Division::OverRun && there < u64::from(workers) {
             Some(RowProblem::FewerThanWorkers { workers })
+        } else if used_up && is_kept {
+            Some(RowProblem::SessionsWithout {
+                sessions: needed - there,
+                then: data.when_used_up,
+            })
         } else if used_up {
             Some(RowProblem::UsedUp {
                 percent: (there as f64 / needed.max(1) as f64 * 100.0).round() as u64,
@@ -384,6 +410,22 @@ mod tests {
             .push(crate::scenario::Action::Request(0));
         let kept = &rows(&logs_in, &schedule, 4)[0];
         assert_eq!((kept.needed, kept.problem), (100, None));
+        // No part of the run is without rows then, but some of the sessions are.
+        for (then, said) in [
+            (
+                WhenUsedUp::Stop,
+                "up to 40 sessions get no row: they begin no iteration",
+            ),
+            (
+                WhenUsedUp::Fail,
+                "up to 40 sessions get no row: their iterations fail",
+            ),
+        ] {
+            logs_in.data[0].rows = Rows::of(1, &vec![&["1"][..]; 60]);
+            logs_in.data[0].when_used_up = then;
+            let problem = rows(&logs_in, &schedule, 4)[0].problem;
+            assert_eq!(problem.map(|one| one.to_string()).as_deref(), Some(said));
+        }
         let problem = |scenario: &Scenario| rows(scenario, &schedule, 2_001)[0].problem;
         let few = RowProblem::FewerThanWorkers { workers: 2_001 };
         assert_eq!(problem(&scenario), Some(few));
@@ -395,6 +437,45 @@ mod tests {
         assert_eq!((idle(&scenario, 2_000), idle(&scenario, 2_001)), (0, 1));
         scenario.data[0].division = Division::None;
         assert_eq!((idle(&scenario, 2_001), problem(&scenario)), (0, None));
+    }
+
+    #[test]
+    fn sessions_are_looked_at_one_by_one_only_for_rows_that_they_keep() {
+        let mut scenario = shop();
+        scenario.phases[0].level = 300_000.0;
+        let column = crate::scenario::Segment::Value(
+            crate::scenario::Expression::Column(0, 0),
+            crate::scenario::Escape::Raw,
+        );
+        scenario.flows[0].steps[0].path.push(column);
+        scenario.data = vec![DataFile {
+            name: "users".to_owned(),
+            columns: vec!["id".to_owned()],
+            rows: Rows::of(1, &[&["1"][..]; 4]),
+            order: Order::Once,
+            when_used_up: WhenUsedUp::Stop,
+            division: Division::OverRun,
+            file: String::new(),
+        }];
+        let schedule = Schedule::new(&scenario);
+        let took = |scenario: &Scenario| {
+            let of_one = (0..3).map(|_| {
+                let begun = std::time::Instant::now();
+                assert!(rows(scenario, &schedule, 4)[0].problem.is_some());
+                begun.elapsed()
+            });
+            of_one.min().unwrap()
+        };
+        let for_each_iteration = took(&scenario);
+        scenario.flows[0]
+            .setup
+            .actions
+            .push(crate::scenario::Action::Request(0));
+        let for_each_session = took(&scenario);
+        assert!(
+            for_each_iteration * 4 < for_each_session,
+            "{for_each_iteration:?} {for_each_session:?}"
+        );
     }
 
     #[test]

@@ -52,8 +52,8 @@ pub(super) fn read(
         "file" => {
             let (name, bytes) = reader.file(&entry.node, FileUse::Body)?;
             Some(Body {
-                content_type: type_of(&name).to_owned(),
-                content: Template::text(bytes.as_slice()),
+                content_type: type_of(&name.value).to_owned(),
+                content: of_file(&name, &bytes),
             })
         }
         _ => {
@@ -288,18 +288,25 @@ fn part(
     let members = reader.members(&entry.node, &PART);
     let kind = members.get("type").and_then(|node| reader.text(node));
     let (name, bytes) = reader.file(members.get("file")?, FileUse::Body)?;
-    let own = name.rsplit('/').next().unwrap_or_default().replace('"', "");
-    let from_outside = kind.as_ref().is_some_and(Text::substituted);
-    let kind = kind.map_or_else(|| type_of(&name).to_owned(), |kind| kind.value);
+    let own = name.value.rsplit('/').next().unwrap_or_default();
+    let own = own.replace('"', "");
+    let mut content = of_file(&name, &bytes);
+    content.from_outside |= kind.as_ref().is_some_and(Text::substituted);
+    let kind = kind.map_or_else(|| type_of(&name.value).to_owned(), |kind| kind.value);
     let head = format!(
         "; filename=\"{own}\"\r\nContent-Type: {}",
         kind.replace(['\r', '\n'], "")
     );
-    let content = Template {
-        from_outside,
-        ..Template::text(bytes.as_slice())
-    };
     Some((head, content))
+}
+
+/// Returns the content of a file. It is none of the scenario's own if the environment chose the
+/// file.
+fn of_file(name: &Text, bytes: &[u8]) -> Template {
+    Template {
+        from_outside: name.substituted(),
+        ..Template::text(bytes)
+    }
 }
 
 /// Returns a boundary that none of the fixed contents holds.

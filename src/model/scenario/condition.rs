@@ -88,10 +88,10 @@ fn parse(text: &str, known: &TemplateScope<'_>) -> Result<Condition, TemplateFau
     let rest = text.trim_start();
     let start = text.len() - rest.len();
     let (negated, from) = match rest.strip_prefix("not ") {
-        Some(after) => (true, text.len() - after.len()),
+        Some(after) => (true, text.len() - after.trim_start().len()),
         None => (false, start),
     };
-    if let Some(fault) = foreign(text, from) {
+    if let Some(fault) = foreign(text, start, from) {
         return Err(fault);
     }
     if let Some(found) = junction(text, from) {
@@ -130,14 +130,13 @@ fn right(text: &str, from: usize, known: &TemplateScope<'_>) -> Result<Expressio
             .all(|c| c.is_alphanumeric() || "_-+.:@/%".contains(c));
     // Of `users.email`, the name that must be known.
     let head = word.split('.').next().unwrap_or(word);
-    let variables = known.variables.iter().map(String::as_str);
-    let data = known.data.iter().map(|data| data.name.as_str());
-    let names: Vec<&str> = variables.chain(data).collect();
-    if !is_word || literal(word).is_some() || names.contains(&head) {
+    let is_known = known.variables.place(head).is_some() || known.data.file(head).is_some();
+    if !is_word || literal(word).is_some() || is_known {
         return expression(text, from..text.len(), known);
     }
     let help = format!("write `{} \"{word}\"` for a text", text[..from].trim());
-    let near = closest(head, names);
+    let variables = known.variables.all().iter().map(String::as_str);
+    let near = closest(head, variables.chain(known.data.names()));
     let start = from + (text[from..].len() - text[from..].trim_start().len());
     Err(TemplateFault {
         range: start..start + word.len(),
@@ -151,7 +150,7 @@ fn right(text: &str, from: usize, known: &TemplateScope<'_>) -> Result<Expressio
 
 /// Comparisons of other languages, with what to write here. Own ones stand among them without a
 /// help, where they begin like another.
-const SPELLINGS: [(&str, Option<&str>); 11] = [
+const SPELLINGS: [(&str, Option<&str>); 13] = [
     ("===", Some("write `==`")),
     ("!==", Some("write `!=`")),
     ("==", None),
@@ -159,6 +158,8 @@ const SPELLINGS: [(&str, Option<&str>); 11] = [
     ("<=", None),
     (">=", None),
     ("=~", Some(COMPARISONS)),
+    ("=>", Some("write `>=`")),
+    ("=<", Some("write `<=`")),
     ("=", Some("write `==`")),
     (" is ", Some("write `==`")),
     (" in ", Some(COMPARISONS)),
@@ -167,8 +168,9 @@ const SPELLINGS: [(&str, Option<&str>); 11] = [
 
 const COMPARISONS: &str = "compare with `==`, `!=`, `<`, `<=`, `>` or `>=`";
 
-/// Finds what other languages write outside double quotes: `!product`, `'DONE'`, `=`.
-fn foreign(text: &str, from: usize) -> Option<TemplateFault> {
+/// Finds what other languages write outside double quotes: `!product`, `'DONE'`, `=`. The condition
+/// begins at `start`, and what its `not`, if any, negates at `from`.
+fn foreign(text: &str, start: usize, from: usize) -> Option<TemplateFault> {
     let fault = |range: Range<usize>, message: String, help: String| {
         Some(TemplateFault {
             range,
@@ -178,10 +180,12 @@ fn foreign(text: &str, from: usize) -> Option<TemplateFault> {
     };
     if let Some(rest) = text[from..].strip_prefix('!') {
         let message = "`!` negates nothing here".to_owned();
+        // `not !x` negates twice.
+        let not = if from > start { "" } else { "not " };
         return fault(
-            from..from + 1,
+            start..from + 1,
             message,
-            format!("write `not {}`", rest.trim()),
+            format!("write `{not}{}`", rest.trim()),
         );
     }
     let (mut at, mut quoted) = (from, false);
@@ -258,13 +262,13 @@ fn operator(text: &str, from: usize) -> Option<(usize, usize, Operator)> {
 mod tests {
     use super::*;
     use crate::scenario::Literal;
+    use crate::scenario::names::Tables;
 
     #[test]
     fn conditions_name_a_value_or_compare_two() {
-        let variables = vec!["product".to_owned()];
         let known = TemplateScope {
-            variables: &variables,
-            data: &[],
+            variables: &["product"].into_iter().collect(),
+            data: &Tables::of(&[]),
         };
         let read = |text| parse(text, &known);
         let product = Expression::Variable(0);
@@ -332,10 +336,9 @@ mod tests {
 
     #[test]
     fn spellings_of_other_languages_are_told_with_the_one_to_write() {
-        let variables = vec!["product".to_owned()];
         let known = TemplateScope {
-            variables: &variables,
-            data: &[],
+            variables: &["product"].into_iter().collect(),
+            data: &Tables::of(&[]),
         };
         for (text, part, help) in [
             ("product = 1", "=", "write `==`"),
@@ -347,6 +350,10 @@ mod tests {
             ("'DONE' == product", "'DONE'", "write `\"DONE\"`"),
             ("product == '\"A\"'", "'\"A\"'", "write `\"A\"`"),
             ("!product", "!", "write `not product`"),
+            ("not !product", "not !", "write `product`"),
+            (" not  !product", "not  !", "write `product`"),
+            ("product => 1", "=>", "write `>=`"),
+            ("product =< 1", "=<", "write `<=`"),
         ] {
             let fault = parse(text, &known).unwrap_err();
             assert_eq!((&text[fault.range], fault.help.as_str()), (part, help));

@@ -191,7 +191,8 @@ pub(super) fn choice<T: Copy>(
 type Table = (Vec<String>, Rows);
 
 fn table(reader: &mut Reader<'_>, node: &Node) -> Option<(String, Table)> {
-    let (name, bytes) = reader.file(node, FileUse::Data)?;
+    let (text, bytes) = reader.file(node, FileUse::Data)?;
+    let name = text.value;
     let lower = name.to_ascii_lowercase();
     if lower.ends_with(".json") {
         let stem = &name[..name.len() - ".json".len()];

@@ -1,13 +1,15 @@
 //! The behavior of users: flows of steps, in order, repeated, or under a condition.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use super::fields::{AUTH, BASIC, FLOW, STEP};
+use super::names::{Names, Tables};
 use super::node::{Entry, Node, NodeValue};
 use super::reader::{Members, Reader};
 use super::template::{Escape, Expression, Segment, Template, TemplateScope};
-use super::{Action, Block, DataFile, Flow, Method, Problem, Step, Think};
-use super::{body, capture, check, condition, path, think};
+use super::{Action, Block, Flow, Method, Problem, Step, Think};
+use super::{body, capture, check, condition, path, think, whole};
 
 const STEP_EXAMPLE: &str = "{ get: /api/products }";
 /// Steps of one flow, each with results of its own: more would hide what is measured, and fill the
@@ -21,14 +23,14 @@ pub(super) fn read(
     reader: &mut Reader<'_>,
     members: &Members<'_>,
     scenario: &str,
-    data: &[DataFile],
+    data: &Tables<'_>,
 ) -> Vec<Flow> {
     match (members.entry("flows"), members.entry("steps")) {
         (Some(flows), None) => read_flows(reader, &flows.node, data),
         (None, Some(only)) => {
             let mut flow = FlowDraft::new(data);
             let body = flow.block(reader, &only.node, 0);
-            vec![flow.finish(scenario.to_owned(), 1.0, Block::default(), body)]
+            vec![flow.finish(reader, scenario.to_owned(), 1.0, Block::default(), body)]
         }
         (Some(_), Some(steps)) => {
             let problem = Problem::new(
@@ -49,7 +51,7 @@ pub(super) fn read(
     }
 }
 
-fn read_flows(reader: &mut Reader<'_>, node: &Node, data: &[DataFile]) -> Vec<Flow> {
+fn read_flows(reader: &mut Reader<'_>, node: &Node, data: &Tables<'_>) -> Vec<Flow> {
     let (mut flows, mut names): (Vec<Flow>, _) = (Vec::new(), HashSet::new());
     for item in reader.items(node, "flows", "{ name: browse, steps: [{ get: / }] }") {
         let members = reader.members(item, &FLOW);
@@ -70,7 +72,7 @@ fn read_flows(reader: &mut Reader<'_>, node: &Node, data: &[DataFile]) -> Vec<Fl
     flows
 }
 
-fn flow(reader: &mut Reader<'_>, members: &Members<'_>, name: String, data: &[DataFile]) -> Flow {
+fn flow(reader: &mut Reader<'_>, members: &Members<'_>, name: String, data: &Tables<'_>) -> Flow {
     let weight = members
         .get("weight")
         .map_or(Some(1.0), |node| weight(reader, node))
@@ -80,14 +82,14 @@ fn flow(reader: &mut Reader<'_>, members: &Members<'_>, name: String, data: &[Da
         .get("setup")
         .map(|node| draft.block(reader, node, 0))
         .unwrap_or_default();
-    draft.lasting = draft.variables.len() as u16;
+    draft.lasting = draft.variables.all().len() as u16;
     // Headers that the flow sends with every step may use the values that its setup captured.
     draft.headers = headers(reader, members, &draft.known());
     let body = members
         .get("steps")
         .map(|node| draft.block(reader, node, 0))
         .unwrap_or_default();
-    let mut flow = draft.finish(name, weight, setup, body);
+    let mut flow = draft.finish(reader, name, weight, setup, body);
     flow.think = members
         .get("think")
         .and_then(|node| think::read(reader, node))
@@ -117,23 +119,26 @@ fn weight(reader: &mut Reader<'_>, node: &Node) -> Option<f64> {
 
 /// A flow while it is read: what is known grows with each step.
 struct FlowDraft<'d> {
-    data: &'d [DataFile],
+    data: &'d Tables<'d>,
     steps: Vec<Step>,
-    variables: Vec<String>,
+    variables: Names,
     lasting: u16,
     headers: Vec<(String, Template)>,
     groups: Vec<String>,
+    /// Where the path of each step stands.
+    paths: Vec<Range<usize>>,
 }
 
 impl<'d> FlowDraft<'d> {
-    fn new(data: &'d [DataFile]) -> Self {
+    fn new(data: &'d Tables<'d>) -> Self {
         Self {
             data,
             steps: Vec::new(),
-            variables: Vec::new(),
+            variables: Names::default(),
             lasting: 0,
             headers: Vec::new(),
             groups: Vec::new(),
+            paths: Vec::new(),
         }
     }
 
@@ -144,14 +149,22 @@ impl<'d> FlowDraft<'d> {
         }
     }
 
-    fn finish(self, name: String, weight: f64, setup: Block, body: Block) -> Flow {
+    fn finish(
+        self,
+        reader: &mut Reader<'_>,
+        name: String,
+        weight: f64,
+        setup: Block,
+        body: Block,
+    ) -> Flow {
         let Self {
             steps,
             variables,
             lasting,
+            paths,
             ..
         } = self;
-        Flow {
+        let flow = Flow {
             name,
             weight,
             think: Think::None,
@@ -159,9 +172,11 @@ impl<'d> FlowDraft<'d> {
             setup,
             body,
             steps,
-            variables,
+            variables: variables.into_all(),
             lasting,
-        }
+        };
+        whole::report(reader, &flow, &paths);
+        flow
     }
 
     fn block(&mut self, reader: &mut Reader<'_>, node: &Node, depth: usize) -> Block {
@@ -260,21 +275,10 @@ impl<'d> FlowDraft<'d> {
         let body = body::read(reader, members, &self.known());
         let captures = capture::read(reader, members.get("capture"));
         // A check may compare with what the same answer gave: captures come first.
-        let mut with_own = self.variables.clone();
-        with_own.extend(
-            captures
-                .iter()
-                .map(|capture| capture.name.clone())
-                .filter(|name| !self.variables.contains(name)),
-        );
-        let checks = check::read(
-            reader,
-            members.get("check"),
-            &TemplateScope {
-                variables: &with_own,
-                data: self.data,
-            },
-        );
+        captures
+            .iter()
+            .for_each(|capture| self.variables.add(&capture.name));
+        let checks = check::read(reader, members.get("check"), &self.known());
         let think = members
             .get("think")
             .and_then(|node| think::read(reader, node));
@@ -284,8 +288,7 @@ impl<'d> FlowDraft<'d> {
         let redirects = members
             .get("redirects")
             .and_then(|node| reader.redirects(node));
-        self.variables = with_own;
-        let (method, path, written) = request?;
+        let (method, path, written, place) = request?;
         if matches!(method, Method::Get | Method::Head)
             && let (Some(_), Some(entry)) = (&body, first_body(members))
         {
@@ -308,6 +311,7 @@ impl<'d> FlowDraft<'d> {
         let headers = self.headers_beside(own);
         let name = name.unwrap_or_else(|| format!("{} {written}", method.word()));
         let group = self.groups.last().cloned();
+        self.paths.push(place);
         self.steps.push(Step {
             name,
             group,
@@ -344,7 +348,7 @@ impl<'d> FlowDraft<'d> {
         reader: &mut Reader<'_>,
         item: &Node,
         members: &Members<'_>,
-    ) -> Option<(Method, Template, String)> {
+    ) -> Option<(Method, Template, String, Range<usize>)> {
         let mut found: Vec<(&Entry, Method)> = Method::ALL
             .iter()
             .filter_map(|method| members.entry(method.key()).map(|entry| (entry, *method)))
@@ -372,7 +376,7 @@ impl<'d> FlowDraft<'d> {
         };
         let text = reader.sent(&entry.node)?;
         let path = path::read(reader, &text, &self.known())?;
-        Some((*method, path, text.written().to_owned()))
+        Some((*method, path, text.written().to_owned(), text.span))
     }
 }
 

@@ -32,6 +32,7 @@ mod init;
 mod k6;
 mod limit;
 mod literal;
+mod names;
 mod node;
 mod outside;
 mod path;
@@ -47,6 +48,7 @@ mod template;
 mod think;
 mod threshold;
 mod validate;
+mod whole;
 
 #[cfg(test)]
 mod tests;

@@ -155,8 +155,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Returns the content of a file that the text names, and its name.
-    pub(super) fn file(&mut self, node: &Node, wanted: FileUse) -> Option<(String, Arc<Vec<u8>>)> {
+    /// Returns the content of a file that the text names, and that text.
+    pub(super) fn file(&mut self, node: &Node, wanted: FileUse) -> Option<(Text, Arc<Vec<u8>>)> {
         let text = self.text(node)?;
         *self.file_uses.entry(text.value.clone()).or_default() += 1;
         let found = match self.files.get(&text.value) {
@@ -167,7 +167,7 @@ impl<'a> Reader<'a> {
             Ok(bytes) => {
                 self.files.insert(text.value.clone(), Arc::clone(&bytes));
                 self.bounded(node, wanted, bytes.len() as u64)?;
-                Some((text.value, bytes))
+                Some((text, bytes))
             }
             Err(why) => {
                 let message = text.said(

@@ -54,6 +54,15 @@ impl Step {
 
     /// Returns the data files it draws from.
     pub fn draws(&self) -> Vec<u16> {
+        self.templates().flat_map(Template::data).collect()
+    }
+
+    /// Returns the captured values of which it takes a member, with the names on the way to it.
+    pub(super) fn members(&self) -> impl Iterator<Item = (u16, &[String])> {
+        self.templates().flat_map(Template::members)
+    }
+
+    fn templates(&self) -> impl Iterator<Item = &Template> {
         let headers = self.headers.iter().map(|(_, value)| value);
         let body = self.body.iter().map(|body| &body.content);
         let checks = self.checks.iter().filter_map(Check::template);
@@ -61,8 +70,6 @@ impl Step {
             .chain(headers)
             .chain(body)
             .chain(checks)
-            .flat_map(Template::data)
-            .collect()
     }
 
     /// True if a check or capture reads the body, so that it must be kept.

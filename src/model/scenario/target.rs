@@ -8,6 +8,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use super::data::choice;
 use super::fields::{CONNECTION, TARGET, TLS};
 use super::files::FileUse;
+use super::names::{Names, Tables};
 use super::node::{Entry, Node, NodeValue};
 use super::reader::{Members, Reader};
 use super::template::TemplateScope;
@@ -46,8 +47,8 @@ pub(super) fn read(
         reader,
         &members,
         &TemplateScope {
-            variables: &[],
-            data,
+            variables: &Names::default(),
+            data: &Tables::of(data),
         },
     );
     let words = [("auto", Http::Auto), ("1.1", Http::One), ("2", Http::Two)];
@@ -194,21 +195,21 @@ fn tls(reader: &mut Reader<'_>, node: &Node) -> Tls {
             .filter_map(Result::ok)
             .collect();
         if certificates.is_empty() {
-            not_pem(reader, node, &name, "certificate");
+            not_pem(reader, node, &name.value, "certificate");
         }
         Some(bytes)
     });
     let certificate = members.get("certificate").and_then(|node| {
         let (name, bytes) = reader.file(node, FileUse::Certificate)?;
         if CertificateDer::from_pem_slice(&bytes).is_err() {
-            not_pem(reader, node, &name, "certificate");
+            not_pem(reader, node, &name.value, "certificate");
         }
         Some(bytes)
     });
     let key = members.get("key").and_then(|node| {
         let (name, bytes) = reader.file(node, FileUse::Certificate)?;
         if PrivateKeyDer::from_pem_slice(&bytes).is_err() {
-            not_pem(reader, node, &name, "private key");
+            not_pem(reader, node, &name.value, "private key");
         }
         Some(bytes)
     });

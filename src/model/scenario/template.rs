@@ -7,10 +7,10 @@
 
 use std::ops::Range;
 
-use super::DataFile;
 use super::capture::{DEEPEST, is_too_deep};
 use super::data::shown_columns;
 use super::literal::{literal, literals};
+use super::names::{Names, Tables};
 use super::reader::{Text, closest};
 
 /// Bytes to send.
@@ -103,8 +103,8 @@ pub enum Now {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TemplateScope<'a> {
     /// Captured by a step before it.
-    pub variables: &'a [String],
-    pub data: &'a [DataFile],
+    pub variables: &'a Names,
+    pub data: &'a Tables<'a>,
 }
 
 impl Template {
@@ -165,6 +165,11 @@ impl Template {
     pub fn data(&self) -> Vec<u16> {
         self.expressions().flat_map(Expression::data).collect()
     }
+
+    /// Returns the captured values of which it takes a member, with the names on the way to it.
+    pub(super) fn members(&self) -> impl Iterator<Item = (u16, &[String])> {
+        self.expressions().filter_map(Expression::member)
+    }
 }
 
 impl Expression {
@@ -175,6 +180,23 @@ impl Expression {
             Self::AsText(inner) | Self::Raw(inner) => inner.data(),
             Self::Base64(template) => template.data(),
             _ => Vec::new(),
+        }
+    }
+
+    fn member(&self) -> Option<(u16, &[String])> {
+        match self {
+            Self::Member(variable, names) => Some((*variable, names)),
+            Self::AsText(inner) | Self::Raw(inner) => inner.member(),
+            _ => None,
+        }
+    }
+
+    /// Returns the captured value that it takes whole, if any.
+    pub(super) fn whole(&self) -> Option<u16> {
+        match self {
+            Self::Variable(variable) => Some(*variable),
+            Self::AsText(inner) | Self::Raw(inner) => inner.whole(),
+            _ => None,
         }
     }
 }
@@ -309,30 +331,25 @@ pub(super) fn expression(
             None => self::column(range, data.trim(), column.trim(), known),
         };
     }
-    match known
-        .variables
-        .iter()
-        .rposition(|variable| variable == part)
-    {
-        Some(index) => Ok(Expression::Variable(index as u16)),
+    match known.variables.place(part) {
+        Some(index) => Ok(Expression::Variable(index)),
         None => {
-            let help = match closest(
-                part,
-                known.variables.iter().map(String::as_str).chain(FUNCTIONS),
-            ) {
+            let captured = known.variables.all();
+            let names = captured.iter().map(String::as_str);
+            let help = match closest(part, names.chain(FUNCTIONS)) {
                 Some(name) if FUNCTIONS.contains(&name) => format!("did you mean `{name}()`?"),
                 Some(name) => format!("did you mean `{name}`?"),
-                None if known.data.iter().any(|data| data.name == part) => {
+                None if known.data.file(part).is_some() => {
                     format!(
                         "name one of its columns, like `{part}.{}`",
                         first_column(known, part)
                     )
                 }
-                None if known.variables.is_empty() => {
+                None if captured.is_empty() => {
                     "an earlier step must capture it, like `capture: { product: \"$.id\" }`"
                         .to_owned()
                 }
-                None => format!("captured so far: `{}`", known.variables.join("`, `")),
+                None => format!("captured so far: `{}`", captured.join("`, `")),
             };
             here(format!("nothing called `{part}` is known here"), help)
         }
@@ -341,18 +358,18 @@ pub(super) fn expression(
 
 /// Reads `item.id`, where `item` was captured and names no data.
 fn member(name: &str, path: &str, known: &TemplateScope<'_>) -> Option<Expression> {
-    if known.data.iter().any(|data| data.name == name) {
+    if known.data.file(name).is_some() {
         return None;
     }
-    let index = known.variables.iter().rposition(|known| known == name)?;
+    let index = known.variables.place(name)?;
     let names: Vec<String> = path.split('.').map(|name| name.trim().to_owned()).collect();
     let all_named = names.iter().all(|name| !name.is_empty());
-    all_named.then_some(Expression::Member(index as u16, names))
+    all_named.then_some(Expression::Member(index, names))
 }
 
 fn first_column<'a>(known: &TemplateScope<'a>, name: &str) -> &'a str {
-    let data = known.data.iter().find(|data| data.name == name);
-    data.and_then(|data| shown_columns(&data.columns)?.first())
+    let data = known.data.file(name);
+    data.and_then(|(_, data)| shown_columns(&data.columns)?.first())
         .map_or("column", String::as_str)
 }
 
@@ -362,8 +379,8 @@ fn column(
     column: &str,
     known: &TemplateScope<'_>,
 ) -> Result<Expression, TemplateFault> {
-    let Some(index) = known.data.iter().position(|known| known.name == data) else {
-        let names: Vec<&str> = known.data.iter().map(|data| data.name.as_str()).collect();
+    let Some((index, file)) = known.data.file(data) else {
+        let names: Vec<&str> = known.data.names().collect();
         let help = match closest(data, names.iter().copied()) {
             Some(name) => format!("did you mean `{name}.{column}`?"),
             None if names.is_empty() => {
@@ -378,10 +395,10 @@ fn column(
         ));
     };
     // A file that could not be read has its own problem.
-    let columns = &known.data[index].columns;
-    match columns.iter().position(|known| known == column) {
-        Some(place) => Ok(Expression::Column(index as u16, place as u16)),
-        None if columns.is_empty() => Ok(Expression::Column(index as u16, 0)),
+    let columns = &file.columns;
+    match known.data.column(data, column) {
+        Some(place) => Ok(Expression::Column(index, place)),
+        None if columns.is_empty() => Ok(Expression::Column(index, 0)),
         None => {
             let shown = shown_columns(columns).unwrap_or_default();
             let help = match closest(column, shown.iter().map(String::as_str)) {
@@ -483,7 +500,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::scenario::{Division, Order, Rows, WhenUsedUp};
+    use crate::scenario::{DataFile, Division, Order, Rows, WhenUsedUp};
 
     fn data() -> Vec<DataFile> {
         vec![DataFile {
@@ -498,10 +515,10 @@ mod tests {
     }
 
     fn read(text: &str) -> Result<Template, TemplateFault> {
-        let (variables, data) = (vec!["product".to_owned(), "token".to_owned()], data());
+        let data = data();
         let known = TemplateScope {
-            variables: &variables,
-            data: &data,
+            variables: &["product", "token"].into_iter().collect(),
+            data: &Tables::of(&data),
         };
         parse(text, Escape::Percent, &known, &|text| {
             text.as_bytes().to_vec()

@@ -712,6 +712,120 @@ fn files_and_values_of_the_wrong_kind_are_found_with_what_to_write() {
 }
 
 #[test]
+fn a_body_out_of_a_file_that_the_environment_names_is_not_as_written() {
+    let files: ReadFile<'_> = &|_| Ok(b"{}".to_vec());
+    for (step, outside) in [
+        ("post: /, file: a.json", false),
+        ("post: /, file: '${DIR}/a.json'", true),
+        ("post: /, file: 'a${DIR}'", true),
+        ("post: /, multipart: { a: { file: a.json } }", false),
+        ("post: /, multipart: { a: { file: '${DIR}/a.json' } }", true),
+        ("post: /, multipart: { a: x, b: { file: '${DIR}' } }", true),
+        (
+            "post: /, multipart: { a: { file: a.json, type: '${DIR}' } }",
+            true,
+        ),
+    ] {
+        let text = format!(
+            "name: x\ntarget: {{ url: http://shop }}\nphases: [{{ users: 1, hold: 1s }}]\nsteps: [{{ {step} }}]\n"
+        );
+        let read = super::read(&text, &with_environment(&[("DIR", "home")]), files).unwrap();
+        let body = read.scenario.flows[0].steps[0].body.as_ref().unwrap();
+        assert_eq!(body.content.is_as_written(), !outside, "{step}");
+    }
+}
+
+#[test]
+fn a_captured_object_that_stands_whole_in_a_path_is_told_with_a_member_to_name() {
+    let list = "{ get: /list, capture: { item: '$.items[*]' } }";
+    for (steps, told) in [
+        (
+            "{ get: '/items/{{ item }}' }, { get: '/p/{{ item.price.now }}' }",
+            true,
+        ),
+        (
+            "{ post: /a, json: { id: '{{ item.price.now }}' } }, { get: '/items/{{ raw(item) }}/x' }",
+            true,
+        ),
+        ("{ get: '/items/{{ item }}' }", false),
+        (
+            "{ get: '/items/{{ item.price.now }}?all={{ item }}' }",
+            false,
+        ),
+        (
+            "{ post: '/items/{{ item.id }}', json: '{{ item }}' }",
+            false,
+        ),
+        (
+            "{ get: '/items/{{ item.id }}', capture: { item: $.id } }, { get: '/items/{{ item }}' }",
+            false,
+        ),
+    ] {
+        let text = format!(
+            "name: x\ntarget: {{ url: http://shop }}\nphases: [{{ users: 1, hold: 1s }}]\nsteps: [{list}, {steps}]\n"
+        );
+        let found = match read(&text, &with_environment(&[])) {
+            Ok(_) => Vec::new(),
+            Err(problems) => problems,
+        };
+        let said: Vec<_> = found.iter().map(|one| one.help.as_deref()).collect();
+        let wanted = Some("name the member, like `{{ item.price.now }}`");
+        assert_eq!(said, vec![wanted; usize::from(told)], "{steps}: {found:?}");
+        for problem in &found {
+            let place = &text[problem.span.clone()];
+            assert!(
+                place.contains("{{ item }}") || place.contains("raw(item)"),
+                "{place}"
+            );
+        }
+    }
+}
+
+/// Returns the least time of a few that reading a text takes.
+fn reading(text: &str, open: ReadFile<'_>) -> Duration {
+    let of_one = (0..5).map(|_| {
+        let begun = std::time::Instant::now();
+        super::read(text, &with_environment(&[]), open).unwrap();
+        begun.elapsed()
+    });
+    of_one.min().unwrap()
+}
+
+#[test]
+fn ten_times_the_columns_or_steps_do_not_take_a_hundred_times_as_long() {
+    use std::fmt::Write as _;
+
+    let of_columns = |count: usize| {
+        let names: Vec<String> = (0..count).map(|at| format!("column{at}")).collect();
+        let file = format!("{}\n{}\n", names.join(","), names.join(","));
+        let mut text = "name: x\ntarget: { url: http://shop }\nphases: [{ users: 1, hold: 1s }]\ndata: { d: { file: d.csv } }\nsteps:\n  - post: /\n    body: '".to_owned();
+        for name in &names {
+            write!(text, "{{{{ d.{name} }}}}").unwrap();
+        }
+        text.push_str("'\n");
+        reading(&text, &|_| Ok(file.clone().into_bytes()))
+    };
+    let of_steps = |count: usize| {
+        let mut text =
+            "name: x\ntarget: { url: http://shop }\nphases: [{ users: 1, hold: 1s }]\nsteps:\n"
+                .to_owned();
+        for step in 0..count {
+            writeln!(text, "  - get: /{step}\n    capture:").unwrap();
+            for value in 0..50 {
+                writeln!(text, "      v{step}_{value}: $.a").unwrap();
+            }
+        }
+        reading(&text, &no_files)
+    };
+    for (what, few, many) in [
+        ("columns", of_columns(2_000), of_columns(20_000)),
+        ("steps", of_steps(20), of_steps(200)),
+    ] {
+        assert!(many < few * 30, "{what}: {few:?} {many:?}");
+    }
+}
+
+#[test]
 fn what_is_left_out_has_its_documented_default() {
     let text = "\
 name: short

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::fields::SCENARIO;
 use super::grammar::{self, KnownNames};
+use super::names::Tables;
 use super::node::{self, Node, NodeValue};
 use super::phases::Common;
 use super::reader::{Members, Reader};
@@ -77,7 +78,13 @@ fn scenario(reader: &mut Reader<'_>, root: &Node) -> Option<Scenario> {
         .get("phases")
         .map(|node| phases::read(reader, node, &common))
         .unwrap_or_default();
-    let flows = flows::read(reader, &members, name.as_deref().unwrap_or_default(), &data);
+    let tables = Tables::of(&data);
+    let flows = flows::read(
+        reader,
+        &members,
+        name.as_deref().unwrap_or_default(),
+        &tables,
+    );
     report_ambiguous_names(reader, &members, &flows);
     let names = KnownNames::of(&phases, &flows);
     let thresholds = members

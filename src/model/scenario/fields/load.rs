@@ -22,7 +22,7 @@ pub(crate) static DATA: Object = Object {
         optional(
             "when_used_up",
             FieldKind::Choice(&["stop", "recycle", "fail"]),
-            "`stop` begins no further iteration, `fail` fails them (default `recycle`, for `once` it is `stop`).",
+            "Without a row, `stop` begins no iteration, `fail` fails it (default `recycle`, for `once` it is `stop`).",
         ),
         optional(
             "share",
