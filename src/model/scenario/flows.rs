@@ -275,9 +275,9 @@ impl<'d> FlowDraft<'d> {
         let body = body::read(reader, members, &self.known());
         let captures = capture::read(reader, members.get("capture"));
         // A check may compare with what the same answer gave: captures come first.
-        captures
-            .iter()
-            .for_each(|capture| self.variables.add(&capture.name));
+        for capture in &captures {
+            self.variables.add(&capture.name);
+        }
         let checks = check::read(reader, members.get("check"), &self.known());
         let think = members
             .get("think")

@@ -36,7 +36,9 @@ impl Names {
 impl<'n> FromIterator<&'n str> for Names {
     fn from_iter<I: IntoIterator<Item = &'n str>>(names: I) -> Self {
         let mut all = Self::default();
-        names.into_iter().for_each(|name| all.add(name));
+        for name in names {
+            all.add(name);
+        }
         all
     }
 }

@@ -212,7 +212,10 @@ fn remove_secrets_if_dead(folder: &Path, records: &[Record]) {
             .max()
             .is_none_or(|last| last.elapsed().is_ok_and(|age| age >= DEAD))
     };
-    let is_dead = BootOrigin::of(records).uncertainty(folder).is_none() || heartbeat_is_old();
+    // A journal that says nothing may be one of another host, whose locks are not seen here.
+    let is_known = journal::head(records).is_some();
+    let is_dead =
+        (is_known && BootOrigin::of(records).uncertainty(folder).is_none()) || heartbeat_is_old();
     if is_dead && journal::is_abandoned(folder) {
         drop(std::fs::remove_file(secrets));
     }
@@ -368,7 +371,14 @@ mod tests {
             let file = std::fs::File::options().write(true).open(secrets(run));
             file.unwrap().set_modified(old).unwrap();
         }
+        // Of this one nobody knows where it runs, and its heartbeat is young.
+        drop(with_secrets(home.path(), "sp-0000000007", locks::boot()));
+        for file in [journal::JOURNAL, "journal.head"] {
+            let path = home.path().join("sp-0000000007").join(file);
+            std::fs::write(path, "spoilt\n").unwrap();
+        }
         remove_secrets_of_dead_runs(home.path());
+        assert!(secrets("sp-0000000007").exists());
         assert!(!secrets("sp-0000000005").exists() && !secrets("sp-0000000006").exists());
     }
 }
