@@ -13,6 +13,7 @@ pub(crate) fn cases() -> Vec<Case> {
     all.extend(heads_and_values());
     all.extend(broken_ones());
     all.extend(sent_again());
+    all.extend(http2());
     all.extend(scenarios());
     all
 }
@@ -334,6 +335,11 @@ fn sent_again() -> Vec<Case> {
                 )],
             )
         },
+    ]
+}
+
+fn http2() -> Vec<Case> {
+    vec![
         case(
             "refused-stream",
             vec![
@@ -345,6 +351,13 @@ fn sent_again() -> Vec<Case> {
                 ),
                 again("POST /b", "the same, POSTs", 10, 3),
             ],
+        ),
+        case(
+            "refused-streams",
+            vec![all_answered(
+                "POST /a",
+                "HTTP/2: `REFUSED_STREAM` for each fifth request of a connection that carries several at once",
+            )],
         ),
         case(
             "http2-reasons",

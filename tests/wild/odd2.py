@@ -30,14 +30,14 @@ def goaway(last):
     return frame(GOAWAY, 0, 0, struct.pack(">II", last, 0))
 
 
-def serve(answer):
+def serve(answer, takes=0):
     """Serves for ever. `answer` gets the number of a request on its connection, and its stream. It returns frames, or
-    nothing to close the connection.
+    nothing to close the connection. Frames are sent after `takes` seconds, while further requests come.
     """
-    asyncio.run(_serve(answer))
+    asyncio.run(_serve(answer, takes))
 
 
-async def _serve(answer):
+async def _serve(answer, takes):
     async def connection(reader, writer):
         number = 0
         try:
@@ -56,7 +56,7 @@ async def _serve(answer):
                     sent = answer(number, stream)
                     if not sent:
                         return
-                    writer.write(sent)
+                    asyncio.get_running_loop().call_later(takes, writer.write, sent)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass

@@ -1,7 +1,7 @@
 //! Runs the program against the server of a folder.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -102,7 +102,8 @@ pub(crate) async fn play(case: &str, file: &str, scheme: &str) -> Played {
     ]);
     let output = timeout(LONGEST, command.output()).await.unwrap().unwrap();
     let lines = server.end().await;
-    let said = String::from_utf8_lossy(&output.stderr);
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
     let runs = std::fs::read_dir(folder.path().join("runs"));
     let run = runs.unwrap_or_else(|error| panic!("{case}: {error}: {said}"));
     let path = run.map(|entry| entry.unwrap().path()).next().unwrap();
@@ -110,7 +111,13 @@ pub(crate) async fn play(case: &str, file: &str, scheme: &str) -> Played {
     Played {
         report: serde_json::from_str(&text).unwrap(),
         lines,
+        code: code_of(output.status),
+        said,
     }
+}
+
+fn code_of(status: ExitStatus) -> Option<u8> {
+    status.code().and_then(|code| code.try_into().ok())
 }
 
 /// Checks a scenario of a case. Returns the exit code, and all that was said.
@@ -121,12 +128,14 @@ pub(crate) async fn check(case: &str, file: &str) -> (Option<u8>, String) {
         "check",
         "--fleet",
         "local",
+        // A machine with one core has one worker for each task.
+        "--tasks",
+        "2",
         "--url",
         "http://127.0.0.1:9",
         file,
     ]);
     let output = timeout(LONGEST, command.output()).await.unwrap().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    let code = output.status.code();
-    (code.and_then(|code| code.try_into().ok()), said)
+    (code_of(output.status), said)
 }
