@@ -370,7 +370,8 @@ pub fn missed(seconds: &[Second], limit: Duration) -> u32 {
     missed.map(|pool| pool.len() as u32).sum()
 }
 
-fn is_missed(pool: &[Second], limit: Duration) -> bool {
+/// Returns true if a second, or a pool of them, missed a limit.
+pub fn is_missed(pool: &[Second], limit: Duration) -> bool {
     let errors: u64 = pool.iter().map(|second| second.errors).sum();
     let requests = errors + pool.iter().map(|second| second.ok).sum::<u64>();
     let p95 = pool.first().and_then(|second| second.p95);

@@ -9,7 +9,7 @@ use super::thresholds::ByOthers;
 use super::{Answered, AtMaximum, Expectation, Finding, Measured, SizeReason, fresh};
 use evidence::Facts;
 use evidence::instances;
-use evidence::load::{ERRORS, p95};
+use evidence::load::{self, ERRORS, p95};
 use model::measure::{Merged, Tally};
 use model::outcome::Verdict;
 
@@ -188,15 +188,18 @@ impl<'a> Served<'a> {
     }
 }
 
-/// Returns true if all instances were overloaded in most of these seconds, or if the capacity is
-/// unknown.
+/// Returns true if all instances were overloaded in most of those seconds that missed a limit, or if
+/// the capacity is unknown. A spike that held says nothing of one that did not.
 fn is_crowded(facts: &Facts<'_>, seconds: &[u32]) -> bool {
     let overload = facts.overload.sure();
-    let crowded = seconds
-        .iter()
-        .filter(|second| overload.over(**second as usize))
-        .count();
-    !overload.is_known() || crowded * 2 > seconds.len()
+    let limit = facts.limit.unwrap_or(Duration::MAX);
+    let is_missed = |second: &&u32| {
+        let second = facts.load.get(**second as usize);
+        second.is_some_and(|second| load::is_missed(std::slice::from_ref(second), limit))
+    };
+    let missed: Vec<&u32> = seconds.iter().filter(is_missed).collect();
+    let crowded = missed.iter().filter(|at| overload.over(***at as usize));
+    !overload.is_known() || crowded.count() * 2 > missed.len()
 }
 
 fn pinned(facts: &Facts<'_>) -> Pinned {

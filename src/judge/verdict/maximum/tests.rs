@@ -214,3 +214,28 @@ fn a_limit_that_only_the_load_of_others_missed_at_the_maximum_is_inconclusive() 
         assert_eq!(Said::of(&judged_with(wrong)), expected, "{wrong:?}");
     }
 }
+
+/// At 400/s the maximum holds for 24 seconds, at 900/s it does not for 10.
+#[test]
+fn a_spike_that_held_at_the_maximum_does_not_hide_that_a_later_one_was_too_much() {
+    let levels = [
+        (1.0, false),
+        (4.0, true),
+        (4.0, true),
+        (4.0, true),
+        (9.0, true),
+        (1.0, false),
+    ];
+    let scenario = phases(&levels);
+    let answered = results(&scenario, |_, level| {
+        let millis = if level > 5.0 { 900 } else { 50 };
+        vec![("", (level * 100.0) as u64, 0, millis)]
+    });
+    let found = with_load(&scenario, story(), &answered, judge_ours).unwrap();
+    assert_eq!(found.verdict, Verdict::Failed);
+    let reason = SizeReason::MaximumTooSmall {
+        maximum: 4,
+        p95_s: Some(Duration::from_millis(400).into()),
+    };
+    assert_eq!(found.reason, reason.into());
+}
