@@ -26,6 +26,7 @@ use spikeproof::lab::{PolicyFiles, Principal};
 use spikeproof::report::RunReport;
 use spikeproof::settings::Settings;
 use spikeproof::units::RunId;
+use spikeproof::verdict::{RunWarning, Warning};
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
@@ -568,21 +569,23 @@ async fn a_plain_run_warns_of_other_runs_on_its_group() {
     let said = text(&output);
     // So short and low a load cannot make the group grow.
     assert_eq!(output.status.code(), Some(5), "{said}");
-    let expected = ["sp-0000000001", "sp-0000000004"].map(|run| {
-        format!(
-            "the run {run} tests lab-web at the same time: each falsifies the figures of the other"
-        )
-    });
     let reports = trial.reports();
     let [report] = &reports[..] else {
         panic!("{said}");
     };
-    let warnings = report.warnings.iter().map(|warning| &warning.text);
-    let found: Vec<&String> = warnings
-        .filter(|text| text.contains("at the same time"))
-        .collect();
-    assert_eq!(found, expected.each_ref(), "{said}");
-    for warning in &expected {
+    let others = report.warnings.iter().filter_map(|one| match &one.warning {
+        Warning::Run(RunWarning::AnotherRun { subject, run }) => {
+            Some((subject.as_str(), run.as_str(), &one.text))
+        }
+        _ => None,
+    });
+    let others: Vec<_> = others.collect();
+    let found: Vec<_> = others.iter().map(|(of, run, _)| (*of, *run)).collect();
+    assert_eq!(
+        found,
+        ["sp-0000000001", "sp-0000000004"].map(|run| ("lab-web", run))
+    );
+    for (_, _, warning) in others {
         assert!(said.contains(warning), "`{warning}` is not in:\n{said}");
     }
     trial.lab.stop().await;

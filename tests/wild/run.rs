@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use super::Played;
+use super::played::Played;
 
 /// A run of a second or two takes about seven; machines that test are slow.
 const LONGEST: Duration = Duration::from_mins(1);

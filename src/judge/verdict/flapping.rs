@@ -50,13 +50,12 @@ pub(super) fn judge(facts: &Facts<'_>, changed: &BTreeSet<u32>) -> Option<Findin
     let finding = no_flapping(met_if(turns == 0), turns, &resized, reason);
     let all: BTreeSet<u32> = found.iter().cloned().flatten().collect();
     let all: Vec<u32> = all.into_iter().collect();
-    // A turn of which no second is changed remains.
-    let is_missed = |_: &[u32]| {
-        found
-            .iter()
-            .any(|turn| changed.range(turn.clone()).next().is_none())
+    let is_ours = |turn: &Range<u32>| changed.range(turn.clone()).next().is_none();
+    let doubt = if found.iter().any(is_ours) {
+        None
+    } else {
+        ByOthers::of(changed, &all, |_| false)
     };
-    let doubt = ByOthers::of(changed, &all, is_missed).filter(|_| turns > 0 && !is_missed(&[]));
     Some(match doubt {
         Some(doubt) => doubt.on(finding),
         None => finding,

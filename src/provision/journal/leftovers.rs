@@ -61,7 +61,8 @@ mod tests {
     use super::*;
     use crate::journal::change::{GroupChange, Setting};
     use crate::journal::names::ResourceKind;
-    use crate::journal::record::{Run, decode, encode};
+    use crate::journal::record::{decode, encode};
+    use crate::journal::tests::first;
     use model::units::RunId;
     use proptest::prelude::*;
 
@@ -70,18 +71,7 @@ mod tests {
     }
 
     fn begun() -> Record {
-        Record::Run(Run {
-            run: run(),
-            region: "us-east-1".to_owned(),
-            account: "123456789012".to_owned(),
-            scenario_name: "shop".to_owned(),
-            url: "http://shop".to_owned(),
-            endpoint: None,
-            boot: None,
-            profile: None,
-            target: None,
-            started: jiff::Timestamp::UNIX_EPOCH,
-        })
+        first(run().as_str())
     }
 
     fn everything() -> Vec<Thing> {

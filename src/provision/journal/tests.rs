@@ -1,7 +1,8 @@
 use super::command::in_its_place;
 use super::*;
 
-fn first(run: &str) -> Record {
+/// The first record of a run.
+pub(super) fn first(run: &str) -> Record {
     Record::Run(record::Run {
         run: model::units::RunId::parse(run).unwrap(),
         region: "us-east-1".to_owned(),
