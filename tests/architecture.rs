@@ -16,7 +16,11 @@ const LAYERS: [(&str, &[&[&str]]); 10] = [
     ("teardown", &[]),
     (
         "provision",
-        &[&["fleet", "settings", "terraform"], &["journal"]],
+        &[
+            &["fleet", "settings", "terraform"],
+            &["journal"],
+            &["trust"],
+        ],
     ),
     ("engine", &[]),
     ("watch", &[]),

@@ -54,6 +54,8 @@ pub struct Coming<'t> {
     first_byte: &'t mut Option<Instant>,
     /// The whole request was sent.
     pub sent: bool,
+    /// The connection was reset while the request was being sent: reading tells of an end only.
+    pub reset: bool,
     /// How it ended, if it did before the request was sent.
     pub ended: Option<Result<(), Cut>>,
 }
@@ -64,6 +66,7 @@ impl<'t> Coming<'t> {
             reader: AnswerReader::new(keep),
             first_byte,
             sent: false,
+            reset: false,
             ended: None,
         }
     }
@@ -84,6 +87,9 @@ impl<'t> Coming<'t> {
                 Poll::Ready(Ok(())) => {}
             }
             let came = room.filled();
+            if came.is_empty() && self.reset {
+                return Poll::Ready(self.cut_by_reset());
+            }
             if came.is_empty() {
                 return Poll::Ready(self.reader.end().map_err(Cut::broken));
             }
@@ -116,6 +122,10 @@ impl<'t> Coming<'t> {
                 tls: Some(tls),
             });
         }
+        self.cut_by_reset()
+    }
+
+    fn cut_by_reset(&self) -> Result<(), Cut> {
         match (&self.first_byte, self.sent) {
             (None, _) => Err(Cut::broken(Broken::ResetBeforeAnswer)),
             // A server that answers early resets the connection, for the rest of the request has

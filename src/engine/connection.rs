@@ -13,6 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::Request;
+use hyper::body::Body as _;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::HandshakeKind;
@@ -230,7 +231,10 @@ impl Connection {
                         return Poll::Ready(());
                     }
                     Poll::Ready(Ok(count)) => sent += count,
-                    Poll::Ready(Err(_)) => return Poll::Ready(()),
+                    Poll::Ready(Err(error)) => {
+                        coming.reset = error.kind() == io::ErrorKind::ConnectionReset;
+                        return Poll::Ready(());
+                    }
                     Poll::Pending => {
                         let Poll::Ready(ended) = coming.poll(io, cx, buffer) else {
                             return Poll::Pending;
@@ -314,7 +318,11 @@ impl Connection {
                 answer.body.extend_from_slice(data);
             }
         }
-        Ok(answer)
+        // The library takes RST_STREAM with NO_ERROR for the end of the answer, wherever it comes.
+        match body.is_end_stream() {
+            true => Ok(answer),
+            false => Err(Cut::broken(Broken::StreamReset)),
+        }
     }
 }
 
@@ -331,6 +339,7 @@ fn unanswered(error: &hyper::Error) -> Broken {
             _ => Broken::StreamReset,
         },
         Some(error) if !error.is_io() => Broken::ProtocolError,
+        Some(error) if was_reset(error) => Broken::ResetBeforeAnswer,
         _ => Broken::ClosedBeforeAnswer,
     }
 }
@@ -343,8 +352,14 @@ fn in_answer(error: &hyper::Error) -> Broken {
     {
         Some(error) if error.is_reset() && error.is_remote() => Broken::StreamReset,
         Some(error) if !error.is_io() => Broken::ProtocolError,
+        Some(error) if was_reset(error) => Broken::ResetInAnswer,
         _ => Broken::ClosedBeforeLength,
     }
+}
+
+fn was_reset(error: &h2::Error) -> bool {
+    let io = error.get_io();
+    io.is_some_and(|io| io.kind() == io::ErrorKind::ConnectionReset)
 }
 
 impl Drop for Connection {

@@ -133,6 +133,48 @@ mod tests {
         assert_eq!(jar.order.len(), 1);
     }
 
+    /// The rules of RFC 6265, 5.2 and 5.3.
+    #[test]
+    fn odd_attributes_are_left_out_and_the_cookie_is_kept() {
+        for (header, sent) in [
+            ("a=1; Expires=Wed, 09 Jun 2099 10:18:14 GMT", Some("a=1")),
+            ("a=1; expires=Wed, 09-Jun-2099 10:18:14 GMT", Some("a=1")),
+            ("a=1; Expires=Thu, 01-Jan-1970 00:00:10 GMT", None),
+            // Of two digits, 70 to 99 are of the last century.
+            ("a=1; Expires=Wednesday, 09-Jun-99 10:18:14 GMT", None),
+            ("a=1; Expires=Tue, 09-Jun-68 10:18:14 GMT", Some("a=1")),
+            ("a=1; Expires=never", Some("a=1")),
+            ("a=1; Expires=0", Some("a=1")),
+            ("a=1; Max-Age=soon", Some("a=1")),
+            ("a=1; Max-Age=-1", None),
+            ("a=1; Max-Age=99999999999999999999", Some("a=1")),
+            (
+                "a=1; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=60",
+                Some("a=1"),
+            ),
+            ("a=1; Domain=.EXAMPLE.com", Some("a=1")),
+            ("a=1; Domain=other.example", None),
+            ("a=1; Domain=hop.example.com", None),
+            ("a=1; Domain=", Some("a=1")),
+            ("a=1; Path=", Some("a=1")),
+            ("a=1; Path=x", Some("a=1")),
+            ("a=1; Path=/b", None),
+            ("a=1; Secure", None),
+            ("a=1; HttpOnly; SameSite=odd; x;;", Some("a=1")),
+            ("a=\"b c\"", Some("a=\"b c\"")),
+            ("a = b=c ", Some("a=b=c")),
+            ("a=b, c=d", Some("a=b, c=d")),
+            ("a=Zoë", Some("a=Zoë")),
+            ("a=", Some("a=")),
+            ("a", None),
+            ("", None),
+        ] {
+            let mut jar = Jar::default();
+            jar.set(header, &url());
+            assert_eq!(jar.header(&url()).as_deref(), sent, "{header}");
+        }
+    }
+
     #[test]
     fn a_cookie_longer_than_browsers_keep_is_not_kept() {
         let mut jar = Jar::default();

@@ -1,6 +1,7 @@
 //! Carries one request after another to the target for a session: connections, cookies, redirects.
 
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -314,9 +315,7 @@ impl Link {
         })?;
         let dns = begun.elapsed();
         let dialling = Instant::now();
-        let (stream, address) = dial(context, &addresses, deadline)
-            .await
-            .ok_or(Ending::Connect)?;
+        let (stream, address) = dial(context, &addresses, deadline).await?;
         let connect = dialling.elapsed();
         let security = context.security.as_ref().filter(|_| origin.https);
         if let (Some(security), None) = (security, &self.tls) {
@@ -384,18 +383,23 @@ async fn within<T>(deadline: Instant, future: impl Future<Output = T>) -> Option
     timeout_at(deadline, future).await.ok()
 }
 
-/// Tries the addresses in turn: a dead one must not cost every n-th session its request.
+/// Tries the addresses in turn: a dead one must not cost every n-th session its request. A reset
+/// ends a connection that was there (a port that is closed refuses it), perhaps before we know it.
 async fn dial(
     context: &WorkerContext,
     addresses: &[SocketAddr],
     deadline: Instant,
-) -> Option<(TcpStream, SocketAddr)> {
+) -> Result<(TcpStream, SocketAddr), Ending> {
+    let mut ending = Ending::Connect;
     for (tried, address) in addresses.iter().enumerate() {
         let left = deadline.saturating_duration_since(Instant::now());
         let share = left / (addresses.len() - tried) as u32;
         match timeout_at(Instant::now() + share, TcpStream::connect(*address)).await {
-            Ok(Ok(stream)) => return Some((stream, *address)),
+            Ok(Ok(stream)) => return Ok((stream, *address)),
             Ok(Err(error)) => {
+                if error.kind() == io::ErrorKind::ConnectionReset {
+                    ending = Ending::Broken(Broken::ResetBeforeAnswer);
+                }
                 context.recorder.borrow_mut().reason(&error.to_string());
                 context.refused(*address);
             }
@@ -408,7 +412,7 @@ async fn dial(
             }
         }
     }
-    None
+    Err(ending)
 }
 
 /// A request on its way to one endpoint.

@@ -1,5 +1,7 @@
 //! Where a redirect leads, and what a request may take there. Pure.
 
+use std::borrow::Cow;
+
 use url::Url;
 
 use super::connection::Endpoint;
@@ -39,7 +41,7 @@ pub(crate) fn onward(answer: &HttpAnswer, asked: &Asked<'_>) -> Onward {
     let Some(location) = answer.header("location").filter(|value| !value.is_empty()) else {
         return Onward::Refused(RefusedRedirect::RedirectWithoutLocation);
     };
-    let text = String::from_utf8_lossy(location);
+    let text = as_text(location);
     let location = shown(&text);
     let joined = asked.url.as_ref().and_then(|url| url.join(&text).ok());
     let Some(to) = joined.filter(|to| matches!(to.scheme(), "http" | "https")) else {
@@ -58,6 +60,19 @@ pub(crate) fn onward(answer: &HttpAnswer, asked: &Asked<'_>) -> Onward {
         return Onward::Refused(RefusedRedirect::TooManyRedirects { location });
     }
     Onward::To(Box::new(to))
+}
+
+/// Returns the value of `Location` as text. One that is no UTF-8 has its bytes percent-encoded as they
+/// are, as in browsers.
+fn as_text(location: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(location) {
+        return Cow::Borrowed(text);
+    }
+    let encoded = location.iter().map(|byte| match byte.is_ascii() {
+        true => char::from(*byte).to_string(),
+        false => format!("%{byte:02X}"),
+    });
+    Cow::Owned(encoded.collect())
 }
 
 /// Returns the request that goes to another endpoint, with those of its parts that may go there.
@@ -91,14 +106,33 @@ pub(crate) fn carried(
     Ok(request)
 }
 
-/// Returns a location as reports show it: without secrets, query and control characters.
+/// Returns a location as reports show it: without secrets, query, user and control characters.
 fn shown(location: &str) -> String {
-    let clean = redact::text(location);
+    let clean = redact::text(&without_user(location));
     let path = clean.split(['?', '#']).next().unwrap_or_default();
     let printable = path
         .chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c });
     printable.take(LONGEST_SHOWN).collect()
+}
+
+/// Leaves out the user and password before the host.
+fn without_user(location: &str) -> Cow<'_, str> {
+    let is_slash = |c| c == '/' || c == '\\';
+    let Some(slashes) = location.find(is_slash) else {
+        return Cow::Borrowed(location);
+    };
+    let (scheme, rest) = location.split_at(slashes);
+    let path = rest.trim_start_matches(is_slash);
+    let slashes = &rest[..rest.len() - path.len()];
+    if slashes.len() < 2 {
+        return Cow::Borrowed(location);
+    }
+    let host = path.split(['/', '\\', '?', '#']).next().unwrap_or_default();
+    match host.rfind('@') {
+        Some(at) => Cow::Owned([scheme, slashes, &path[at + 1..]].concat()),
+        None => Cow::Borrowed(location),
+    }
 }
 
 #[cfg(test)]
@@ -180,6 +214,22 @@ mod tests {
                 Some("http://other/b?token=x"),
                 Err(RefusedRedirect::RedirectElsewhere {
                     location: with("http://other/b"),
+                }),
+            ),
+            (
+                "http://shop/a",
+                302,
+                Some("http://ada:hunter2@other/b@c"),
+                Err(RefusedRedirect::RedirectElsewhere {
+                    location: with("http://other/b@c"),
+                }),
+            ),
+            (
+                "http://shop/a",
+                302,
+                Some("\\\\ada:hunter2@other\\b"),
+                Err(RefusedRedirect::RedirectElsewhere {
+                    location: with("\\\\other\\b"),
                 }),
             ),
             (

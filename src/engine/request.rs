@@ -7,7 +7,7 @@ use hyper::{Request, Uri};
 use url::Url;
 
 use super::judge::{Judge, PatternError};
-use super::values::{MissingValue, Values};
+use super::values::{NotMade, Values};
 use super::wire::Keep;
 use model::scenario::{Flow, Method, Step, Target, Template, request_target};
 
@@ -155,8 +155,8 @@ impl Prepared {
     }
 
     /// Returns the request with its values, for either form in which it will be sent.
-    pub fn ready(&self, values: &mut Values<'_>) -> Result<ReadyRequest, MissingValue> {
-        let path = values.text(&self.path)?;
+    pub fn ready(&self, values: &mut Values<'_>) -> Result<ReadyRequest, NotMade> {
+        let path = values.path(&self.path)?;
         let path = if path.starts_with('/') {
             path
         } else {
@@ -275,12 +275,12 @@ impl ReadyRequest {
             let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
             request
                 .headers_mut()
-                .insert(name, HeaderValue::from_str(value).ok()?);
+                .insert(name, HeaderValue::from_bytes(value.as_bytes()).ok()?);
         }
         if let Some(cookies) = cookies {
             request
                 .headers_mut()
-                .insert("cookie", HeaderValue::from_str(cookies).ok()?);
+                .insert("cookie", HeaderValue::from_bytes(cookies.as_bytes()).ok()?);
         }
         Some(request)
     }
@@ -437,6 +437,24 @@ mod tests {
         for body in [outside, changing(Expression::Column(0, 0))] {
             assert!(!carries(&[], body).1);
         }
+    }
+
+    #[test]
+    fn values_beyond_ascii_are_sent_over_either_version() {
+        let ready = ReadyRequest {
+            method: Method::Get,
+            path: "/a".to_owned(),
+            headers: vec![("x-name".to_owned(), "Zoë".to_owned())],
+            body: Bytes::new(),
+        };
+        let mut written = Vec::new();
+        ready.write("shop", Some("name=Zoë"), &mut written);
+        let written = String::from_utf8(written).unwrap();
+        assert!(written.contains("x-name: Zoë\r\ncookie: name=Zoë\r\n"));
+        let request = ready.request(false, "shop", Some("name=Zoë")).unwrap();
+        let header = |name| request.headers()[name].as_bytes();
+        assert_eq!(header("x-name"), "Zoë".as_bytes());
+        assert_eq!(header("cookie"), "name=Zoë".as_bytes());
     }
 
     #[test]

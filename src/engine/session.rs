@@ -12,7 +12,7 @@ use super::decode::{NotPlain, decode};
 use super::judge::Judge;
 use super::link::{Link, Trace};
 use super::request::Prepared;
-use super::values::{CapturedValue, Values};
+use super::values::{CapturedValue, NotMade, Values};
 use super::wire::HttpAnswer;
 use model::measure::{Ending, Failure, Key, Request};
 use model::redact;
@@ -195,9 +195,16 @@ impl Session {
             true => Ok(None),
             false => prepared.ready(&mut self.values(context, flow)).map(Some),
         };
-        let Ok(ready) = request else {
-            counts.push((prepared.judge.beyond() + 1, false));
-            return Some((Ending::Unsent, true, None));
+        let ready = match request {
+            Ok(ready) => ready,
+            Err(why) => {
+                if let NotMade::ObjectInPath(object) = why {
+                    let value = context.scenario.name_of(flow, &object).unwrap_or_default();
+                    trace.failure = Some(Failure::ObjectInPath { value });
+                }
+                counts.push((prepared.judge.beyond() + 1, false));
+                return Some((Ending::Unsent, true, None));
+            }
         };
         // Without an answer there is no captured value, and the rest of the iteration may need one.
         let unanswered = !prepared.judge.captures_nothing();
@@ -293,9 +300,10 @@ fn unpack(answer: &mut HttpAnswer) -> Result<(), Failure> {
     if answer.body.is_empty() {
         return Ok(());
     }
-    let Some(coding) = answer.header("content-encoding").map(<[u8]>::to_vec) else {
+    let coding = codings(answer);
+    if coding.is_empty() {
         return Ok(());
-    };
+    }
     answer.body = decode(&coding, std::mem::take(&mut answer.body)).map_err(|why| {
         answer.unreadable = true;
         let printable = String::from_utf8_lossy(&coding).replace(char::is_control, "\u{fffd}");
@@ -309,4 +317,21 @@ fn unpack(answer: &mut HttpAnswer) -> Result<(), Failure> {
         }
     })?;
     Ok(())
+}
+
+/// Returns the codings of a body in the order in which they were applied: the transfer's come last
+/// (RFC 9112, 7.2). Chunks are undone already; what else stands there is no coding to browsers.
+fn codings(answer: &HttpAnswer) -> Vec<u8> {
+    let of = |name: &'static str| {
+        let values = answer.headers.iter().filter(move |(known, _)| known == name);
+        let all = values.flat_map(|(_, value)| value.split(|byte| *byte == b','));
+        all.map(<[u8]>::trim_ascii).filter(|coding| !coding.is_empty())
+    };
+    let packs = |coding: &&[u8]| {
+        let known: [&[u8]; 3] = [b"gzip", b"x-gzip", b"deflate"];
+        known.iter().any(|known| coding.eq_ignore_ascii_case(known))
+    };
+    let transfer = of("transfer-encoding").filter(packs);
+    let all: Vec<&[u8]> = of("content-encoding").chain(transfer).collect();
+    all.join(&b", "[..])
 }

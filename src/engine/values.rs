@@ -6,7 +6,7 @@ use rand::RngExt as _;
 use rand_pcg::Pcg64Mcg;
 
 use model::json;
-use model::scenario::{Condition, DataFile, Escape, Expression, Literal, Segment, Template};
+use model::scenario::{Cell, Condition, DataFile, Escape, Expression, Literal, Segment, Template};
 
 /// A captured value: as text, and whether that text is JSON as it stands (a number, `true`, an
 /// object).
@@ -48,6 +48,21 @@ pub struct Values<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MissingValue;
 
+/// Why a request is not made.
+#[derive(Debug, Clone, PartialEq)]
+pub enum NotMade {
+    /// It needs a value that is not there now.
+    MissingValue,
+    /// Its path would have all of an object or a list, which this gives.
+    ObjectInPath(Expression),
+}
+
+impl From<MissingValue> for NotMade {
+    fn from(MissingValue: MissingValue) -> Self {
+        Self::MissingValue
+    }
+}
+
 impl Values<'_> {
     /// Appends the result of the template.
     pub fn render(&mut self, template: &Template, out: &mut Vec<u8>) -> Result<(), MissingValue> {
@@ -61,6 +76,47 @@ impl Values<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Returns a path and its query. Only the query may have objects: no server reads them elsewhere.
+    pub fn path(&mut self, template: &Template) -> Result<String, NotMade> {
+        let mut before = template.before_query();
+        if let Some(object) = before.find(|expression| self.is_object(expression)) {
+            return Err(NotMade::ObjectInPath(object.clone()));
+        }
+        Ok(self.text(template)?)
+    }
+
+    /// True if the value that an expression takes is an object or a list now.
+    fn is_object(&self, expression: &Expression) -> bool {
+        match expression {
+            Expression::Variable(_) => self.captured(expression).is_some_and(is_object),
+            Expression::Member(_, path) => self
+                .captured(expression)
+                .filter(|value| value.json)
+                .and_then(|value| json::member(&value.text, path))
+                .is_some_and(|found| found.starts_with(['{', '['])),
+            Expression::Column(data, column) => {
+                let cell = self.cell(*data, *column);
+                cell.is_some_and(|cell| cell.is_object())
+            }
+            Expression::AsText(inner) | Expression::Raw(inner) => self.is_object(inner),
+            _ => false,
+        }
+    }
+
+    /// Returns the captured value that an expression takes, or of which it takes a member.
+    fn captured(&self, expression: &Expression) -> Option<&CapturedValue> {
+        let (Expression::Variable(index) | Expression::Member(index, _)) = expression else {
+            return None;
+        };
+        self.variables.get(usize::from(*index))?.as_ref()
+    }
+
+    fn cell(&self, data: u16, column: u16) -> Option<Cell<'_>> {
+        let row = self.rows.get(usize::from(data)).copied().flatten()?;
+        let data = self.data.get(usize::from(data))?;
+        data.rows.cell(row as usize, usize::from(column))
     }
 
     pub fn text(&mut self, template: &Template) -> Result<String, MissingValue> {
@@ -92,33 +148,14 @@ impl Values<'_> {
         };
         Ok(match expression {
             Expression::Literal(literal) => of_literal(literal),
-            Expression::Variable(index) => self
-                .variables
-                .get(*index as usize)
-                .and_then(Option::as_ref)
-                .ok_or(MissingValue)?
-                .clone(),
-            Expression::Member(index, path) => {
-                let object = self
-                    .variables
-                    .get(*index as usize)
-                    .and_then(Option::as_ref)
-                    .ok_or(MissingValue)?;
+            Expression::Variable(_) => self.captured(expression).ok_or(MissingValue)?.clone(),
+            Expression::Member(_, path) => {
+                let object = self.captured(expression).ok_or(MissingValue)?;
                 let found = json::member(&object.text, path).filter(|_| object.json);
                 CapturedValue::of_json(found.ok_or(MissingValue)?)
             }
             Expression::Column(data, column) => {
-                let row = self
-                    .rows
-                    .get(*data as usize)
-                    .copied()
-                    .flatten()
-                    .ok_or(MissingValue)?;
-                let cell = self
-                    .data
-                    .get(*data as usize)
-                    .and_then(|data| data.rows.cell(row as usize, *column as usize));
-                let cell = cell.ok_or(MissingValue)?;
+                let cell = self.cell(*data, *column).ok_or(MissingValue)?;
                 CapturedValue {
                     text: cell.text.into(),
                     json: cell.json,
@@ -150,6 +187,11 @@ impl Values<'_> {
             }
         })
     }
+}
+
+/// True for an object or a list of JSON.
+fn is_object(value: &CapturedValue) -> bool {
+    value.json && value.text.starts_with(['{', '['])
 }
 
 fn of_literal(literal: &Literal) -> CapturedValue {
@@ -317,6 +359,55 @@ mod tests {
         }
         let text = rendered(Expression::Member(0, vec!["id".to_owned()]), Escape::Raw);
         assert_eq!(text, Err(MissingValue), "a text has no members");
+    }
+
+    #[test]
+    fn a_path_has_no_object_before_its_query() {
+        let value = |expression| Segment::Value(expression, Escape::Percent);
+        let text = |text: &str| Segment::Text(text.as_bytes().to_vec());
+        let member = |name: &str| Expression::Member(0, vec![name.to_owned()]);
+        let object = CapturedValue {
+            text: r#"{"id":7,"tags":["a"]}"#.into(),
+            json: true,
+        };
+        // A text stays one, whatever it looks like.
+        let looks_like_one = CapturedValue {
+            text: "{}".into(),
+            json: false,
+        };
+        let mut chance = Pcg64Mcg::seed_from_u64(1);
+        let mut values = Values {
+            variables: &[Some(object), Some(looks_like_one), None],
+            data: &[],
+            rows: &[],
+            session: 0,
+            iteration: 0,
+            chance: &mut chance,
+        };
+        let refused = |expression| Err(NotMade::ObjectInPath(expression));
+        for (segments, made) in [
+            (vec![text("/"), value(member("id"))], Ok("/7")),
+            (vec![value(Expression::Variable(1))], Ok("%7B%7D")),
+            (
+                vec![text("/a?all="), value(member("tags"))],
+                Ok("/a?all=%5B%22a%22%5D"),
+            ),
+            (vec![value(member("tags"))], refused(member("tags"))),
+            (
+                vec![text("/"), value(Expression::Raw(Box::new(Expression::Variable(0)))), text("?x")],
+                refused(Expression::Raw(Box::new(Expression::Variable(0)))),
+            ),
+            (
+                vec![value(Expression::Variable(2))],
+                Err(NotMade::MissingValue),
+            ),
+        ] {
+            let template = Template {
+                segments,
+                ..Template::default()
+            };
+            assert_eq!(values.path(&template), made.map(str::to_owned), "{template:?}");
+        }
     }
 
     #[test]

@@ -235,9 +235,11 @@ impl AnswerReader {
                 length = Some(read);
             } else if name.eq_ignore_ascii_case("transfer-encoding") {
                 let value = header.value.to_ascii_lowercase();
-                let value = value.trim_ascii();
-                coded |= value != b"identity";
-                chunked = value.ends_with(b"chunked");
+                for coding in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+                    if !matches!(coding, b"" | b"identity") {
+                        (coded, chunked) = (true, coding == b"chunked");
+                    }
+                }
             } else if name.eq_ignore_ascii_case("connection") {
                 let value = header.value.to_ascii_lowercase();
                 for token in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
@@ -268,6 +270,7 @@ impl AnswerReader {
             || (self.keep.cookies && name.eq_ignore_ascii_case("set-cookie"))
             || ((300..400).contains(&status) && name.eq_ignore_ascii_case("location"))
             || (self.keep.body && name.eq_ignore_ascii_case("content-encoding"))
+            || (self.keep.body && name.eq_ignore_ascii_case("transfer-encoding"))
             || (status >= 400 && name.eq_ignore_ascii_case("retry-after"))
     }
 
@@ -402,6 +405,29 @@ mod tests {
             done = reader.feed(piece)?;
         }
         Ok((done, reader.answer()))
+    }
+
+    #[test]
+    fn chunks_are_read_if_they_are_the_last_coding() {
+        let read_with = |coding: &str, body: &str| {
+            let text = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: {coding}\r\n\r\n{body}");
+            let (whole, answer) = read(&[text.as_bytes()], KEEP).unwrap();
+            (whole, String::from_utf8(answer.body).unwrap())
+        };
+        for coding in [
+            "chunked",
+            "Chunked",
+            "gzip, chunked",
+            "chunked, identity",
+            ",chunked,",
+        ] {
+            let read = read_with(coding, "2\r\nok\r\n0\r\n\r\n");
+            assert_eq!(read, (true, "ok".to_owned()), "{coding}");
+        }
+        for coding in ["unchunked", "chunked, gzip", "x-chunked"] {
+            let read = read_with(coding, "ok");
+            assert_eq!(read, (false, "ok".to_owned()), "{coding}");
+        }
     }
 
     #[test]

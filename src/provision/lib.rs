@@ -41,3 +41,4 @@ pub mod fleet; // where generators run: Fargate tasks, or child processes
 pub mod journal; // what we meant and what we did; what may be left
 pub mod settings; // the target's group: reads and writes its policies and sizes
 pub mod terraform; // the only driver of the terraform (or tofu) binary
+mod trust; // whether nobody else can fill or replace a folder

@@ -185,3 +185,84 @@ fn a_scenario_from_standard_input_belongs_to_the_working_directory() {
         }
     }
 }
+
+#[test]
+fn odd_scenario_files_and_tables_are_read_or_refused_with_the_reason() {
+    let home = tempfile::tempdir().unwrap();
+    let at = |name: &str, content: &[u8]| {
+        let path = home.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.display().to_string()
+    };
+    let head = "name: x\ntarget: { url: 'http://127.0.0.1:9' }\nphases: [{ rate: 1/s, hold: 1s }]\n";
+    let plain = format!("{head}steps: [{{ get: / }}]\n");
+    let mut bomb = String::from("a: &a [x, x, x, x, x, x, x, x, x]\n");
+    for (name, inner) in ('b'..='j').zip('a'..) {
+        let many = vec![format!("*{inner}"); 9].join(", ");
+        bomb.push_str(&format!("{name}: &{name} [{many}]\n"));
+    }
+    let of_table = |name: &str, content: &[u8]| {
+        at(name, content);
+        let step = format!("data: {{ u: {{ file: {name}, share: all }} }}\nsteps: [{{ get: '/?u={{{{ u.id }}}}' }}]\n");
+        format!("{head}{step}").into_bytes()
+    };
+    let digits = format!("{{\"id\": {}}}\n{{\"id\": 1e999}}\n", "7".repeat(400));
+    let utf_16: Vec<u8> = plain.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (content, refused) in [
+        ([b"\xef\xbb\xbf", plain.as_bytes()].concat(), None),
+        (plain.replace('\n', "\r\n").into_bytes(), None),
+        (utf_16, Some("it is not UTF-8 text")),
+        (
+            [plain.as_bytes(), b"# Zo\xeb\n"].concat(),
+            Some("it is not UTF-8 text"),
+        ),
+        (format!("{plain}# \0\n").into_bytes(), Some("cannot be read as YAML")),
+        (format!("{plain}name: y\n").into_bytes(), Some("`name` is written twice")),
+        (
+            format!("{plain}---\nname: y\n").into_bytes(),
+            Some("a second document begins"),
+        ),
+        (
+            format!("{bomb}{plain}").into_bytes(),
+            Some("with its aliases written out"),
+        ),
+        (
+            format!("{head}steps: {}\n", "[".repeat(5_000)).into_bytes(),
+            Some("cannot be read as YAML"),
+        ),
+        (
+            plain.replace("1/s", &"9".repeat(400)).into_bytes(),
+            Some("999"),
+        ),
+        (of_table("crlf.csv", b"\xef\xbb\xbfid\r\n1\r\n"), None),
+        (of_table("nul.csv", b"id\na\0b\n"), None),
+        (of_table("digits.jsonl", digits.as_bytes()), None),
+        (
+            of_table("latin-1.csv", b"id\nZo\xeb\n"),
+            Some("line 2 is not UTF-8"),
+        ),
+        (
+            of_table("open.csv", b"id,name\n1,\"a\n2,b\n"),
+            Some("line 2 opens a quote that nothing closes"),
+        ),
+        (
+            of_table("twice.csv", b"id,id\n1,2\n"),
+            Some("the column `id` is there twice"),
+        ),
+        (
+            of_table("deep.jsonl", ["{\"id\": ", &"[".repeat(5_000)].concat().as_bytes()),
+            Some("is not a JSON object"),
+        ),
+    ] {
+        let path = at("scenario.yaml", &content);
+        let said = said(home.path(), &["check", &path]);
+        let shown: String = String::from_utf8_lossy(&content).chars().rev().take(90).collect();
+        match refused {
+            None => assert_eq!(said.exit, Exit::Passed, "{shown:?}: {}", said.all()),
+            Some(why) => {
+                assert_eq!(said.exit, Exit::ScenarioInvalid, "{shown:?}: {}", said.all());
+                assert!(said.stderr.contains(why), "{why}: {}", said.stderr);
+            }
+        }
+    }
+}

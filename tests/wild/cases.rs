@@ -2,8 +2,9 @@
 
 use spikeproof::measure::{Broken, Failure, RefusedRedirect, Tally, TlsFailure};
 
+use super::rare::{odd_redirects, rare_answers, rare_http2, resets};
 use super::step::{
-    Case, Expected, Step, again, all_answered, astray, broken, broken_again, case, lost, ok, step,
+    Case, Expected, Step, again, answered, astray, broken, broken_again, case, lost, ok, step,
     unusable,
 };
 
@@ -11,9 +12,13 @@ use super::step::{
 pub(crate) fn cases() -> Vec<Case> {
     let mut all = vec![case("odd-answers", odd_answers())];
     all.extend(heads_and_values());
+    all.push(case("rare-answers", rare_answers()));
     all.extend(broken_ones());
+    all.push(case("resets", resets()));
+    all.push(case("odd-redirects", odd_redirects()));
     all.extend(sent_again());
     all.extend(http2());
+    all.extend(rare_http2());
     all.extend(scenarios());
     all
 }
@@ -329,9 +334,10 @@ fn sent_again() -> Vec<Case> {
             closes_idle: true,
             ..case(
                 "idle-close",
-                vec![all_answered(
+                vec![answered(
                     "GET /a",
                     "a close after a silence as long as users think",
+                    60,
                 )],
             )
         },
@@ -354,9 +360,10 @@ fn http2() -> Vec<Case> {
         ),
         case(
             "refused-streams",
-            vec![all_answered(
+            vec![answered(
                 "POST /a",
                 "HTTP/2: `REFUSED_STREAM` for each fifth request of a connection that carries several at once",
+                40,
             )],
         ),
         case(
@@ -389,6 +396,14 @@ fn http2() -> Vec<Case> {
 }
 
 fn scenarios() -> Vec<Case> {
+    let one_unsent = Tally {
+        ok: 1,
+        unsent: 1,
+        ..Tally::default()
+    };
+    let object = Failure::ObjectInPath {
+        value: "item".to_owned(),
+    };
     let down = Tally {
         status_5xx: 40,
         status_5xx_retry_after: 40,
@@ -421,9 +436,10 @@ fn scenarios() -> Vec<Case> {
             vec![
                 // Once for each of the two sessions.
                 ok("login", "", 2),
-                all_answered(
+                ok(
                     "account",
                     "403, unless a session goes on with the row that it logged in with",
+                    8,
                 ),
             ],
         ),
@@ -444,6 +460,22 @@ fn scenarios() -> Vec<Case> {
                     "404, unless id and price come from the same random element",
                     10,
                 ),
+            ],
+        ),
+        case(
+            "object-in-path",
+            vec![
+                ok("newest", "", 2),
+                ok("find", "an object of an answer, in a query", 2),
+                Step {
+                    failure: Some(object),
+                    ..step(
+                        "item",
+                        "an object of an answer, then a text, each as all of a path's part",
+                        one_unsent,
+                        Some(200),
+                    )
+                },
             ],
         ),
         Case {

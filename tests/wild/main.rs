@@ -10,6 +10,8 @@ mod page;
 #[cfg(test)]
 mod played;
 #[cfg(test)]
+mod rare;
+#[cfg(test)]
 mod run;
 #[cfg(test)]
 mod step;

@@ -11,7 +11,7 @@ from collections import namedtuple
 
 # `connection` counts from 1, and `number` counts the requests of that connection.
 Request = namedtuple("Request", "connection number method target headers body")
-# In place of an answer: the connection is closed without a word, or reset.
+# In place of an answer, or after its bytes: the connection is closed, or reset.
 CLOSE, RESET = object(), object()
 
 
@@ -23,17 +23,19 @@ def reply(body=b"ok", status="200 OK", headers=()):
     return "\r\n".join(lines).encode("latin1") + body
 
 
-def serve(answer, idle=None, farewell=b"", then_close=False, reads_bodies=True):
-    """Serves for ever. `answer` gets a Request and returns bytes, CLOSE or RESET.
+def serve(answer, idle=None, farewell=b"", then_close=False, reads_bodies=True, resets=(), numbered=False):
+    """Serves for ever. `answer` gets a Request and returns bytes, CLOSE or RESET, or bytes with one of these.
 
     `idle` is the time after which a silent connection is closed, in seconds, with a farewell. With `then_close`, each
     connection is closed after its first answer. Without `reads_bodies`, the answer comes after the head, and the
-    connection is closed with the body unread.
+    connection is closed with the body unread. Connections whose number is in `resets` are reset before a request is
+    read. If `numbered`, the lines have the number of the connection too.
     """
-    asyncio.run(_serve(answer, idle, farewell, then_close or not reads_bodies, reads_bodies))
+    closes = then_close or not reads_bodies
+    asyncio.run(_serve(answer, idle, farewell, closes, reads_bodies, resets, numbered))
 
 
-async def _serve(answer, idle, farewell, closes, reads_bodies):
+async def _serve(answer, idle, farewell, closes, reads_bodies, resets, numbered):
     connections = 0
 
     async def connection(reader, writer):
@@ -41,6 +43,9 @@ async def _serve(answer, idle, farewell, closes, reads_bodies):
         connections += 1
         own, number = connections, 0
         try:
+            if own in resets:
+                print("reset", flush=True)
+                return _reset(writer)
             while True:
                 head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), idle)
                 line, *lines = head[:-4].decode("latin1").split("\r\n")
@@ -52,15 +57,15 @@ async def _serve(answer, idle, farewell, closes, reads_bodies):
                 length = int(headers.get("content-length", 0)) if reads_bodies else 0
                 body = await reader.readexactly(length)
                 number += 1
-                print(method, target, flush=True)
+                print(method, target, *([own] if numbered else []), flush=True)
                 sent = answer(Request(own, number, method, target, headers, body))
-                if sent is RESET:
+                sent, then = sent if isinstance(sent, tuple) else (sent, None)
+                if isinstance(sent, bytes):
+                    writer.write(sent)
+                    await writer.drain()
+                if RESET in (sent, then):
                     _reset(writer)
-                if sent in (CLOSE, RESET):
-                    return
-                writer.write(sent)
-                await writer.drain()
-                if closes:
+                if closes or sent in (CLOSE, RESET) or then:
                     return
         except asyncio.TimeoutError:
             writer.write(farewell)

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::{Value, json};
+use spikeproof::measure::Tally;
 use spikeproof::report::{Row, words};
 
 use super::step::{Case, Expected, Step};
@@ -48,8 +49,9 @@ fn table(cases: &[Case]) -> String {
 
 /// The fields of the step's `tally` that are not zero, and the `id` of its reason.
 fn counted(step: &Step) -> String {
-    let Expected::Counts(tally) = &step.expected else {
-        return "all `ok`".to_owned();
+    let tally = match &step.expected {
+        Expected::Counts(tally) => *tally,
+        Expected::Answered(ok) => return format!("{ok} `ok`"),
     };
     let Value::Object(fields) = serde_json::to_value(tally).unwrap() else {
         panic!("a tally is an object");
@@ -67,8 +69,12 @@ fn counted(step: &Step) -> String {
 
 /// The words of the report: status codes, and the reason, or the class where that says enough.
 fn reads(step: &Step) -> String {
-    let Expected::Counts(tally) = &step.expected else {
-        return "each answer with status 200".to_owned();
+    let tally = &match &step.expected {
+        Expected::Counts(tally) => *tally,
+        Expected::Answered(ok) => Tally {
+            ok: *ok,
+            ..Tally::default()
+        },
     };
     let row: Row = serde_json::from_value(json!({
         "name": step.name,

@@ -29,7 +29,7 @@ fn copied(case: &str) -> TempDir {
         let entry = entry.unwrap();
         std::fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
     }
-    if case == "early-refusal" {
+    if ["early-refusal", "http2-rare"].contains(&case) {
         std::fs::write(folder.path().join("big.bin"), vec![0; BIG]).unwrap();
     }
     folder

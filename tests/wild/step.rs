@@ -32,8 +32,9 @@ pub(crate) struct Step {
 pub(crate) enum Expected {
     /// Exactly these, bytes and checks apart.
     Counts(Tally),
-    /// Some, as time permits, and each one answered as expected.
-    AllAnswered,
+    /// As many as this, and each one answered as expected. How many of them were sent again is a
+    /// matter of moments.
+    Answered(u64),
 }
 
 impl Step {
@@ -82,10 +83,29 @@ pub(super) fn again(name: &'static str, odd: &'static str, ok: u64, reconnects: 
     step(name, odd, tally, Some(200))
 }
 
-pub(super) fn all_answered(name: &'static str, odd: &'static str) -> Step {
+/// Requests that are all answered with status 200, some of them perhaps sent again.
+pub(super) fn answered(name: &'static str, odd: &'static str, ok: u64) -> Step {
     Step {
-        expected: Expected::AllAnswered,
-        ..ok(name, odd, 0)
+        expected: Expected::Answered(ok),
+        ..self::ok(name, odd, ok)
+    }
+}
+
+/// Requests that lead elsewhere once, and are answered there with status 200.
+pub(super) fn led(name: &'static str, odd: &'static str) -> Step {
+    let tally = Tally {
+        ok: 1,
+        redirects: 1,
+        ..Tally::default()
+    };
+    step(name, odd, tally, Some(200))
+}
+
+/// One request that is answered with a status that counts as right.
+pub(super) fn right(name: &'static str, odd: &'static str, status: u16) -> Step {
+    Step {
+        status: Some(status),
+        ..ok(name, odd, 1)
     }
 }
 

@@ -21,6 +21,12 @@ pub enum Failure {
         /// The value of `Content-Encoding`.
         coding: String,
     },
+    /// The request was not sent: before its query, the path would have had all of an object or a
+    /// list.
+    ObjectInPath {
+        /// The value's name in the scenario.
+        value: String,
+    },
     /// The request ended with its connection.
     #[serde(untagged)]
     Broken(Broken),
@@ -182,6 +188,7 @@ impl Failure {
         match self {
             Self::UnknownCoding { coding: text }
             | Self::NotUnpacked { coding: text }
+            | Self::ObjectInPath { value: text }
             | Self::Redirect(
                 RefusedRedirect::RedirectNotUnderstood { location: text }
                 | RefusedRedirect::RedirectElsewhere { location: text }

@@ -31,7 +31,7 @@ pub enum Ending {
     Lost,
     /// No complete answer within the request's time-out.
     Timeout,
-    /// Never sent: a value that it needed was not there.
+    /// Never sent: a value that it needed was not there, or was an object in a path.
     Unsent,
 }
 
@@ -73,7 +73,7 @@ pub struct Tally {
     pub lost: u64,
     /// No complete answer in time.
     pub timeout: u64,
-    /// Never sent, and in no latency or rate: a value was not there.
+    /// Never sent, and in no latency or rate: a value was not there, or was an object in a path.
     pub unsent: u64,
     /// Bytes of response bodies, as received: headers, and the bodies of redirects, are not
     /// counted.
@@ -191,7 +191,7 @@ impl Tally {
             ("broken off", self.broken),
             ("lost on a kept connection", self.lost),
             ("timed out", self.timeout),
-            ("not sent, a value was missing", self.unsent),
+            ("not sent, no usable value", self.unsent),
         ]
         .into_iter()
         .filter(|(_, count)| *count > 0)

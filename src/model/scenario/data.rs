@@ -223,9 +223,15 @@ fn table(reader: &mut Reader<'_>, node: &Node) -> Option<(String, Table)> {
         Err(why) => {
             let problem =
                 Problem::new(node.span.clone(), format!("`{name}` cannot be read: {why}"));
-            reader.report(problem.help(
-                "CSV with a line of column names, or JSON lines (`.jsonl`) with an object in each",
-            ));
+            reader.report(problem.help(match why {
+                TableError::NotUtf8(_) => {
+                    "save it as UTF-8, as by `iconv -f windows-1252 -t utf-8`"
+                }
+                TableError::OpenQuote(_) => {
+                    "end the value with a quote; a quote inside is written twice, like `\"5\"\" pipe\"`"
+                }
+                _ => "CSV with a line of column names, or JSON lines (`.jsonl`) with an object in each",
+            }));
             None
         }
     }
@@ -250,8 +256,10 @@ enum TableError {
     Unnamed(usize),
     #[error("{} is there twice", named_column(.0))]
     ColumnTwice(String),
-    #[error("{0}")]
-    NotText(#[from] std::str::Utf8Error),
+    #[error("line {0} is not UTF-8")]
+    NotUtf8(usize),
+    #[error("line {0} opens a quote that nothing closes")]
+    OpenQuote(usize),
     #[error("line {line} is not a JSON object (column {column})")]
     Json { line: usize, column: usize },
     #[error("line {line} is {found}, not an object like `{{\"email\": \"ada@example.com\"}}`")]
@@ -293,8 +301,50 @@ fn named_column(name: &str) -> String {
     }
 }
 
-fn csv(bytes: &[u8]) -> Result<Table, TableError> {
+/// Returns a file as text, without the mark of UTF-8.
+fn utf8(bytes: &[u8]) -> Result<&str, TableError> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    std::str::from_utf8(bytes)
+        .map_err(|error| TableError::NotUtf8(line_of(bytes, error.valid_up_to())))
+}
+
+/// Returns the line of a byte, from 1.
+fn line_of(bytes: &[u8], at: usize) -> usize {
+    let before = bytes.iter().take(at);
+    1 + before.filter(|byte| **byte == b'\n').count()
+}
+
+/// Returns the quote that opens a value and has no end, which then takes all the rows after it
+/// along. `record` is the last one.
+fn open_quote(record: &[u8]) -> Option<usize> {
+    let mut place = InRecord::Start;
+    for (at, byte) in record.iter().enumerate() {
+        place = match (place, byte) {
+            (InRecord::Start, b'"') => InRecord::Quoted(at),
+            (InRecord::Quoted(from), b'"') => InRecord::Closed(from),
+            // A quote written twice is one of the value.
+            (InRecord::Closed(from), b'"') | (InRecord::Quoted(from), _) => InRecord::Quoted(from),
+            (_, b',' | b'\n' | b'\r') => InRecord::Start,
+            _ => InRecord::Bare,
+        };
+    }
+    match place {
+        InRecord::Quoted(from) => Some(from),
+        _ => None,
+    }
+}
+
+/// A place in a line of CSV, with the quote that opened the value.
+#[derive(Clone, Copy)]
+enum InRecord {
+    Start,
+    Bare,
+    Quoted(usize),
+    Closed(usize),
+}
+
+fn csv(bytes: &[u8]) -> Result<Table, TableError> {
+    let bytes = utf8(bytes)?.as_bytes();
     let mut reader = csv::ReaderBuilder::new()
         .trim(csv::Trim::Headers)
         .from_reader(bytes);
@@ -310,8 +360,14 @@ fn csv(bytes: &[u8]) -> Result<Table, TableError> {
     }
     let mut rows = Rows::new(columns.len(), bytes.len());
     let mut record = csv::StringRecord::new();
+    let mut last = 0;
     while reader.read_record(&mut record)? {
         rows.push(record.iter().map(|text| Cell { text, json: false }));
+        last = record.position().map_or(last, csv::Position::byte);
+    }
+    let last = usize::try_from(last).unwrap_or_default();
+    if let Some(quote) = bytes.get(last..).and_then(open_quote) {
+        return Err(TableError::OpenQuote(line_of(bytes, last + quote)));
     }
     Ok((columns, rows.finished()))
 }
@@ -319,8 +375,7 @@ fn csv(bytes: &[u8]) -> Result<Table, TableError> {
 /// Reads a table of JSON lines. The columns are those of the first object; a row that lacks one is
 /// an error.
 fn json_lines(bytes: &[u8]) -> Result<Table, TableError> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let text = std::str::from_utf8(bytes)?;
+    let text = utf8(bytes)?;
     let (mut columns, mut rows) = (Vec::new(), Rows::default());
     for (line, text) in (1..)
         .zip(text.lines())
@@ -450,6 +505,17 @@ mod tests {
                 "line 2 has 1 values, and the first line names 2 columns",
             ),
             (csv(b"a,,b\n1,2,3\n"), "column 2 has no name"),
+            (csv(b"a,b\n1,x\n2,Zo\xeb\n"), "line 3 is not UTF-8"),
+            (csv(b"\xff\xfea\0,\0b\0"), "line 1 is not UTF-8"),
+            (
+                csv(b"a,b\n1,\"x\ny\"\n2,\"x\n3,y\n4,z\n"),
+                "line 4 opens a quote that nothing closes",
+            ),
+            (
+                csv(b"a,b\n1,\"x\"\"\n"),
+                "line 2 opens a quote that nothing closes",
+            ),
+            (json_lines(b"{\"a\": \"\xeb\"}"), "line 1 is not UTF-8"),
             (
                 json_lines(b"{\"a\": 1}\n{\"b\": 1}\n"),
                 "line 2 lacks the column `a`",
@@ -471,6 +537,31 @@ mod tests {
                 .to_string()
                 .contains("line 2 is not a JSON object (column 2)")
         );
+    }
+
+    #[test]
+    fn rows_are_read_as_spreadsheets_write_them() {
+        let wide: Vec<String> = (0..10_000).map(|at| format!("c{at}")).collect();
+        let wide = format!("{0}\n{0}\n", wide.join(","));
+        for (text, columns, rows, last) in [
+            ("\u{feff}a,b\r\n1,x\r\n2,y\r\n", 2, 2, "y"),
+            ("a,b\r1,x\r2,y\r", 2, 2, "y"),
+            ("a,b\n\n1,x\n\n\n2,y", 2, 2, "y"),
+            ("a,b\n1,\"x \"\"y\"\", z\"\n", 2, 1, "x \"y\", z"),
+            ("a,b\n1,\"two\r\nlines\"\n", 2, 1, "two\r\nlines"),
+            // A quote inside a value that has none around it is a character like any other.
+            ("a,b\n1,5\" pipe\n", 2, 1, "5\" pipe"),
+            ("a,b\n1,5\"\" pipe\n", 2, 1, "5\"\" pipe"),
+            ("a,b\n1,\"\"\n", 2, 1, ""),
+            ("a,b\n1,a\0b\n", 2, 1, "a\0b"),
+            (wide.as_str(), 10_000, 1, "c9999"),
+        ] {
+            let (names, read) = csv(text.as_bytes()).unwrap();
+            let shown: String = text.chars().take(40).collect();
+            assert_eq!((names.len(), read.len()), (columns, rows), "{shown:?}");
+            let cell = read.cell(rows - 1, columns - 1).map(|cell| cell.text);
+            assert_eq!(cell, Some(last), "{shown:?}");
+        }
     }
 
     #[test]

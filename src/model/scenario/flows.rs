@@ -162,6 +162,7 @@ impl<'d> FlowDraft<'d> {
             variables,
             lasting,
             paths,
+            data,
             ..
         } = self;
         let flow = Flow {
@@ -175,7 +176,7 @@ impl<'d> FlowDraft<'d> {
             variables: variables.into_all(),
             lasting,
         };
-        whole::report(reader, &flow, &paths);
+        whole::report(reader, &flow, data, &paths);
         flow
     }
 

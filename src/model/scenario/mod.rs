@@ -156,6 +156,25 @@ impl Scenario {
         found
     }
 
+    /// Returns the name by which a flow takes a captured value, a member of it, or a cell of a data
+    /// file; `None` for anything else.
+    pub fn name_of(&self, flow: usize, expression: &Expression) -> Option<String> {
+        let variable = |index: u16| self.flows.get(flow)?.variables.get(usize::from(index));
+        match expression {
+            Expression::Variable(index) => variable(*index).cloned(),
+            Expression::Member(index, path) => {
+                variable(*index).map(|name| format!("{name}.{}", path.join(".")))
+            }
+            Expression::Column(data, column) => {
+                let data = self.data.get(usize::from(*data))?;
+                let column = data.columns.get(usize::from(*column))?;
+                Some(format!("{}.{column}", data.name))
+            }
+            Expression::AsText(inner) | Expression::Raw(inner) => self.name_of(flow, inner),
+            _ => None,
+        }
+    }
+
     /// True if a phase asks for load: its level is above zero, or it ramps down from one.
     pub fn has_load(&self, phase: usize) -> bool {
         let Some(own) = self.phases.get(phase) else {

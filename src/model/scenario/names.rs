@@ -69,6 +69,11 @@ impl<'d> Tables<'d> {
         Some((*index, self.files.get(usize::from(*index))?))
     }
 
+    /// Returns a file by its index.
+    pub(super) fn at(&self, index: u16) -> Option<&'d DataFile> {
+        self.files.get(usize::from(index))
+    }
+
     /// Returns the index of a column.
     pub(super) fn column(&self, file: &str, column: &str) -> Option<u16> {
         self.places.get(file)?.1.get(column).copied()

@@ -7,7 +7,7 @@ use std::fmt;
 use std::ops::Range;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{DuplicateKeyPolicy, Location, NonFiniteFloatPolicy, Spanned};
+use serde_saphyr::{DuplicateKeyPolicy, Error as Unread, Location, NonFiniteFloatPolicy, Spanned};
 
 use super::Problem;
 use crate::json;
@@ -71,28 +71,58 @@ fn as_written(written: &str, read: String) -> NodeValue {
     }
 }
 
-fn syntax_problem(text: &str, error: &serde_saphyr::Error) -> Problem {
+fn syntax_problem(text: &str, error: &Unread) -> Problem {
     let span = error
         .location()
         .map_or(0..0, |location| syntax_span(text, &location));
-    let said = error.without_snippet().to_string();
-    let reason = said.lines().next().unwrap_or_default();
-    // The place is shown by the caret.
-    let reason = reason
-        .rsplit_once(" at line ")
-        .map_or(reason, |(reason, _)| reason);
-    let reason = reason.trim_start_matches("error: ").to_owned();
-    let tab = text
-        .lines()
-        .any(|line| line.trim_start_matches(' ').starts_with('\t'));
-    let help = if tab {
-        "indent with spaces: YAML does not allow tabs"
-    } else {
-        "look at the indentation, and put quotes around text that contains `: `, ` #`, `{` or `[`"
+    let (reason, help) = match cause(error) {
+        Unread::MultipleDocuments { .. } => (
+            "a second document begins before this".to_owned(),
+            "keep one scenario in a file, without `---` after it",
+        ),
+        Unread::RecursiveReferencesRequireWeakTypes { .. } => (
+            "this alias stands inside the value that it names".to_owned(),
+            "write what you mean in its place",
+        ),
+        Unread::Budget { .. } => (
+            "with its aliases written out, this is more than a scenario may hold".to_owned(),
+            "use fewer aliases, or shorter values",
+        ),
+        _ => (said_of(error.without_snippet()), help_of(text)),
     };
     Problem::new(span, "this cannot be read as YAML")
         .label(reason)
         .help(help)
+}
+
+/// Returns the error itself, without the aliases on the way to it.
+fn cause(error: &Unread) -> &Unread {
+    let mut found = error.without_snippet();
+    while let Unread::AliasError { error, .. } = found {
+        found = error.without_snippet();
+    }
+    found
+}
+
+/// Returns what the parser says of a syntax error. The place is shown by the caret.
+fn said_of(error: &Unread) -> String {
+    let said = error.to_string();
+    let reason = said.lines().next().unwrap_or_default();
+    let reason = reason
+        .rsplit_once(" at line ")
+        .map_or(reason, |(reason, _)| reason);
+    reason.trim_start_matches("error: ").to_owned()
+}
+
+fn help_of(text: &str) -> &'static str {
+    let tab = text
+        .lines()
+        .any(|line| line.trim_start_matches(' ').starts_with('\t'));
+    if tab {
+        "indent with spaces: YAML does not allow tabs"
+    } else {
+        "look at the indentation, and put quotes around text that contains `: `, ` #`, `{` or `[`"
+    }
 }
 
 /// Returns the place of a syntax error. It has a line and a column, but not always bytes.
@@ -378,6 +408,20 @@ mod tests {
             let many = vec![format!("*a{}", level - 1); 10].join(", ");
             text.push_str(&format!("a{level}: &a{level} [{many}]\n"));
         }
-        assert!(parse(&text).is_err());
+        let label = parse(&text).unwrap_err().label;
+        assert_eq!(label, "with its aliases written out, this is more than a scenario may hold");
+    }
+
+    #[test]
+    fn faults_are_told_in_words_of_a_scenario() {
+        for (text, label) in [
+            ("a: 1\n---\na: 2\n", "a second document begins before this"),
+            (
+                "a: &a [*a]\n",
+                "this alias stands inside the value that it names",
+            ),
+        ] {
+            assert_eq!(parse(text).unwrap_err().label, label, "{text}");
+        }
     }
 }

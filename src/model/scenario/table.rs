@@ -27,6 +27,13 @@ pub struct Cell<'r> {
     pub json: bool,
 }
 
+impl Cell<'_> {
+    /// True for an object or a list.
+    pub fn is_object(&self) -> bool {
+        self.json && self.text.starts_with(['{', '['])
+    }
+}
+
 impl Rows {
     /// Returns a table without rows; its cells will take about this many bytes.
     pub(super) fn new(columns: usize, bytes: usize) -> Self {
@@ -90,6 +97,12 @@ impl Rows {
             text: std::str::from_utf8(&rest[..end]).ok()?,
             json: rest[end] == JSON,
         })
+    }
+
+    /// Returns the first row with an object or a list in this column, counted from 0.
+    pub(super) fn first_object(&self, column: usize) -> Option<usize> {
+        let holds = |row: &usize| self.cell(*row, column).is_some_and(|cell| cell.is_object());
+        (0..self.count).find(holds)
     }
 
     /// Returns rows of texts.

@@ -166,6 +166,18 @@ impl Template {
         self.expressions().flat_map(Expression::data).collect()
     }
 
+    /// Returns the values of a path, before its query.
+    pub fn before_query(&self) -> impl Iterator<Item = &Expression> {
+        let before = self.segments.iter().take_while(|part| match part {
+            Segment::Text(text) => !text.contains(&b'?'),
+            Segment::Value(..) => true,
+        });
+        before.filter_map(|part| match part {
+            Segment::Value(expression, _) => Some(expression),
+            Segment::Text(_) => None,
+        })
+    }
+
     /// Returns the captured values of which it takes a member, with the names on the way to it.
     pub(super) fn members(&self) -> impl Iterator<Item = (u16, &[String])> {
         self.expressions().filter_map(Expression::member)
@@ -187,6 +199,15 @@ impl Expression {
         match self {
             Self::Member(variable, names) => Some((*variable, names)),
             Self::AsText(inner) | Self::Raw(inner) => inner.member(),
+            _ => None,
+        }
+    }
+
+    /// Returns the cell that it takes, as indices into the scenario's data and its columns.
+    pub(super) fn cell(&self) -> Option<(u16, u16)> {
+        match self {
+            Self::Column(data, column) => Some((*data, *column)),
+            Self::AsText(inner) | Self::Raw(inner) => inner.cell(),
             _ => None,
         }
     }

@@ -781,6 +781,38 @@ fn a_captured_object_that_stands_whole_in_a_path_is_told_with_a_member_to_name()
     }
 }
 
+#[test]
+fn a_path_has_no_column_with_objects() {
+    let files: ReadFile<'_> = &|_| {
+        Ok(br#"{"id": "a", "home": "x", "tags": "[]"}
+{"id": "b", "home": {"town": "x"}, "tags": ["x"]}"#
+            .to_vec())
+    };
+    for (step, told) in [
+        ("{ get: '/{{ u.id }}' }", None),
+        ("{ get: '/{{ u.home }}' }", Some("home")),
+        ("{ get: '/{{ raw(u.tags) }}' }", Some("tags")),
+        ("{ get: '/a?home={{ u.home }}' }", None),
+        ("{ post: /, json: { home: '{{ u.home }}' } }", None),
+    ] {
+        let text = format!(
+            "name: x\ntarget: {{ url: http://shop }}\nphases: [{{ users: 1, hold: 1s }}]\n\
+             data: {{ u: {{ file: u.jsonl }} }}\nsteps: [{step}]\n"
+        );
+        let found = match super::read(&text, &with_environment(&[]), files) {
+            Ok(_) => Vec::new(),
+            Err(problems) => problems,
+        };
+        let said: Vec<_> = found.iter().map(|one| one.message.as_str()).collect();
+        let wanted = told.map(|column| {
+            format!(
+                "the path has all of `u.{column}`, and row 2 of that file has an object or a list there"
+            )
+        });
+        assert_eq!(said, wanted.iter().collect::<Vec<_>>(), "{step}");
+    }
+}
+
 /// Returns the least time of a few that reading a text takes.
 fn reading(text: &str, open: ReadFile<'_>) -> Duration {
     let of_one = (0..5).map(|_| {

@@ -5,7 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt as _, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 mod beginning;
@@ -21,9 +21,11 @@ pub mod reserve;
 pub use change::{GroupChange, changes};
 pub use command::{quoted, reap_command, reap_command_of};
 pub use found::{Found, folders, is_abandoned, read};
+pub use crate::trust::Distrust;
 pub use leftovers::{leftovers, unsettled};
 pub use record::Record;
 
+use crate::trust;
 use beginning::{remove, remove_unbegun, unbegun};
 use cloud::aws::failure::Failure;
 use cloud::files::{self, FileRefused};
@@ -93,15 +95,17 @@ pub enum JournalError {
         /// The run whose journal it is.
         run: RunId,
     },
-    /// The folder is another user's, a link, or one that everybody may write to. Its journal says what
-    /// to delete, and terraform runs the programs in it.
+    /// Somebody else could fill the folder, or put another in its place. Its journal says what to
+    /// delete, and terraform runs the programs in it.
     #[error(
-        "{} is not used: a run's folder is your own, no link, and not writable by everybody. If you trust what is in it, make it yours (chown, chmod o-w)",
+        "{} is not used: {why}. A run's folder is its user's alone: change that if you trust what is in it, or name another folder with --runs-dir",
         folder.display()
     )]
     NotOurs {
         /// The run's folder.
         folder: PathBuf,
+        /// The way in which somebody else could.
+        why: Distrust,
     },
     /// No folder for runs is given, and the home folder is unknown.
     #[error("no home folder is known: set SPIKEPROOF_RUNS_DIR or pass --runs-dir")]
@@ -144,6 +148,7 @@ impl Journal {
     /// returns. The folder has its name only then: one without a record would later be taken for a
     /// damaged one, of a run that may have left everything.
     pub fn create(folder: &Path, first: Record) -> JournalResult<Self> {
+        trusted(folder, trust::distrust_above(folder))?;
         let unbegun = unbegun(folder);
         remove_unbegun(folder.parent().unwrap_or(folder));
         std::fs::DirBuilder::new()
@@ -334,14 +339,17 @@ fn own_begun(folder: &Path) -> JournalResult<(OwnerLock, File)> {
     Ok((owner, file))
 }
 
-/// Refuses a folder that another user could have filled.
+/// Refuses a folder that another user could have filled or put there.
 fn is_ours(folder: &Path) -> JournalResult<()> {
-    let us = rustix::process::geteuid().as_raw();
-    match std::fs::symlink_metadata(folder) {
-        Ok(found) if found.is_dir() && found.uid() == us && found.mode() & 0o002 == 0 => Ok(()),
-        Err(error) => Err(io("read", folder)(error)),
-        Ok(_) => Err(JournalError::NotOurs {
+    trusted(folder, trust::distrust(folder))
+}
+
+fn trusted(folder: &Path, found: std::io::Result<Option<Distrust>>) -> JournalResult<()> {
+    match found.map_err(io("read", folder))? {
+        None => Ok(()),
+        Some(why) => Err(JournalError::NotOurs {
             folder: folder.to_owned(),
+            why,
         }),
     }
 }

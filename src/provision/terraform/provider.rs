@@ -2,10 +2,10 @@
 //! shared cache.
 
 use std::ffi::OsString;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::locate::{Binary, Flavour};
+use crate::trust;
 
 /// The version the module pins.
 pub(super) const VERSION: &str = "5.100.0";
@@ -70,15 +70,17 @@ pub(super) fn source(binary: &Binary, env: impl Fn(&str) -> Option<OsString>) ->
 }
 
 /// True if nobody else can put a program into this cache: it and the folder above it are ours where
-/// they exist, and not writable by everybody. terraform runs what it finds there.
+/// they exist, and nobody else can replace them. terraform runs what it finds there.
 pub(super) fn is_private(cache: &Path) -> bool {
-    let us = rustix::process::geteuid().as_raw();
     cache
         .ancestors()
         .take(2)
-        .all(|folder| match std::fs::symlink_metadata(folder) {
-            Ok(found) => found.is_dir() && found.uid() == us && found.mode() & 0o002 == 0,
-            Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+        .all(|folder| match trust::distrust(folder) {
+            Ok(found) => found.is_none(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                matches!(trust::distrust_above(folder), Ok(None))
+            }
+            Err(_) => false,
         })
 }
 
@@ -231,6 +233,10 @@ mod tests {
             set(&cache, own);
             assert_eq!(is_private(&cache), private, "{above:o} {own:o}");
         }
+        set(cache.parent().unwrap(), 0o755);
+        set(home.path(), 0o777);
+        assert!(!is_private(&cache), "everybody may rename what is in it");
+        set(home.path(), 0o700);
         // A link leads to another place.
         let link = home_link(&cache);
         assert!(!is_private(&link.path().join("plugins")));

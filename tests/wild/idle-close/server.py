@@ -1,3 +1,3 @@
 from odd import reply, serve
 
-serve(lambda request: reply(), idle=1.0)
+serve(lambda request: reply(), idle=1.0, numbered=True)

@@ -17,6 +17,10 @@ pub fn failure(failure: &Failure) -> String {
              than 16 MiB",
             or_others(coding)
         ),
+        Failure::ObjectInPath { value } => format!(
+            "`{}` is an object or a list, which no path can have as a whole: name a member of it",
+            or_others(value)
+        ),
     }
 }
 
