@@ -323,9 +323,13 @@ fn unpack(answer: &mut HttpAnswer) -> Result<(), Failure> {
 /// (RFC 9112, 7.2). Chunks are undone already; what else stands there is no coding to browsers.
 fn codings(answer: &HttpAnswer) -> Vec<u8> {
     let of = |name: &'static str| {
-        let values = answer.headers.iter().filter(move |(known, _)| known == name);
+        let values = answer
+            .headers
+            .iter()
+            .filter(move |(known, _)| known == name);
         let all = values.flat_map(|(_, value)| value.split(|byte| *byte == b','));
-        all.map(<[u8]>::trim_ascii).filter(|coding| !coding.is_empty())
+        all.map(<[u8]>::trim_ascii)
+            .filter(|coding| !coding.is_empty())
     };
     let packs = |coding: &&[u8]| {
         let known: [&[u8]; 3] = [b"gzip", b"x-gzip", b"deflate"];

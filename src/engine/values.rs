@@ -394,7 +394,11 @@ mod tests {
             ),
             (vec![value(member("tags"))], refused(member("tags"))),
             (
-                vec![text("/"), value(Expression::Raw(Box::new(Expression::Variable(0)))), text("?x")],
+                vec![
+                    text("/"),
+                    value(Expression::Raw(Box::new(Expression::Variable(0)))),
+                    text("?x"),
+                ],
                 refused(Expression::Raw(Box::new(Expression::Variable(0)))),
             ),
             (
@@ -406,7 +410,11 @@ mod tests {
                 segments,
                 ..Template::default()
             };
-            assert_eq!(values.path(&template), made.map(str::to_owned), "{template:?}");
+            assert_eq!(
+                values.path(&template),
+                made.map(str::to_owned),
+                "{template:?}"
+            );
         }
     }
 

@@ -145,7 +145,9 @@ impl Us {
         let own = User::from_uid(Uid::from_raw(user)).ok().flatten();
         let own_name = own.as_ref().map(|own| own.name.as_str());
         // A group of the same name that is the user's first one is made for the user alone.
-        let private = own.as_ref().map(|own| (own.gid.as_raw(), own.name.as_str()));
+        let private = own
+            .as_ref()
+            .map(|own| (own.gid.as_raw(), own.name.as_str()));
         let candidates = [Some((0, "root")), private];
         let groups = candidates.into_iter().flatten();
         let alone = groups.filter(|(group, name)| {

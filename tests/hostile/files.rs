@@ -194,7 +194,8 @@ fn odd_scenario_files_and_tables_are_read_or_refused_with_the_reason() {
         std::fs::write(&path, content).unwrap();
         path.display().to_string()
     };
-    let head = "name: x\ntarget: { url: 'http://127.0.0.1:9' }\nphases: [{ rate: 1/s, hold: 1s }]\n";
+    let head =
+        "name: x\ntarget: { url: 'http://127.0.0.1:9' }\nphases: [{ rate: 1/s, hold: 1s }]\n";
     let plain = format!("{head}steps: [{{ get: / }}]\n");
     let mut bomb = String::from("a: &a [x, x, x, x, x, x, x, x, x]\n");
     for (name, inner) in ('b'..='j').zip('a'..) {
@@ -203,11 +204,15 @@ fn odd_scenario_files_and_tables_are_read_or_refused_with_the_reason() {
     }
     let of_table = |name: &str, content: &[u8]| {
         at(name, content);
-        let step = format!("data: {{ u: {{ file: {name}, share: all }} }}\nsteps: [{{ get: '/?u={{{{ u.id }}}}' }}]\n");
+        let step = format!(
+            "data: {{ u: {{ file: {name}, share: all }} }}\nsteps: [{{ get: '/?u={{{{ u.id }}}}' }}]\n"
+        );
         format!("{head}{step}").into_bytes()
     };
     let digits = format!("{{\"id\": {}}}\n{{\"id\": 1e999}}\n", "7".repeat(400));
-    let utf_16: Vec<u8> = plain.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    // With its mark, as Windows writes it.
+    let utf_16 = format!("\u{feff}{plain}");
+    let utf_16: Vec<u8> = utf_16.encode_utf16().flat_map(u16::to_le_bytes).collect();
     for (content, refused) in [
         ([b"\xef\xbb\xbf", plain.as_bytes()].concat(), None),
         (plain.replace('\n', "\r\n").into_bytes(), None),
@@ -216,8 +221,14 @@ fn odd_scenario_files_and_tables_are_read_or_refused_with_the_reason() {
             [plain.as_bytes(), b"# Zo\xeb\n"].concat(),
             Some("it is not UTF-8 text"),
         ),
-        (format!("{plain}# \0\n").into_bytes(), Some("cannot be read as YAML")),
-        (format!("{plain}name: y\n").into_bytes(), Some("`name` is written twice")),
+        (
+            format!("{plain}# \0\n").into_bytes(),
+            Some("cannot be read as YAML"),
+        ),
+        (
+            format!("{plain}name: y\n").into_bytes(),
+            Some("`name` is written twice"),
+        ),
         (
             format!("{plain}---\nname: y\n").into_bytes(),
             Some("a second document begins"),
@@ -250,17 +261,29 @@ fn odd_scenario_files_and_tables_are_read_or_refused_with_the_reason() {
             Some("the column `id` is there twice"),
         ),
         (
-            of_table("deep.jsonl", ["{\"id\": ", &"[".repeat(5_000)].concat().as_bytes()),
+            of_table(
+                "deep.jsonl",
+                ["{\"id\": ", &"[".repeat(5_000)].concat().as_bytes(),
+            ),
             Some("is not a JSON object"),
         ),
     ] {
         let path = at("scenario.yaml", &content);
         let said = said(home.path(), &["check", &path]);
-        let shown: String = String::from_utf8_lossy(&content).chars().rev().take(90).collect();
+        let shown: String = String::from_utf8_lossy(&content)
+            .chars()
+            .rev()
+            .take(90)
+            .collect();
         match refused {
             None => assert_eq!(said.exit, Exit::Passed, "{shown:?}: {}", said.all()),
             Some(why) => {
-                assert_eq!(said.exit, Exit::ScenarioInvalid, "{shown:?}: {}", said.all());
+                assert_eq!(
+                    said.exit,
+                    Exit::ScenarioInvalid,
+                    "{shown:?}: {}",
+                    said.all()
+                );
                 assert!(said.stderr.contains(why), "{why}: {}", said.stderr);
             }
         }

@@ -174,7 +174,10 @@ async fn answers_of_rare_forms_are_taken_whole_or_not_at_all() {
         "http2-gone-at-once",
     ])
     .await;
-    let led = redirects.lines.iter().filter(|line| !line.contains("/from/"));
+    let led = redirects
+        .lines
+        .iter()
+        .filter(|line| !line.contains("/from/"));
     assert_eq!(
         led.collect::<Vec<_>>(),
         [
@@ -222,7 +225,12 @@ async fn scenarios_do_what_they_seem_to_say() {
     assert_eq!(accounts.len(), 2, "one of each session: {:?}", rows.lines);
     let find = "GET /find?all=%7B%22id%22%3A%201%7D";
     assert_eq!(objects.lines[..2], ["GET /newest", find]);
-    assert!(!objects.lines.iter().any(|line| line.starts_with("GET /items/%7B")));
+    assert!(
+        !objects
+            .lines
+            .iter()
+            .any(|line| line.starts_with("GET /items/%7B"))
+    );
 }
 
 /// A message that says what to write is right if the scenario is valid once that is written.

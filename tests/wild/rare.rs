@@ -2,9 +2,7 @@
 
 use spikeproof::measure::{Broken, Failure, RefusedRedirect, Tally};
 
-use super::step::{
-    Case, Expected, Step, again, astray, broken, case, led, ok, right, unusable,
-};
+use super::step::{Case, Expected, Step, again, astray, broken, case, led, ok, right, unusable};
 
 pub(super) fn rare_answers() -> Vec<Step> {
     let packed = |coding: &str| Failure::NotUnpacked {
@@ -28,7 +26,11 @@ pub(super) fn rare_answers() -> Vec<Step> {
         ok("GET /left-over", "two answers to one request", 1),
         ok("GET /old-keep", "HTTP/1.0 with `Connection: keep-alive`", 1),
         ok("GET /old", "HTTP/1.0 without a length, and a close", 1),
-        ok("POST /continue", "100 before the answer, as was asked for", 1),
+        ok(
+            "POST /continue",
+            "100 before the answer, as was asked for",
+            1,
+        ),
         right("POST /refused", "417 to a request that asks for 100", 417),
         ok("GET /gzip-tail", "bytes after the end of gzip", 1),
         ok("GET /gzip-twice", "gzip of two members", 1),
@@ -122,7 +124,10 @@ pub(super) fn odd_redirects() -> Vec<Step> {
             elsewhere("http://other.example/x"),
         ),
         led("GET /from/dots", "a redirect with more `..` than folders"),
-        led("GET /from/blanks", "a redirect with blanks around and in it"),
+        led(
+            "GET /from/blanks",
+            "a redirect with blanks around and in it",
+        ),
         led("GET /from/query", "a redirect to a query only"),
         led("GET /from/fragment", "a redirect with a fragment"),
         led("GET /from/utf-8", "a redirect in UTF-8"),
@@ -152,18 +157,21 @@ pub(super) fn rare_http2() -> Vec<Case> {
                 ok("GET /b", "", 2),
             ],
         ),
-        case(
-            "http2-gone-at-once",
-            vec![
-                again(
-                    "POST /a",
-                    "HTTP/2: GOAWAY before the first request, a POST",
-                    1,
-                    1,
-                ),
-                ok("GET /b", "", 1),
-            ],
-        ),
+        Case {
+            closes_idle: true,
+            ..case(
+                "http2-gone-at-once",
+                vec![
+                    again(
+                        "POST /a",
+                        "HTTP/2: GOAWAY before the first request, a POST",
+                        1,
+                        1,
+                    ),
+                    ok("GET /b", "", 1),
+                ],
+            )
+        },
     ]
 }
 

@@ -225,7 +225,7 @@ fn table(reader: &mut Reader<'_>, node: &Node) -> Option<(String, Table)> {
                 Problem::new(node.span.clone(), format!("`{name}` cannot be read: {why}"));
             reader.report(problem.help(match why {
                 TableError::NotUtf8(_) => {
-                    "save it as UTF-8, as by `iconv -f windows-1252 -t utf-8`"
+                    "save it as UTF-8, as by `iconv -f windows-1252 -t utf-8` (or `-f utf-16`)"
                 }
                 TableError::OpenQuote(_) => {
                     "end the value with a quote; a quote inside is written twice, like `\"5\"\" pipe\"`"

@@ -409,7 +409,10 @@ mod tests {
             text.push_str(&format!("a{level}: &a{level} [{many}]\n"));
         }
         let label = parse(&text).unwrap_err().label;
-        assert_eq!(label, "with its aliases written out, this is more than a scenario may hold");
+        assert_eq!(
+            label,
+            "with its aliases written out, this is more than a scenario may hold"
+        );
     }
 
     #[test]

@@ -18,10 +18,10 @@ pub mod names;
 pub mod record;
 pub mod reserve;
 
+pub use crate::trust::Distrust;
 pub use change::{GroupChange, changes};
 pub use command::{quoted, reap_command, reap_command_of};
 pub use found::{Found, folders, is_abandoned, read};
-pub use crate::trust::Distrust;
 pub use leftovers::{leftovers, unsettled};
 pub use record::Record;
 

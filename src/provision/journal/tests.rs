@@ -58,7 +58,10 @@ fn a_folder_that_others_could_have_filled_is_not_used() {
     let new = home.path().join("sp-0000000003");
     match Journal::create(&new, first("sp-0000000003")) {
         Err(JournalError::NotOurs { folder, why }) => {
-            assert_eq!((folder, why), (new, Distrust::OpenToAll(home.path().into())));
+            assert_eq!(
+                (folder, why),
+                (new, Distrust::OpenToAll(home.path().into()))
+            );
         }
         other => panic!("{other:?}"),
     }
