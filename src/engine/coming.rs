@@ -135,3 +135,32 @@ impl<'t> Coming<'t> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+    use std::task::Waker;
+
+    use super::*;
+
+    #[test]
+    fn a_reset_that_sending_met_is_no_close() {
+        let buffer: Buffer = Rc::new(RefCell::new(vec![0; 64].into()));
+        for (came, reset, broken) in [
+            ("", false, Broken::ClosedBeforeAnswer),
+            ("", true, Broken::ResetBeforeAnswer),
+            ("HTTP/1.1 200", false, Broken::ClosedInHead),
+            ("HTTP/1.1 200", true, Broken::ResetInAnswer),
+        ] {
+            let (mut first_byte, mut io) = (None, came.as_bytes());
+            let mut coming = Coming::new(Keep::default(), &mut first_byte);
+            coming.reset = reset;
+            let mut context = Context::from_waker(Waker::noop());
+            let Poll::Ready(Err(cut)) = coming.poll(&mut io, &mut context, &buffer) else {
+                panic!("{came:?} is no answer");
+            };
+            assert_eq!(cut.ending, Ending::Broken(broken), "{came:?} {reset}");
+        }
+    }
+}

@@ -17,7 +17,7 @@ pub(super) fn rare_answers() -> Vec<Step> {
         ok("GET /chunks-of-old", "chunks in an answer of HTTP/1.0", 1),
         ok(
             "GET /last-coding",
-            "`Transfer-Encoding: x-plain, identity`, and a close",
+            "`Transfer-Encoding: x-unchunked, identity`, and a close",
             1,
         ),
         ok("HEAD /head", "`Content-Length: 5` to a HEAD", 1),
