@@ -85,7 +85,7 @@ struct Us {
     groups: Vec<u32>,
 }
 
-/// What a folder or link on the disk tells about who may change it.
+/// The properties of a folder or link on the disk that tell who may change it.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
     kind: Kind,
@@ -176,7 +176,7 @@ impl Us {
     }
 
     /// Returns the doubt in a folder or link above ours. In a sticky folder each user renames the
-    /// own folders only. Whom root lets own the folders above, root trusts.
+    /// own folders only. Root trusts the owners of the folders above its own.
     fn doubt_above(&self, seen: &Seen) -> Option<Doubt> {
         if self.user != 0 && ![self.user, 0, UNMAPPED].contains(&seen.owner) {
             return Some(Doubt::OfAnother);
