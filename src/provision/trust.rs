@@ -39,12 +39,17 @@ const BY_ALL: u32 = 0o002;
 /// Returns how somebody else could fill the folder, or put another one in its place; `None` if
 /// nobody can.
 pub(crate) fn distrust(folder: &Path) -> io::Result<Option<Distrust>> {
-    let us = Us::now();
-    let seen = Seen::at(folder)?;
-    match us.doubt_in_own(&seen) {
-        Some(doubt) => Ok(Some(doubt.about(folder))),
-        None => on_the_way(folder, &us, MOST_LINKS),
+    match distrust_itself(folder)? {
+        None => distrust_above(folder),
+        found => Ok(found),
     }
+}
+
+/// Returns how somebody else could fill the folder, or has put it there; `None` if it is the user's
+/// alone. The folders above it are not looked at.
+pub(crate) fn distrust_itself(folder: &Path) -> io::Result<Option<Distrust>> {
+    let found = Us::now().doubt_in_own(&Seen::at(folder)?);
+    Ok(found.map(|doubt| doubt.about(folder)))
 }
 
 /// Returns how somebody else could put another folder in place of this one, which need not be there

@@ -148,7 +148,6 @@ impl Journal {
     /// returns. The folder has its name only then: one without a record would later be taken for a
     /// damaged one, of a run that may have left everything.
     pub fn create(folder: &Path, first: Record) -> JournalResult<Self> {
-        trusted(folder, trust::distrust_above(folder))?;
         let unbegun = unbegun(folder);
         remove_unbegun(folder.parent().unwrap_or(folder));
         std::fs::DirBuilder::new()
@@ -339,13 +338,10 @@ fn own_begun(folder: &Path) -> JournalResult<(OwnerLock, File)> {
     Ok((owner, file))
 }
 
-/// Refuses a folder that another user could have filled or put there.
+/// Refuses a folder that another user could have filled or put there. The folders above it may be open
+/// to others, as those of CI systems are in their containers: a folder that they put there is theirs.
 fn is_ours(folder: &Path) -> JournalResult<()> {
-    trusted(folder, trust::distrust(folder))
-}
-
-fn trusted(folder: &Path, found: std::io::Result<Option<Distrust>>) -> JournalResult<()> {
-    match found.map_err(io("read", folder))? {
+    match trust::distrust_itself(folder).map_err(io("read", folder))? {
         None => Ok(()),
         Some(why) => Err(JournalError::NotOurs {
             folder: folder.to_owned(),

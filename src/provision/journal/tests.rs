@@ -53,18 +53,9 @@ fn a_folder_that_others_could_have_filled_is_not_used() {
     std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o707)).unwrap();
     assert!(is_refused(&folder), "everybody may write to it");
     std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700)).unwrap();
+    // Workspaces of CI systems are open to all, in containers of one user.
     std::fs::set_permissions(home.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
-    assert!(is_refused(&folder), "everybody may rename it");
-    let new = home.path().join("sp-0000000003");
-    match Journal::create(&new, first("sp-0000000003")) {
-        Err(JournalError::NotOurs { folder, why }) => {
-            assert_eq!(
-                (folder, why),
-                (new, Distrust::OpenToAll(home.path().into()))
-            );
-        }
-        other => panic!("{other:?}"),
-    }
+    assert!(!is_refused(&folder), "what others put in its place is theirs");
 }
 
 #[test]
