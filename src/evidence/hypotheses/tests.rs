@@ -630,6 +630,11 @@ fn instances_that_stop_answering_are_lost_and_no_want_of_instances() {
             (first.suspect, first.standing, first.seconds.clone()),
             (Suspect::LostInstances, Standing::Holds, vec![(23, 26)])
         );
+        let stopped = Clue::StoppedAnswering {
+            instances: 1,
+            requests: 300,
+        };
+        assert_eq!(first.pro, [stopped]);
         let holds = facts.hypotheses.iter().filter(|one| one.holds()).count();
         assert_eq!(holds, 1, "{:?}", facts.hypotheses);
     });
