@@ -16,7 +16,7 @@ use super::Work;
 use super::addresses::Addresses;
 use super::alarm::WakeTimer;
 use super::connection::{Buffer, Connection, Endpoint, OpenConnections, READ};
-use super::judge::PatternError;
+use super::judge::{PatternError, Slots};
 use super::request::Prepared;
 use super::rows::{Drawn, RowCursor};
 use super::session::Session;
@@ -92,10 +92,11 @@ impl WorkerContext {
         let names_instances = scenario.scaling.instance_header.is_some();
         let mut prepared = Vec::new();
         for flow in &scenario.flows {
+            let slots = Slots::of(&flow.variables);
             let steps = flow
                 .steps
                 .iter()
-                .map(|step| Prepared::new(target, flow, step, names_instances));
+                .map(|step| Prepared::new(target, &slots, step, names_instances));
             prepared.push(steps.collect::<Result<Vec<_>, _>>()?);
         }
         let draws = scenario.flows.iter().map(|flow| scenario.draws(flow));

@@ -9,6 +9,7 @@ use model::scenario::Scenario;
 
 use super::decode;
 use super::jar::Jar;
+use super::judge::Slots;
 use super::request::Prepared;
 use super::values::{CapturedValue, Values};
 use super::wire::{AnswerReader, Keep};
@@ -97,8 +98,9 @@ pub fn requests(scenario: &Scenario, captured: &str) -> Vec<Vec<u8>> {
     let mut all = Vec::new();
     for flow in &scenario.flows {
         let variables = vec![Some(value.clone()); flow.variables.len()];
+        let slots = Slots::of(&flow.variables);
         for step in &flow.steps {
-            let Ok(prepared) = Prepared::new(&scenario.target, flow, step, false) else {
+            let Ok(prepared) = Prepared::new(&scenario.target, &slots, step, false) else {
                 continue;
             };
             let mut values = Values {

@@ -1,6 +1,7 @@
 //! Judges an answer by the step's checks, and takes the captured values out of it.
 
 use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use regex::bytes::Regex;
@@ -76,23 +77,35 @@ pub enum PatternError {
     },
 }
 
+/// The places of a flow's captured values, by their names. One is made for all steps of the flow.
+pub struct Slots<'a>(HashMap<&'a str, u16>);
+
+impl<'a> Slots<'a> {
+    /// Numbers the variables of a flow in their order; of two with one name the first counts.
+    pub fn of(variables: &'a [String]) -> Self {
+        let mut slots = HashMap::with_capacity(variables.len());
+        for (slot, name) in (0..).zip(variables) {
+            slots.entry(name.as_str()).or_insert(slot);
+        }
+        Self(slots)
+    }
+
+    fn slot(&self, name: &str) -> u16 {
+        self.0.get(name).copied().unwrap_or_default()
+    }
+}
+
 impl Judge {
-    pub fn new(step: &Step, variables: &[String]) -> Result<Self, PatternError> {
+    pub fn new(step: &Step, slots: &Slots<'_>) -> Result<Self, PatternError> {
         let checks = step
             .checks
             .iter()
             .map(compile_check)
             .collect::<Result<Vec<_>, _>>()?;
-        let slot = |name: &str| {
-            variables
-                .iter()
-                .position(|known| known == name)
-                .unwrap_or_default() as u16
-        };
         let captures = step
             .captures
             .iter()
-            .map(|capture| Ok((slot(&capture.name), compile_capture(capture)?)));
+            .map(|capture| Ok((slots.slot(&capture.name), compile_capture(capture)?)));
         let hard = |check: &Check| !check.soft && matches!(check.what, What::Status(_));
         Ok(Self {
             checks,

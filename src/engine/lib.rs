@@ -62,6 +62,7 @@ mod connection; // one connection: HTTP/1.1 on the socket, HTTP/2 by hyper
 mod context; // shared by the sessions of a worker, without locks
 mod decide; // the next act of a generator, from the state of the channel
 mod decode; // content codings
+mod dial; // a TCP connection to one of the addresses, or why there is none
 #[cfg(fuzzing)]
 pub mod fuzzing; // doors for the targets of tests/fuzz
 pub mod health; // measures the generator itself, once a second

@@ -1,18 +1,16 @@
 //! Carries one request after another to the target for a session: connections, cookies, redirects.
 
 use std::future::Future;
-use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use rustls::HandshakeKind;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use super::coming::{Coming, Cut, Taken};
 use super::connection::{Connection, Endpoint, NotOpened, Opening};
 use super::context::WorkerContext;
+use super::dial::{NotDialled, dial};
 use super::jar::Jar;
 use super::redirect::{Asked, Onward, carried, is_redirect, onward};
 use super::request::{Prepared, ReadyRequest};
@@ -315,7 +313,13 @@ impl Link {
         })?;
         let dns = begun.elapsed();
         let dialling = Instant::now();
-        let (stream, address) = dial(context, &addresses, deadline).await?;
+        let dialled = dial(context, &addresses, deadline).await;
+        let (stream, address) = dialled.map_err(|why| {
+            if let NotDialled::OwnLimit(limit) = why {
+                trace.failure = Some(Failure::NoSocket(limit));
+            }
+            why.ending()
+        })?;
         let connect = dialling.elapsed();
         let security = context.security.as_ref().filter(|_| origin.https);
         if let (Some(security), None) = (security, &self.tls) {
@@ -381,38 +385,6 @@ fn share(context: &WorkerContext, connection: &Connection) {
 
 async fn within<T>(deadline: Instant, future: impl Future<Output = T>) -> Option<T> {
     timeout_at(deadline, future).await.ok()
-}
-
-/// Tries the addresses in turn: a dead one must not cost every n-th session its request. A reset
-/// ends a connection that was there (a port that is closed refuses it), perhaps before we know it.
-async fn dial(
-    context: &WorkerContext,
-    addresses: &[SocketAddr],
-    deadline: Instant,
-) -> Result<(TcpStream, SocketAddr), Ending> {
-    let mut ending = Ending::Connect;
-    for (tried, address) in addresses.iter().enumerate() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let share = left / (addresses.len() - tried) as u32;
-        match timeout_at(Instant::now() + share, TcpStream::connect(*address)).await {
-            Ok(Ok(stream)) => return Ok((stream, *address)),
-            Ok(Err(error)) => {
-                if error.kind() == io::ErrorKind::ConnectionReset {
-                    ending = Ending::Broken(Broken::ResetBeforeAnswer);
-                }
-                context.recorder.borrow_mut().reason(&error.to_string());
-                context.refused(*address);
-            }
-            Err(_) => {
-                context
-                    .recorder
-                    .borrow_mut()
-                    .reason("no answer to the attempt to connect");
-                context.refused(*address);
-            }
-        }
-    }
-    Err(ending)
 }
 
 /// A request on its way to one endpoint.

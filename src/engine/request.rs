@@ -6,10 +6,10 @@ use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Request, Uri};
 use url::Url;
 
-use super::judge::{Judge, PatternError};
+use super::judge::{Judge, PatternError, Slots};
 use super::values::{NotMade, Values};
 use super::wire::Keep;
-use model::scenario::{Flow, Method, Step, Target, Template, request_target};
+use model::scenario::{Method, Step, Target, Template, request_target};
 
 /// Everything of a step that is known before the run.
 pub struct Prepared {
@@ -56,18 +56,18 @@ impl Prepared {
             .any(|(name, _)| name.eq_ignore_ascii_case("cookie"))
     }
 
-    /// Prepares a step. With `names_instances` a header of the answers is kept, even if no check
+    /// Prepares a step of a flow with these places for values. With `names_instances` a header of the answers is kept, even if no check
     /// reads it.
     pub fn new(
         target: &Target,
-        flow: &Flow,
+        slots: &Slots<'_>,
         step: &Step,
         names_instances: bool,
     ) -> Result<Self, PatternError> {
         let mut path = Template::text(target.url.path.as_str());
         path.append(step.path.clone());
         let body = step.body.as_ref().map(|body| body.content.clone());
-        let judge = Judge::new(step, &flow.variables)?;
+        let judge = Judge::new(step, slots)?;
         let keep = Keep {
             body: judge.needs_body,
             headers: judge.needs_headers || names_instances,
@@ -329,7 +329,13 @@ mod tests {
         scenario.target.url.path = "/v1".to_owned();
         scenario.target.headers = vec![("user-agent".to_owned(), Template::text("mine"))];
         let flow = example::flow("f", vec![step]);
-        let prepared = Prepared::new(&scenario.target, &flow, &flow.steps[0], false).unwrap();
+        let prepared = Prepared::new(
+            &scenario.target,
+            &Slots::of(&flow.variables),
+            &flow.steps[0],
+            false,
+        )
+        .unwrap();
         let mut chance = Pcg64Mcg::seed_from_u64(1);
         let mut values = Values {
             variables: &[],
@@ -405,7 +411,8 @@ mod tests {
                 ..post(body)
             };
             let flow = example::flow("f", vec![step]);
-            let prepared = Prepared::new(&scenario.target, &flow, &flow.steps[0], false);
+            let slots = Slots::of(&flow.variables);
+            let prepared = Prepared::new(&scenario.target, &slots, &flow.steps[0], false);
             let Carries { headers, body } = prepared.unwrap().carries;
             (headers.join(" "), body)
         };

@@ -25,6 +25,7 @@ mod growth; // too few instances
 mod launches; // launches that failed
 mod lost; // instances that stop answering
 mod metric; // a metric that does not see the load
+mod own_limit; // refusals by a limit that each instance has for itself
 mod pooled; // answers that are too few in each second
 mod rates; // what is answered with few and with more instances, while requests are refused
 mod refused; // answers that no instance gave, rate limits, names
@@ -35,6 +36,7 @@ mod timeouts; // answers that came too late
 mod uneven; // requests that are not spread over the instances
 
 pub use constant::Baseline;
+pub use lost::unanswered_around;
 pub(crate) use seen::Seen;
 
 /// A possible reason for seconds that missed a limit.
@@ -353,6 +355,28 @@ pub enum Clue {
         /// Failed requests in the seconds that missed a limit.
         of: u64,
     },
+    /// An instance that refused requests answered as many of them while more instances took part.
+    RefusedAtSameRate {
+        /// Fewest instances that took part in the load.
+        few: u32,
+        /// Most of them.
+        many: u32,
+        /// Good answers a second of an instance that refused, with the fewest.
+        before: f64,
+        /// The same with the most.
+        later: f64,
+    },
+    /// Instances answered as many requests however many they got: they refused the rest.
+    RefusedByPart {
+        /// Requests a second of the instance with the most of them.
+        most: f64,
+        /// Its good answers a second.
+        most_good: f64,
+        /// Requests a second of the instance with the fewest.
+        least: f64,
+        /// Its good answers a second.
+        least_good: f64,
+    },
     /// Requests got no connection, or one that was closed before an answer began.
     NoConnection {
         /// Connections that were refused, or not answered in time.
@@ -464,6 +488,19 @@ impl Hypothesis {
         self
     }
 
+    /// Adds clues on whether the instances had room to spare: if they had, something else refused.
+    fn with_room(mut self, clues: impl IntoIterator<Item = Option<Clue>>) -> Self {
+        for clue in clues.into_iter().flatten() {
+            match clue {
+                Clue::AnsweredAsUsual { .. } | Clue::MetricBelowCeiling { .. } => {
+                    self.pro.push(clue);
+                }
+                _ => self.against.push(clue),
+            }
+        }
+        self
+    }
+
     fn explains(mut self, seconds: &BTreeSet<u32>) -> Self {
         self.seconds = spans(seconds);
         self
@@ -489,6 +526,30 @@ impl Hypothesis {
         self.pro.iter().any(|clue| {
             matches!(clue, Clue::WouldHaveSeen { metric, .. } if metric == metric::PER_TARGET)
         })
+    }
+
+    /// Returns true if it is about a limit that each instance has for itself, and instances with
+    /// room to spare met it: their answers took as long as usual, and their CPU was idle.
+    pub fn is_limit_of_each(&self) -> bool {
+        let has = |is: fn(&Clue) -> bool| self.pro.iter().chain(&self.against).any(is);
+        let is_of_each = has(|clue| {
+            matches!(
+                clue,
+                Clue::GrewWithGain { .. }
+                    | Clue::RefusedAtSameRate { .. }
+                    | Clue::RefusedByPart { .. }
+            )
+        });
+        let is_told = match self.suspect {
+            Suspect::ConnectionLimit => self.standing == Standing::Holds,
+            // It is excluded as a limit of the whole.
+            Suspect::RateLimit => self.standing == Standing::Excluded,
+            _ => false,
+        };
+        is_told
+            && is_of_each
+            && has(|clue| matches!(clue, Clue::AnsweredAsUsual { .. }))
+            && has(|clue| matches!(clue, Clue::MetricBelowCeiling { .. }))
     }
 
     /// Returns the number of seconds that it explains.
@@ -521,7 +582,8 @@ pub(crate) fn all(observed: &Observed<'_>, baseline: &Baseline) -> Vec<Hypothesi
     let (rate, connections) = (refused::rate_limit(&seen), connections::test(&seen));
     let rivals = [&rate, &connections].into_iter().flatten();
     let rivals: BTreeSet<u32> = rivals.flat_map(refused::Limit::open_for).collect();
-    found.extend(rate.map(|limit| limit.found));
+    let own = rate.as_ref().and_then(refused::Limit::own_of_size);
+    found.extend(rate.into_iter().flat_map(refused::Limit::hypotheses));
     found.extend(refused::others(&seen));
     found.extend(connections.map(|limit| limit.found));
     found.extend(lost::test(&seen));
@@ -537,7 +599,7 @@ pub(crate) fn all(observed: &Observed<'_>, baseline: &Baseline) -> Vec<Hypothesi
     found.extend(timeouts::test(&seen, &taken));
     let taken = explained(&found);
     found.extend(metric::test(&seen, &taken));
-    found.extend(growth::test(&seen, &taken, &rivals));
+    found.extend(growth::test(&seen, &taken, &rivals, own));
     found
 }
 

@@ -12,8 +12,8 @@ use jiff::Timestamp;
 
 use super::Facts;
 use super::timeline::{
-    Activity, Alarm, AlarmChange, Datapoint, GroupState, Instance, MetricSeries, NotScaled,
-    Observation, Observed, Timeline, series,
+    Activity, Alarm, AlarmChange, Balancer, Datapoint, GroupState, Instance, MetricSeries,
+    NotScaled, Observation, Observed, Surroundings, TargetGroup, Timeline, series,
 };
 use model::measure::{
     Cell, InstanceCell, Interval, Key, LatencyHistogram, Results, Saturation, Tally,
@@ -185,6 +185,24 @@ pub fn counted(read: u32, minutes: &[(u32, f64)]) -> Observation {
         alarms: Vec::new(),
     };
     Observation::new(at(read), Observed::Metric(series))
+}
+
+/// Makes the surroundings of a group with one target group, whose load balancer routes to so many;
+/// `None` if their number was not read.
+pub fn behind(target_groups: Option<u32>) -> Surroundings {
+    let balancer = Balancer {
+        arn: "arn:aws:elasticloadbalancing:eu-central-1:1:loadbalancer/app/web/1".to_owned(),
+        target_groups,
+        ..Balancer::default()
+    };
+    let target_group = TargetGroup {
+        balancers: vec![balancer],
+        ..TargetGroup::default()
+    };
+    Surroundings {
+        target_groups: vec![target_group],
+        ..Surroundings::default()
+    }
 }
 
 /// Answers in one second: name of the instance (empty for the load balancer), good answers, 5xx

@@ -158,6 +158,24 @@ pub mod series {
     pub const NEW_CONNECTIONS: &str = "new connections of the load balancer";
     /// `RejectedConnectionCount`: connections that the load balancer itself had no room for.
     pub const REJECTED: &str = "rejected connections";
+
+    /// What a load balancer counts a series for.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum CountedFor {
+        /// For each of its target groups: CloudWatch has a dimension for them.
+        TargetGroup,
+        /// For itself as a whole, with all target groups that it routes to.
+        Balancer,
+    }
+
+    /// Returns what a load balancer counts a series for.
+    pub fn counted_for(name: &str) -> CountedFor {
+        match name {
+            BALANCER_5XX | BALANCER_502 | BALANCER_503 | BALANCER_504 | ACTIVE_CONNECTIONS
+            | NEW_CONNECTIONS | REJECTED => CountedFor::Balancer,
+            _ => CountedFor::TargetGroup,
+        }
+    }
 }
 
 /// The start of the name of a series that a policy's alarm looks at.
@@ -384,6 +402,28 @@ impl Timeline {
         self.observations.iter().filter_map(|one| match &one.seen {
             Observed::Metric(series) => Some(series),
             _ => None,
+        })
+    }
+
+    /// Returns the series of this name whose counts are of this group. A count of a whole load
+    /// balancer is none where the balancer is known to route to target groups of others as well.
+    pub fn own_counts<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a MetricSeries> {
+        let is_own =
+            series::counted_for(name) == series::CountedFor::TargetGroup || !self.shares_balancer();
+        self.metrics()
+            .filter(move |series| is_own && series.name == name)
+    }
+
+    /// Returns true if a load balancer in front of the group is known to route to target groups
+    /// that are not the group's.
+    pub fn shares_balancer(&self) -> bool {
+        let groups = self.surroundings().map(|known| &known.target_groups);
+        let groups = groups.into_iter().flatten();
+        let all: Vec<&Balancer> = groups.flat_map(|one| &one.balancers).collect();
+        let own = |arn: &str| all.iter().filter(|one| one.arn == arn).count();
+        all.iter().any(|one| {
+            one.target_groups
+                .is_some_and(|count| count as usize > own(&one.arn))
         })
     }
 

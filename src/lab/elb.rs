@@ -32,7 +32,9 @@ pub(crate) fn answer(world: &World, call: &ApiCall) -> Option<LabResponse> {
         "DescribeTargetGroups" => {
             let arns = form.members("TargetGroupArns");
             let names = form.members("Names");
-            let asked = (arns.is_empty() || arns.contains(&target_group_arn().as_str()))
+            let of = form.get("LoadBalancerArn");
+            let asked = of.is_none_or(|arn| arn == balancer_arn())
+                && (arns.is_empty() || arns.contains(&target_group_arn().as_str()))
                 && (names.is_empty() || names.contains(&NAME));
             members("TargetGroups", asked.then(|| target_group(&group)))
         }

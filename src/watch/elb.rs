@@ -85,10 +85,30 @@ pub(crate) async fn target_group(clients: &Clients, arn: &str) -> Result<TargetG
             .map(|balancer| Balancer {
                 arn: balancer.load_balancer_arn().unwrap_or_default().to_owned(),
                 dns: balancer.dns_name().unwrap_or_default().to_owned(),
+                target_groups: None,
             })
             .collect();
     }
     Ok(found)
+}
+
+/// Counts the target groups that each of these load balancers routes to: those of others make its own
+/// counts no counts of this group.
+pub(crate) async fn count_target_groups(
+    clients: &Clients,
+    balancers: &mut [Balancer],
+) -> Result<(), WatchError> {
+    for balancer in balancers {
+        let answer = clients
+            .elb
+            .describe_target_groups()
+            .load_balancer_arn(&balancer.arn)
+            .send()
+            .await
+            .map_err(call("elasticloadbalancing:DescribeTargetGroups"))?;
+        balancer.target_groups = u32::try_from(answer.target_groups().len()).ok();
+    }
+    Ok(())
 }
 
 /// Returns the ARNs of the load balancers in front of a target group.

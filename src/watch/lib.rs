@@ -151,7 +151,11 @@ impl Clients {
         };
         for target_group in &group.target_groups {
             match elb::target_group(self, target_group).await {
-                Ok(target_group) => found.target_groups.push(target_group),
+                Ok(mut target_group) => {
+                    let counted = elb::count_target_groups(self, &mut target_group.balancers).await;
+                    errors.extend(counted.err());
+                    found.target_groups.push(target_group);
+                }
                 Err(error) => errors.push(error),
             }
         }

@@ -7,7 +7,8 @@ use aws_smithy_types::DateTime;
 use jiff::Timestamp;
 
 use super::{Clients, WatchError, call, elb, timestamp};
-use evidence::timeline::{Alarm, Datapoint, MathQuery, MetricSeries, series};
+use evidence::timeline::series::{self, CountedFor};
+use evidence::timeline::{Alarm, Datapoint, MathQuery, MetricSeries};
 use model::scenario::Subject;
 
 /// CloudWatch's resolution for load balancer metrics: a minute.
@@ -145,8 +146,6 @@ struct BalancerMetric {
     metric: &'static str,
     statistic: &'static str,
     unit: &'static str,
-    /// Counted for each target group; else for the load balancer as a whole.
-    by_target_group: bool,
 }
 
 const fn balancer_metric(
@@ -154,95 +153,72 @@ const fn balancer_metric(
     metric: &'static str,
     statistic: &'static str,
     unit: &'static str,
-    by_target_group: bool,
 ) -> BalancerMetric {
     BalancerMetric {
         name,
         metric,
         statistic,
         unit,
-        by_target_group,
     }
 }
 
 const BALANCER_METRICS: [BalancerMetric; 12] = [
-    balancer_metric(series::REQUESTS, "RequestCount", "Sum", PER_MINUTE, true),
-    balancer_metric(
-        "target response time",
-        "TargetResponseTime",
-        "Average",
-        "s",
-        true,
-    ),
+    balancer_metric(series::REQUESTS, "RequestCount", "Sum", PER_MINUTE),
+    balancer_metric("target response time", "TargetResponseTime", "Average", "s"),
     balancer_metric(
         series::TARGET_5XX,
         "HTTPCode_Target_5XX_Count",
         "Sum",
         PER_MINUTE,
-        true,
     ),
     balancer_metric(
         series::BALANCER_5XX,
         "HTTPCode_ELB_5XX_Count",
         "Sum",
         PER_MINUTE,
-        false,
     ),
     balancer_metric(
         series::BALANCER_502,
         "HTTPCode_ELB_502_Count",
         "Sum",
         PER_MINUTE,
-        false,
     ),
     balancer_metric(
         series::BALANCER_503,
         "HTTPCode_ELB_503_Count",
         "Sum",
         PER_MINUTE,
-        false,
     ),
     balancer_metric(
         series::BALANCER_504,
         "HTTPCode_ELB_504_Count",
         "Sum",
         PER_MINUTE,
-        false,
     ),
-    balancer_metric(
-        "healthy hosts",
-        "HealthyHostCount",
-        "Minimum",
-        INSTANCES,
-        true,
-    ),
+    balancer_metric("healthy hosts", "HealthyHostCount", "Minimum", INSTANCES),
     balancer_metric(
         series::CONNECTION_ERRORS,
         "TargetConnectionErrorCount",
         "Sum",
         PER_MINUTE,
-        true,
     ),
     balancer_metric(
         series::ACTIVE_CONNECTIONS,
         "ActiveConnectionCount",
         "Sum",
         PER_MINUTE,
-        false,
     ),
     balancer_metric(
         series::NEW_CONNECTIONS,
         "NewConnectionCount",
         "Sum",
         PER_MINUTE,
-        false,
     ),
     balancer_metric(
         series::REJECTED,
         "RejectedConnectionCount",
         "Sum",
         PER_MINUTE,
-        false,
     ),
 ];
 const PER_MINUTE: &str = "per minute";
@@ -256,13 +232,21 @@ pub(crate) async fn metrics(
     since: Timestamp,
 ) -> Result<Vec<MetricSeries>, WatchError> {
     let mut wanted = of_alarms(alarms);
+    let mut balancers = Vec::new();
     for target_group in target_groups {
         let Some(group) = dimension(target_group, "targetgroup/") else {
             continue;
         };
         for balancer in elb::load_balancers(clients, target_group).await? {
-            let balancer = dimension(&balancer, "loadbalancer/");
-            wanted.extend(balancer.into_iter().flat_map(|id| of_balancer(&id, &group)));
+            let Some(id) = dimension(&balancer, "loadbalancer/") else {
+                continue;
+            };
+            wanted.extend(of_target_group(&id, &group));
+            // Two target groups of one balancer must not count it twice.
+            if !balancers.contains(&id) {
+                wanted.extend(of_balancer(&id));
+                balancers.push(id);
+            }
         }
     }
     if let Subject::Group(name) = &clients.subject {
@@ -283,18 +267,27 @@ pub(crate) async fn metrics(
     read(clients, wanted, since).await
 }
 
-fn of_balancer(balancer: &str, target_group: &str) -> [Wanted; BALANCER_METRICS.len()] {
-    let balancer = balancer.trim_start_matches("loadbalancer/").to_owned();
-    let both = [
-        ("LoadBalancer".to_owned(), balancer),
-        ("TargetGroup".to_owned(), target_group.to_owned()),
-    ];
-    BALANCER_METRICS.map(|one| {
-        let dimensions = if one.by_target_group {
-            &both[..]
-        } else {
-            &both[..1]
-        };
+/// Returns what a load balancer counts for one target group.
+fn of_target_group(balancer: &str, target_group: &str) -> Vec<Wanted> {
+    let target_group = ("TargetGroup".to_owned(), target_group.to_owned());
+    counted(CountedFor::TargetGroup, &[of_whole(balancer), target_group])
+}
+
+/// Returns what a load balancer counts as a whole.
+fn of_balancer(balancer: &str) -> Vec<Wanted> {
+    counted(CountedFor::Balancer, &[of_whole(balancer)])
+}
+
+fn of_whole(balancer: &str) -> (String, String) {
+    let id = balancer.trim_start_matches("loadbalancer/").to_owned();
+    ("LoadBalancer".to_owned(), id)
+}
+
+fn counted(counted_for: CountedFor, dimensions: &[(String, String)]) -> Vec<Wanted> {
+    let own = BALANCER_METRICS
+        .into_iter()
+        .filter(|one| series::counted_for(one.name) == counted_for);
+    own.map(|one| {
         let stat = metric_stat(
             "AWS/ApplicationELB",
             one.metric,
@@ -304,6 +297,7 @@ fn of_balancer(balancer: &str, target_group: &str) -> [Wanted; BALANCER_METRICS.
         );
         Wanted::metric(empty(one.name, one.unit, ELB_PERIOD), stat)
     })
+    .collect()
 }
 
 /// Reads all single metrics in one call, and each math in a call of its own: an expression names
@@ -460,6 +454,44 @@ mod tests {
                 ),
             ]
         );
+    }
+
+    #[test]
+    fn counts_by_target_group_have_its_dimension_and_those_of_the_whole_balancer_do_not() {
+        let (balancer, group) = ("loadbalancer/app/web/1", "targetgroup/web/2");
+        let all: Vec<Wanted> = of_target_group(balancer, group)
+            .into_iter()
+            .chain(of_balancer(balancer))
+            .collect();
+        let found = |name: &str| {
+            let mut one = all.iter().filter(|one| one.series.name == name);
+            let (Some(one), None) = (one.next(), one.next()) else {
+                panic!("{name} is not read once");
+            };
+            let metric = one.queries[0].metric_stat().and_then(MetricStat::metric);
+            let dimensions = metric.unwrap().dimensions().iter();
+            dimensions
+                .map(|one| one.value().unwrap().to_owned())
+                .collect::<Vec<_>>()
+        };
+        for name in [
+            series::REQUESTS,
+            series::TARGET_5XX,
+            series::CONNECTION_ERRORS,
+        ] {
+            assert_eq!(found(name), ["app/web/1", group], "{name}");
+        }
+        for name in [
+            series::BALANCER_5XX,
+            series::BALANCER_502,
+            series::BALANCER_503,
+            series::BALANCER_504,
+            series::ACTIVE_CONNECTIONS,
+            series::NEW_CONNECTIONS,
+            series::REJECTED,
+        ] {
+            assert_eq!(found(name), ["app/web/1"], "{name}");
+        }
     }
 
     #[test]

@@ -32,7 +32,7 @@ fn judge(step: &Step, answer: &HttpAnswer, took: u64) -> Outcome {
         .iter()
         .map(|capture| capture.name.clone())
         .collect();
-    let judge = Judge::new(step, &variables).unwrap();
+    let judge = Judge::new(step, &Slots::of(&variables)).unwrap();
     let mut chance = Pcg64Mcg::seed_from_u64(1);
     let mut values = Values {
         variables: &[],
@@ -334,7 +334,7 @@ fn all_values_that_are_held_count_but_those_that_are_captured_anew() {
             captures: vec![capture("a"), capture("b")],
             ..example::step(Method::Get, "/")
         };
-        let judge = Judge::new(&step, &names).unwrap();
+        let judge = Judge::new(&step, &Slots::of(&names)).unwrap();
         let mut chance = Pcg64Mcg::seed_from_u64(1);
         let mut values = Values {
             variables: &held,
@@ -449,4 +449,12 @@ fn captured_json_keeps_its_kind_and_a_default_helps_out() {
         ]
     );
     assert_eq!(ending, Ending::Ok);
+}
+
+#[test]
+fn a_captured_value_goes_to_the_place_of_its_name() {
+    let names = ["a", "b", "c", "b"].map(str::to_owned);
+    let slots = Slots::of(&names);
+    let found = ["a", "b", "c", "none"].map(|name| slots.slot(name));
+    assert_eq!(found, [0, 1, 2, 0]);
 }

@@ -53,20 +53,16 @@ pub(super) fn test(seen: &Seen<'_>) -> Option<Limit> {
     found.pro.extend(rejected(seen, &bad));
     let told = evidence.telling(seen);
     found.pro.extend(evidence.growth);
-    for clue in [evidence.latency, evidence.cpu, evidence.load, evidence.one]
-        .into_iter()
-        .flatten()
-    {
-        match clue {
-            Clue::AnsweredAsUsual { .. } | Clue::MetricBelowCeiling { .. } => found.pro.push(clue),
-            _ => found.against.push(clue),
-        }
-    }
+    found = found.with_room([evidence.latency, evidence.cpu, evidence.load, evidence.one]);
     let found = match standing {
         Standing::Open => found.told_by(told),
         Standing::Holds | Standing::Excluded => found,
     };
-    Some(Limit { found, suspected })
+    Some(Limit {
+        found,
+        suspected,
+        own: None,
+    })
 }
 
 /// Returns the seconds in which an instance that leaves may be the one that refuses connections.
@@ -210,7 +206,7 @@ fn rejected(seen: &Seen<'_>, bad: &[usize]) -> Option<Clue> {
 }
 
 /// Returns the clue of the CPU; `None` where it shows neither full nor idle instances.
-fn cpu(seen: &Seen<'_>, refused: &[usize]) -> Option<Clue> {
+pub(super) fn cpu(seen: &Seen<'_>, refused: &[usize]) -> Option<Clue> {
     let seconds = refused.iter().map(|second| *second as u32);
     let cpu = alarms::cpu(seen.of.timeline, seen.of.times.started, seconds)?;
     match cpu.is_at_ceiling() {

@@ -16,11 +16,12 @@ const SHORTER: f64 = 0.7;
 
 /// Tests whether more instances would have helped in the seconds that nothing else explains.
 /// `taken` are the seconds that another hypothesis explains, and `rivals` those that an open limit
-/// may explain.
+/// may explain. `own` is the clue of a limit that each instance has for itself.
 pub(super) fn test(
     seen: &Seen<'_>,
     taken: &BTreeSet<u32>,
     rivals: &BTreeSet<u32>,
+    own: Option<Clue>,
 ) -> Option<Hypothesis> {
     if !seen.is_any_bad() {
         return None;
@@ -38,10 +39,14 @@ pub(super) fn test(
             Vec::new(),
         ));
     };
+    // An open limit may have passed by itself.
+    let is_own = |second: &usize| !rivals.contains(&(*second as u32));
+    let of_no_rival: Vec<usize> = seconds.iter().copied().filter(is_own).collect();
     let mut pro: Vec<Clue> = [
-        cured(seen, &seconds),
+        cured(seen, &of_no_rival),
         bottleneck::at_ceiling(seen, &seconds),
         only_above(seen, &seconds),
+        own,
     ]
     .into_iter()
     .flatten()
@@ -91,7 +96,7 @@ pub(super) fn test(
 }
 
 /// Returns the clue that the limits held again under the same load once more instances served, and
-/// that they were not missed again.
+/// that they were not missed again. `seconds` missed a limit for no other reason.
 pub(super) fn cured(seen: &Seen<'_>, seconds: &[usize]) -> Option<Clue> {
     let last = seen.bad.len();
     seconds.iter().find_map(|missed| {

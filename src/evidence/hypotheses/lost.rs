@@ -1,11 +1,14 @@
 //! Instances that stop answering, until their health checks find it.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::seen::Seen;
 use super::{Clue, Hypothesis, Standing, Suspect, second_of};
 use crate::instances::{Launched, Left, Why};
+use crate::reaction::Times;
+use model::scenario::Scenario;
 
 /// Longest time before an instance leaves in which it may not have answered: health checks are slow.
 const UNNOTICED: Duration = Duration::from_secs(15);
@@ -24,20 +27,11 @@ pub(super) fn test(seen: &Seen<'_>) -> Option<Hypothesis> {
         .iter()
         .filter(|one| one.why == Why::FailedChecks && had_served(seen, one))
         .collect();
-    let timeout = seen.of.scenario.target.timeout.as_secs() as u32;
-    let spans: Vec<(u32, u32)> = lost
+    let spans: Vec<RangeInclusive<u32>> = lost
         .iter()
-        .filter_map(|one| {
-            let began = second_of(seen.of.times, one.began.at)?;
-            let from = began.saturating_sub(UNNOTICED.as_secs() as u32);
-            Some((from, began + timeout + LATER))
-        })
+        .filter_map(|one| unanswered_around(seen.of.scenario, seen.of.times, one))
         .collect();
-    let is_near = |second: u32| {
-        spans
-            .iter()
-            .any(|(from, to)| (*from..=*to).contains(&second))
-    };
+    let is_near = |second: u32| spans.iter().any(|span| span.contains(&second));
     let explained: BTreeSet<u32> = seen
         .all_bad()
         .filter(|second| is_near(*second as u32) && is_unanswered(seen, *second))
@@ -47,11 +41,26 @@ pub(super) fn test(seen: &Seen<'_>) -> Option<Hypothesis> {
         return None;
     }
     let tally = seen.tally(explained.iter().map(|second| *second as usize));
+    let took_part =
+        |span: &&RangeInclusive<u32>| explained.iter().any(|second| span.contains(second));
     let clue = Clue::StoppedAnswering {
-        instances: lost.len() as u32,
+        instances: spans.iter().filter(took_part).count() as u32,
         requests: tally.timeout + tally.broken + tally.lost + tally.connect,
     };
     Some(Hypothesis::new(Suspect::LostInstances, Standing::Holds, vec![clue]).explains(&explained))
+}
+
+/// Returns the seconds in which requests may have had no answer, because this instance had stopped
+/// before its health checks found it; `None` if it left before the load.
+pub fn unanswered_around(
+    scenario: &Scenario,
+    times: &Times,
+    left: &Left,
+) -> Option<RangeInclusive<u32>> {
+    let began = second_of(times, left.began.at)?;
+    let from = began.saturating_sub(UNNOTICED.as_secs() as u32);
+    let timeout = scenario.target.timeout.as_secs() as u32;
+    Some(from..=began + timeout + LATER)
 }
 
 /// Returns true unless the instance was launched in the run and never served.

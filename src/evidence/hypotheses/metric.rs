@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::seen::{Seen, mean};
 use super::{Clue, Hypothesis, Standing, Suspect, second_of};
-use crate::timeline::{Alarm, MetricSeries};
+use crate::timeline::{Alarm, MetricSeries, series};
 
 /// Fewest seconds of a spike that missed a limit.
 const LEAST: usize = 5;
@@ -106,7 +106,11 @@ fn others(
         before: each(before),
         during: each(missed),
     };
+    let is_shared = seen.of.timeline.shares_balancer();
     let watched = |series: &&MetricSeries| {
+        if is_shared && series::counted_for(&series.name) == series::CountedFor::Balancer {
+            return false;
+        }
         let of = |alarm: &&&Alarm| series.alarms.contains(&alarm.name);
         !alarms.iter().any(|alarm| of(&alarm))
     };

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use super::connections::cpu;
+use super::own_limit::{Named, OwnLimit};
 use super::seen::Seen;
 use super::{Clue, Hypothesis, Standing, Suspect, TellingRun, growth, rates};
 use crate::load::ERRORS;
@@ -20,6 +22,8 @@ const LEAST: u64 = 5;
 pub(super) struct Limit {
     pub(super) found: Hypothesis,
     pub(super) suspected: BTreeSet<u32>,
+    /// The limit that each instance has for itself, if its refusals show one.
+    pub(super) own: Option<OwnLimit>,
 }
 
 impl Limit {
@@ -29,6 +33,26 @@ impl Limit {
         let grew = |clue: &Clue| matches!(clue, Clue::GrewWithGain { .. });
         let is_rival = self.found.standing == Standing::Open && !self.found.pro.iter().any(grew);
         self.suspected.iter().copied().filter(move |_| is_rival)
+    }
+
+    /// Returns the clue of each instance's own limit, where more instances get less than that.
+    pub(super) fn own_of_size(&self) -> Option<Clue> {
+        let own = self.own.as_ref().filter(|own| own.is_of_size);
+        own.map(|own| own.clue.clone())
+    }
+
+    /// Returns its hypothesis, and the one that the requests are not spread over limits that would
+    /// be enough for all of them.
+    pub(super) fn hypotheses(self) -> impl Iterator<Item = Hypothesis> {
+        let own = self.own.filter(|own| !own.is_of_size);
+        let uneven = own.map(|own| {
+            let busiest = own
+                .busiest
+                .map(|(instance, times)| Clue::MoreThanEven { instance, times });
+            let clues = busiest.into_iter().chain([own.clue]).collect();
+            Hypothesis::new(Suspect::UnevenLoad, Standing::Holds, clues).explains(&self.suspected)
+        });
+        std::iter::once(self.found).chain(uneven)
     }
 }
 
@@ -144,7 +168,8 @@ impl Refusal {
 
 /// Returns the hypothesis that something refuses what is over a rate. Status 429 says so, unless
 /// instances answer it by themselves; then, and with status 5xx and `Retry-After`, the growth must
-/// show that it is not the instances that are full.
+/// show that it is not the instances that are full. Refusals that name their instance show whether
+/// each has a limit of its own, and growth tells nothing if new instances take no part in the load.
 pub(super) fn rate_limit(seen: &Seen<'_>) -> Option<Limit> {
     let failed = Failed::of(seen)?;
     let (tally, unnamed) = (&failed.tally, failed.unnamed(|tally| tally.status_4xx));
@@ -160,12 +185,24 @@ pub(super) fn rate_limit(seen: &Seen<'_>) -> Option<Limit> {
         Some(clue @ Clue::GrewWithGain { .. }) => (None, Some(clue)),
         same => (same, None),
     };
+    let by_name = failed
+        .is_by_instances(class)
+        .then(|| Named::of(seen, &refused, class));
+    let is_spread = by_name.as_ref().is_none_or(|named| named.is_spread);
+    let own = by_name.and_then(|named| named.own);
+    let same = same.filter(|_| is_spread && own.is_none());
     // A limit that growth lifts is that of each instance. One with a window of time passes at last,
     // whatever the size.
-    let cured = growth::cured(seen, &failed.seconds).filter(|_| same.is_none());
-    if cured.is_some() || more.is_some() {
-        let found = found(Standing::Excluded).against(cured.into_iter().chain(more));
-        return Some(Limit { found, suspected });
+    let cured = growth::cured(seen, &refused).filter(|_| same.is_none());
+    if cured.is_some() || more.is_some() || own.is_some() {
+        let shown = own.as_ref().map(|own| own.clue.clone());
+        let found = found(Standing::Excluded).against(cured.into_iter().chain(more).chain(shown));
+        let room = [rates::latency(seen, &refused), cpu(seen, &refused)];
+        return Some(Limit {
+            found: found.with_room(room),
+            suspected,
+            own,
+        });
     }
     let is_later = refusal == Refusal::TryLater;
     let latency = rates::latency(seen, &refused).filter(|_| is_later);
@@ -187,6 +224,7 @@ pub(super) fn rate_limit(seen: &Seen<'_>) -> Option<Limit> {
     Some(Limit {
         found: limit,
         suspected,
+        own: None,
     })
 }
 
@@ -253,10 +291,10 @@ fn balancer(seen: &Seen<'_>, failed: &Failed) -> Option<Hypothesis> {
     (!clues.is_empty()).then(|| Hypothesis::new(Suspect::LoadBalancer, Standing::Holds, clues))
 }
 
-/// Returns the sum of a series' datapoints whose period has one of these seconds of the load.
+/// Returns the sum of a series' own datapoints whose period has one of these seconds of the load.
 pub(super) fn sum(seen: &Seen<'_>, name: &str, seconds: &[usize]) -> f64 {
     let started = seen.of.times.started.as_second();
-    let all = seen.of.timeline.metrics().filter(|one| one.name == name);
+    let all = seen.of.timeline.own_counts(name);
     let points = all.flat_map(|one| {
         let period = one.period.as_secs().max(1) as i64;
         one.points.iter().map(move |point| (point, period))

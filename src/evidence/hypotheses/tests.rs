@@ -1,5 +1,7 @@
 use super::*;
-use crate::testing::{Answers, activity, alarm, at, group, phases, results, strained, with_load};
+use crate::testing::{
+    Answers, activity, alarm, at, behind, group, phases, results, strained, with_load,
+};
 use crate::timeline::{Activity, Datapoint, MetricSeries, Observation, Observed as Seen, series};
 use model::measure::{Cell, InstanceCell, Interval, Key, LatencyHistogram, Saturation, Tally};
 
@@ -610,11 +612,17 @@ fn instances_that_stop_answering_are_lost_and_no_want_of_instances() {
                           indicating it has been terminated or stopped."
             .to_owned();
     }
+    // i-1 fails its checks as well, long after those seconds.
+    let mut later = activity(80, "Terminating EC2 instance: i-1", 4, 4);
+    if let (Seen::Activity(later), Seen::Activity(gone)) = (&mut later.seen, &gone.seen) {
+        later.cause.clone_from(&gone.cause);
+    }
     let story = vec![
         group(0, 4, &["i-1", "i-2", "i-3", "i-4"]),
         gone,
         group(22, 4, &["i-1", "i-3", "i-4"]),
         group(40, 4, &["i-1", "i-3", "i-4"]),
+        later,
     ];
     with_load(&scenario, story, &answered, |facts| {
         let first = &facts.hypotheses[0];
@@ -622,6 +630,11 @@ fn instances_that_stop_answering_are_lost_and_no_want_of_instances() {
             (first.suspect, first.standing, first.seconds.clone()),
             (Suspect::LostInstances, Standing::Holds, vec![(23, 26)])
         );
+        let stopped = Clue::StoppedAnswering {
+            instances: 1,
+            requests: 300,
+        };
+        assert_eq!(first.pro, [stopped]);
         let holds = facts.hypotheses.iter().filter(|one| one.holds()).count();
         assert_eq!(holds, 1, "{:?}", facts.hypotheses);
     });
@@ -1069,7 +1082,16 @@ fn the_balancers_own_answers_are_named_by_their_status() {
         errors: 600.0,
         by_status: vec![(503, 400.0), (504, 200.0)],
     };
-    assert_eq!(clues(all), Some(expected));
+    assert_eq!(clues(all.clone()), Some(expected.clone()));
+    // A balancer that serves others as well counts their answers too.
+    let serves = |target_groups| {
+        let one = Observation::new(at(0), Seen::Surroundings(behind(target_groups)));
+        [vec![one], all.clone()].concat()
+    };
+    assert_eq!(clues(serves(Some(2))), None);
+    for own in [Some(1), None] {
+        assert_eq!(clues(serves(own)), Some(expected.clone()), "{own:?}");
+    }
     assert_eq!(
         clues(vec![counted(series::BALANCER_5XX, 90.0)]),
         None,

@@ -280,4 +280,8 @@ pub struct Balancer {
     pub arn: String,
     /// The host name of the load balancer.
     pub dns: String,
+    /// The number of target groups that it routes to; absent where it was not read, as in older
+    /// recordings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_groups: Option<u32>,
 }

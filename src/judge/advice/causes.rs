@@ -260,8 +260,7 @@ fn by_balancer(evidence: &Evidence<'_>) -> Vec<(BalancerCount, f64)> {
     let sum = |name: &str| {
         let points = evidence
             .timeline
-            .metrics()
-            .filter(|series| series.name == name)
+            .own_counts(name)
             .flat_map(|series| &series.points);
         points.map(|point| point.value).sum::<f64>()
     };

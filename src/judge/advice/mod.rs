@@ -22,6 +22,7 @@ use model::scenario::Limit;
 mod agreement;
 mod answers;
 mod asked;
+mod beside;
 mod binding;
 mod candidate;
 mod candidates;
@@ -38,6 +39,7 @@ mod what_if;
 
 pub use agreement::Agreement;
 pub use asked::{Asked, AskedLoad, Carried, Reached, UntilInstances};
+pub use beside::NotAPolicy;
 pub use binding::Binding;
 pub use candidate::{Candidate, Change, Chosen};
 pub use content::{
@@ -109,6 +111,8 @@ pub struct Advice {
     pub binding: Option<Binding>,
     /// The recommended candidate as Terraform.
     pub snippet: Option<String>,
+    /// Changes that are no policy, for the limits that each instance has for itself.
+    pub beside: Vec<NotAPolicy>,
 }
 
 /// The policies that ran, with their alarms as last read.
@@ -203,6 +207,7 @@ pub fn advise(evidence: &Evidence<'_>, what_if: Option<&WhatIf>) -> Advice {
         candidates: Vec::new(),
         no_candidates: None,
         snippet: None,
+        beside: beside::all(evidence.hypotheses),
     };
     // Where other reasons explain the limits that were missed, the load says nothing of the size.
     if let Some(capacity) = advice.capacity.as_ref().filter(|_| others.is_empty()) {

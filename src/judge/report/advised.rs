@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::advice::{Agreement, Change, Chosen, Topic};
+use crate::advice::{Agreement, Change, Chosen, NotAPolicy, Topic};
 use evidence::capacity::{InstanceCapacity, Metric};
 use evidence::load::{Confidence, Elasticity};
 use model::scenario::Limit;
@@ -52,6 +52,20 @@ pub struct ReportedAdvice {
     pub no_candidates: Option<String>,
     /// The recommended candidate as Terraform; `null` where there is nothing to change.
     pub snippet: Option<String>,
+    /// Changes that are no policy, for the limits that each instance has for itself; empty in older
+    /// reports.
+    #[serde(default)]
+    pub beside: Vec<ReportedBeside>,
+}
+
+/// A change that is no policy. It has no row among the candidates: no replay shows its result, and
+/// it has no price.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ReportedBeside {
+    /// The change.
+    pub change: NotAPolicy,
+    /// The change in words.
+    pub text: String,
 }
 
 /// The price of one instance, or of one task.

@@ -9,11 +9,11 @@
 
 use super::{
     AddressRow, Capacity, CheckRow, Destroyed, Duration, Exit, FailureRow, Generators, Judged,
-    LifePhase, Load, Model, PhaseRole, PhaseRow, ReportedAdvice, ReportedAnswer, ReportedCandidate,
-    ReportedSecond, ReportedWarning, Row, RunReport, StatusRow, Tally, TargetAuthorization,
-    TaskCost, TaskRow, Timestamp, VERSION, words,
+    LifePhase, Load, Model, PhaseRole, PhaseRow, ReportedAdvice, ReportedAnswer, ReportedBeside,
+    ReportedCandidate, ReportedSecond, ReportedWarning, Row, RunReport, StatusRow, Tally,
+    TargetAuthorization, TaskCost, TaskRow, Timestamp, VERSION, words,
 };
-use crate::advice::{Agreement, Change, Chosen, Topic};
+use crate::advice::{Agreement, Change, Chosen, NotAPolicy, Topic};
 use crate::verdict::{
     Expectation, Finding, Measured, MetricValue, RunFigures, RunWarning, ScaleOutReason, Scope,
     ThresholdReason, ValidityReason,
@@ -92,6 +92,10 @@ fn example_advice() -> ReportedAdvice {
         chosen: Some(Chosen::MissesLeast),
         no_candidates: None,
         snippet: Some("resource \"aws_autoscaling_policy\" \"spikeproof\" {\n  name = \"web-cpu\"\n}\n".to_owned()),
+        beside: vec![ReportedBeside {
+            change: NotAPolicy::ConnectionsOfEachInstance,
+            text: "raise the limit of each instance on connections".to_owned(),
+        }],
     }
 }
 

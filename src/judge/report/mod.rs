@@ -38,7 +38,9 @@ mod trial;
 pub mod words;
 
 pub use advice::{Own, advice};
-pub use advised::{ReportedAdvice, ReportedAnswer, ReportedCandidate, ReportedPrice};
+pub use advised::{
+    ReportedAdvice, ReportedAnswer, ReportedBeside, ReportedCandidate, ReportedPrice,
+};
 pub use answers::{FailureRow, StatusRow};
 pub use generators::{AddressRow, CheckRow, Generators, TaskRow};
 pub use judged::{Judged, Judgement, ReportedWarning};

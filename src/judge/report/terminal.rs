@@ -364,6 +364,13 @@ fn write_advice(out: &mut String, advice: &ReportedAdvice) -> std::fmt::Result {
             writeln!(out, "      if {assumes}")?;
         }
     }
+    for one in &advice.beside {
+        writeln!(
+            out,
+            "\n  beside a policy, without a prediction or a price: {}",
+            one.text
+        )?;
+    }
     if let Some(snippet) = &advice.snippet {
         writeln!(out, "\n  → as Terraform:\n")?;
         for line in snippet.lines() {

@@ -288,6 +288,8 @@ pub enum ValidityReason {
     },
     /// Requests were never sent, because a value that they need was missing.
     RequestsNeverSent,
+    /// Requests were never sent, because the generators had no socket for them.
+    NoSockets,
     /// The generators reported no figures on their own load.
     GeneratorsSilent,
     /// The generators could not start every iteration.

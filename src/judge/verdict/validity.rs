@@ -118,16 +118,18 @@ fn answered(results: &Results) -> Option<Finding> {
             reason,
         ));
     }
-    (tally.unsent as f64 > requests as f64 * (1.0 - least_sent(true))).then(|| {
-        let measured = RunFigures::Requests {
-            count: tally.unsent,
-            requests,
-        };
-        unclear(
-            Expectation::EveryRequestSent,
-            measured,
-            ValidityReason::RequestsNeverSent,
-        )
+    let all = requests + tally.no_socket;
+    let never_sent = [
+        (tally.no_socket, ValidityReason::NoSockets),
+        (tally.unsent, ValidityReason::RequestsNeverSent),
+    ];
+    let mut too_many = never_sent
+        .into_iter()
+        .filter(|(count, _)| *count as f64 > all as f64 * (1.0 - least_sent(true)));
+    too_many.next().map(|(count, reason)| {
+        let requests = all;
+        let measured = RunFigures::Requests { count, requests };
+        unclear(Expectation::EveryRequestSent, measured, reason)
     })
 }
 
@@ -401,6 +403,18 @@ mod tests {
             judged(unsent, &[]),
             Some(ValidityReason::RequestsNeverSent.into())
         );
+        for (ok, expected) in [
+            (0, Some(ValidityReason::NoSockets.into())),
+            (100, Some(ValidityReason::NoSockets.into())),
+            (400, None),
+        ] {
+            let no_socket = Tally {
+                no_socket: 3,
+                ok,
+                ..Tally::default()
+            };
+            assert_eq!(judged(no_socket, &[]), expected, "{ok}");
+        }
         let ok = Tally { ok: 1, ..broken(3) };
         assert_eq!(judged(ok, &[(of(Broken::NotHttp), 3)]), None);
     }

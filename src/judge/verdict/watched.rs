@@ -73,7 +73,8 @@ pub(super) fn judge(expected: &Scenario, timeline: &Timeline) -> Watched {
 
 /// Judges drops by the load balancer's metrics, over the periods in which instances left. Returns
 /// `None` if no instance left, or if the balancer counted no request: then its metrics may not have
-/// been read.
+/// been read. Where the balancer serves other groups as well, its bad gateways need not be of this
+/// one: then only connections that failed are told.
 fn dropped(facts: &Facts<'_>) -> Option<Finding> {
     let leaving: Vec<(Timestamp, Timestamp)> = facts
         .reaction
@@ -90,19 +91,16 @@ fn dropped(facts: &Facts<'_>) -> Option<Finding> {
             )
         })
         .collect();
-    let named = |name: &str| {
-        facts
-            .timeline
-            .metrics()
-            .filter(move |series| series.name == name)
-            .collect::<Vec<_>>()
-    };
+    let named = |name| facts.timeline.own_counts(name).collect::<Vec<_>>();
     let requests = named(series::REQUESTS);
     if leaving.is_empty() || requests.iter().all(|series| series.points.is_empty()) {
         return None;
     }
     let gateway_errors = counted(&named(series::BALANCER_502), &leaving);
     let connection_errors = counted(&named(series::CONNECTION_ERRORS), &leaving);
+    if facts.timeline.shares_balancer() && connection_errors == 0.0 {
+        return None;
+    }
     let measured = Measured::DroppedByBalancer {
         gateway_errors,
         connection_errors,

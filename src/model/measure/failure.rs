@@ -36,6 +36,25 @@ pub enum Failure {
     /// There was no TLS.
     #[serde(untagged)]
     Tls(TlsFailure),
+    /// The generator had no socket for it.
+    #[serde(untagged)]
+    NoSocket(NoSocket),
+}
+
+/// What the generator's own system lacked for one more connection.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(tag = "id", rename_all = "kebab-case")]
+pub enum NoSocket {
+    /// A source port, or an address of its own, towards the target (EADDRNOTAVAIL).
+    NoSourcePort,
+    /// A file descriptor of the process (EMFILE).
+    TooManyFiles,
+    /// A file descriptor of the whole system (ENFILE).
+    TooManyFilesOfSystem,
+    /// Memory for the socket (ENOBUFS, ENOMEM).
+    NoBuffer,
 }
 
 /// The reason of a request that was broken off.
@@ -202,7 +221,8 @@ impl Failure {
             ) => Some(text),
             Self::Broken(_)
             | Self::Redirect(RefusedRedirect::RedirectWithoutLocation)
-            | Self::Tls(_) => None,
+            | Self::Tls(_)
+            | Self::NoSocket(_) => None,
         }
     }
 
@@ -255,6 +275,10 @@ mod tests {
             (
                 Failure::Tls(TlsFailure::SelfSigned),
                 r#"{"id":"self-signed"}"#,
+            ),
+            (
+                Failure::NoSocket(NoSocket::NoSourcePort),
+                r#"{"id":"no-source-port"}"#,
             ),
         ] {
             assert_eq!(serde_json::to_string(&failure).unwrap(), json);

@@ -11,7 +11,9 @@ mod results;
 mod saturation;
 mod tally;
 
-pub use failure::{Broken, Failure, FailureCount, RefusedRedirect, StatusCount, TlsFailure};
+pub use failure::{
+    Broken, Failure, FailureCount, NoSocket, RefusedRedirect, StatusCount, TlsFailure,
+};
 pub use latency::{LatencyHistogram, PackedLatency};
 pub use recorder::{Request, RequestRecorder, ResultShape};
 pub use results::{Merged, Results, Select};

@@ -47,6 +47,9 @@ pub struct Saturation {
     pub memory: u32,
     /// Resident, in MiB.
     pub resident_mib: u32,
+    /// Connections that were not opened, because this system had no port, file or memory for them.
+    #[serde(default)]
+    pub unopened: u64,
 }
 
 /// A request sent this long after its intended start was late by the generator's own doing. Tokio's
@@ -71,6 +74,8 @@ pub enum Bound {
     /// Iterations could not be started: the generator was at its own ceiling.
     #[serde(alias = "iterations could not be started")]
     Dropped,
+    /// A connection could not be opened: the generator's own system had no port, file or memory left.
+    Sockets,
     /// Over 1 % of the requests were sent over 10 ms after their intended start.
     #[serde(alias = "over 1 % of the requests were sent over 10 ms late")]
     Late,
@@ -114,6 +119,7 @@ impl Saturation {
         self.ports = self.ports.max(other.ports);
         self.memory = self.memory.max(other.memory);
         self.resident_mib += other.resident_mib;
+        self.unopened += other.unopened;
     }
 
     /// Returns the bound that this second is beyond, the gravest first.
@@ -121,6 +127,7 @@ impl Saturation {
         let late = self.late > 0 && self.late as f64 > self.starts as f64 * LATE_SHARE;
         [
             (self.dropped > 0, Bound::Dropped),
+            (self.unopened > 0, Bound::Sockets),
             (late, Bound::Late),
             (self.busy >= BUSY, Bound::Cpu),
             (self.lag_micros >= LAG_MICROS, Bound::Lag),
@@ -196,6 +203,14 @@ mod tests {
         assert_eq!(calm.beyond(), None);
         for (saturation, bound) in [
             (Saturation { late: 11, ..calm }, Bound::Late),
+            (
+                Saturation {
+                    unopened: 1,
+                    ports: 900,
+                    ..calm
+                },
+                Bound::Sockets,
+            ),
             (Saturation { busy: 950, ..calm }, Bound::Cpu),
             (
                 Saturation {

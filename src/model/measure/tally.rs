@@ -33,6 +33,8 @@ pub enum Ending {
     Timeout,
     /// Never sent: a value that it needed was not there, or was an object in a path.
     Unsent,
+    /// Never sent: the generator's own system had no port, file or memory for a connection.
+    NoSocket,
 }
 
 /// Counts of requests by their ending, of checks, and of bytes.
@@ -75,6 +77,10 @@ pub struct Tally {
     pub timeout: u64,
     /// Never sent, and in no latency or rate: a value was not there, or was an object in a path.
     pub unsent: u64,
+    /// Never sent, and neither a request nor an error of the target: the generator's own system had
+    /// no port, file or memory for a connection.
+    #[serde(default)]
+    pub no_socket: u64,
     /// Bytes of response bodies, as received: headers, and the bodies of redirects, are not
     /// counted.
     pub bytes: u64,
@@ -96,7 +102,7 @@ impl Ending {
     pub fn has_latency(self) -> bool {
         !matches!(
             self,
-            Self::Connect | Self::Unresolved | Self::Tls | Self::Unsent
+            Self::Connect | Self::Unresolved | Self::Tls | Self::Unsent | Self::NoSocket
         )
     }
 }
@@ -121,6 +127,7 @@ impl Tally {
             Ending::Lost => &mut self.lost,
             Ending::Timeout => &mut self.timeout,
             Ending::Unsent => &mut self.unsent,
+            Ending::NoSocket => &mut self.no_socket,
         } += 1;
     }
 
@@ -150,6 +157,7 @@ impl Tally {
         self.lost += other.lost;
         self.timeout += other.timeout;
         self.unsent += other.unsent;
+        self.no_socket += other.no_socket;
         self.bytes += other.bytes;
         self.redirects += other.redirects;
         self.reconnects += other.reconnects;
@@ -157,12 +165,14 @@ impl Tally {
         self.checks_failed += other.checks_failed;
     }
 
-    /// Returns the number of all requests, including those that were never sent.
+    /// Returns the number of all requests, including those that were never sent for want of a value.
+    /// Those for which the generator had no socket asked the target for nothing.
     pub fn requests(&self) -> u64 {
         self.ok + self.errors()
     }
 
-    /// Returns the number of requests that did not end with [`Ending::Ok`].
+    /// Returns the number of requests that did not end with [`Ending::Ok`]. The generator's own
+    /// limit on sockets is no error of the target.
     pub fn errors(&self) -> u64 {
         self.check
             + self.status_5xx
@@ -247,6 +257,20 @@ mod tests {
     }
 
     #[test]
+    fn a_request_without_a_socket_is_neither_a_request_nor_an_error_of_the_target() {
+        let mut tally = Tally::default();
+        for ending in [Ending::NoSocket, Ending::Ok, Ending::NoSocket] {
+            tally.add(ending);
+        }
+        let mut twice = tally;
+        twice.merge(&tally);
+        assert_eq!((twice.no_socket, twice.ok, twice.connect), (4, 2, 0));
+        assert_eq!((twice.requests(), twice.errors()), (2, 0));
+        assert_eq!(twice.classes(), []);
+        assert!(!Ending::NoSocket.has_latency());
+    }
+
+    #[test]
     fn a_tally_of_an_older_report_has_no_parts() {
         let mut older = serde_json::to_value(Tally::default()).unwrap();
         let fields = older.as_object_mut().unwrap();
@@ -256,6 +280,7 @@ mod tests {
             "status_4xx_retry_after",
             "status_5xx_retry_after",
             "broken_unanswered",
+            "no_socket",
         ] {
             assert!(fields.remove(part).is_some(), "{part}");
         }

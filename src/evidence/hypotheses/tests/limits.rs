@@ -284,6 +284,7 @@ fn a_limit_on_connections_of_each_instance_falls_with_growth() {
     let all = limited([grows(), vec![cpu(30.0)]].concat(), &each);
     let found = of(&all, Suspect::ConnectionLimit).unwrap();
     assert_eq!((found.standing, found.count()), (Standing::Holds, 0));
+    assert!(found.is_limit_of_each(), "{found:?}");
     assert_eq!(
         standing(&all, Suspect::TooFewInstances),
         Some(Standing::Holds)
@@ -616,6 +617,61 @@ fn a_window_that_ends_is_no_growth_that_helps() {
 }
 
 #[test]
+fn a_limit_that_passes_as_the_group_grows_shows_no_cure() {
+    // Connections are refused until a sixth instance serves: a growth too small to tell by its gain.
+    let five = ["i-1", "i-2", "i-3", "i-4", "i-5"];
+    let six = ["i-1", "i-2", "i-3", "i-4", "i-5", "i-6"];
+    let story = vec![
+        group(0, 5, &five),
+        alarm("high", "GreaterThanThreshold", 50.0, 3),
+        activity(13, "Launching a new EC2 instance: i-6", 5, 6),
+        group(13, 6, &five),
+        group(15, 6, &six),
+        group(40, 6, &six),
+    ];
+    let of_millis = |millis: u64| {
+        let ok = move |second: u32, asked: u64, _: u64| match second {
+            10..15 => vec![("", 300, 0, millis)],
+            _ => vec![("", asked, 0, 40)],
+        };
+        let all = told(story.clone(), ok, |answered| {
+            add(answered, 10..15, no_connection(300));
+        });
+        let few = of(&all, Suspect::TooFewInstances).unwrap();
+        let is_cure = |clue: &Clue| matches!(clue, Clue::Cured { .. });
+        (
+            standing(&all, Suspect::ConnectionLimit).unwrap(),
+            few.standing,
+            few.pro.iter().any(is_cure),
+        )
+    };
+    // The limit is open: it may have passed by itself.
+    assert_eq!(of_millis(95), (Standing::Open, Standing::Open, false));
+    // Full instances: the sixth was the cure.
+    assert_eq!(of_millis(350), (Standing::Excluded, Standing::Holds, true));
+}
+
+#[test]
+fn what_growth_cured_of_another_kind_excludes_no_rate_limit() {
+    // Two instances are slow until four serve. A rate limit refuses requests after the spike.
+    let ok = |second: u32, asked: u64, serving: u64| match second {
+        10..15 => even(serving, asked, 0, 900),
+        32..36 => even(serving, asked / 2, 0, 40),
+        _ => even(serving, asked, 0, 40),
+    };
+    let all = told(grows(), ok, |answered| {
+        add(answered, 32..36, too_many(50));
+    });
+    let found = of(&all, Suspect::RateLimit).unwrap();
+    assert_eq!(
+        (found.standing, found.seconds.clone()),
+        (Standing::Holds, vec![(32, 36)]),
+        "{found:?}"
+    );
+    assert_eq!(found.against, []);
+}
+
+#[test]
 fn a_queue_that_is_worked_off_ends_long_after_the_growth() {
     // Two carry 400/s, and leave a queue behind that the four need 7 s for.
     let queue = |last: u64| {
@@ -689,6 +745,127 @@ fn answers_429_of_the_instances_are_a_rate_limit_only_if_growth_shows_it() {
     let all = of_story(grows());
     let found = of(&all, Suspect::RateLimit).unwrap();
     assert_eq!((found.standing, found.count()), (Standing::Holds, 20));
+}
+
+/// Answers of named instances in the spike: each gets a part of the requests, by the second, and
+/// answers what `most` says, by the requests it gets and the number of instances. `refused` are the
+/// rest of them.
+fn named(
+    story: Vec<Observation>,
+    parts: fn(u32) -> Vec<(&'static str, u64)>,
+    most: fn(u64, u64) -> u64,
+    refused: fn(u64) -> Tally,
+) -> Vec<Hypothesis> {
+    let ok = move |second: u32, asked: u64, serving: u64| match second {
+        10..30 => {
+            let parts = parts(second);
+            let number = parts.len() as u64;
+            let of = |(id, part): (&'static str, u64)| (id, part.min(most(part, number)), 0, 40);
+            parts.into_iter().map(of).collect()
+        }
+        _ => even(serving, asked, 0, 40),
+    };
+    told(story, ok, |answered| {
+        for second in 10..30 {
+            let parts = parts(second);
+            let number = parts.len() as u64;
+            for (id, part) in parts {
+                let over = part.saturating_sub(most(part, number));
+                if over > 0 {
+                    add_named(answered, second..second + 1, id, refused(over));
+                }
+            }
+        }
+    })
+}
+
+fn evenly(second: u32) -> Vec<(&'static str, u64)> {
+    match second {
+        ..15 => vec![("i-1", 300), ("i-2", 300)],
+        _ => vec![("i-1", 150), ("i-2", 150), ("i-3", 150), ("i-4", 150)],
+    }
+}
+
+#[test]
+fn refusals_by_name_that_new_instances_do_not_share_are_no_limit_of_the_whole() {
+    // New instances get no requests: the old ones answer as much as before, each its own 150/s.
+    let pinned = |_: u32| vec![("i-1", 300), ("i-2", 300)];
+    for refused in [try_later, too_many] {
+        let all = named(grows(), pinned, |_, _| 150, refused);
+        let found = of(&all, Suspect::RateLimit).unwrap();
+        assert_eq!(
+            (found.standing, found.tells, found.count()),
+            (Standing::Open, Some(TellingRun::MoreInstances), 0),
+            "{found:?}"
+        );
+        let few = of(&all, Suspect::TooFewInstances).unwrap();
+        assert_eq!(few.standing, Standing::Open, "{few:?}");
+    }
+}
+
+#[test]
+fn an_instance_that_refuses_at_the_same_rate_among_more_has_its_own_limit() {
+    // Two answer 100/s each, and so do the four: more instances are not enough yet.
+    for refused in [try_later, too_many] {
+        let idle = [grows(), vec![cpu(30.0)]].concat();
+        let all = named(idle, evenly, |_, _| 100, refused);
+        let found = of(&all, Suspect::RateLimit).unwrap();
+        let own = Clue::RefusedAtSameRate {
+            few: 2,
+            many: 4,
+            before: 100.0,
+            later: 100.0,
+        };
+        assert_eq!(found.standing, Standing::Excluded, "{found:?}");
+        assert!(found.against.contains(&own), "{found:?}");
+        let few = of(&all, Suspect::TooFewInstances).unwrap();
+        assert_eq!(few.standing, Standing::Holds, "{few:?}");
+        assert!(few.pro.contains(&own), "{few:?}");
+        assert!(found.is_limit_of_each(), "{found:?}");
+        let busy = [grows(), vec![cpu(98.0)]].concat();
+        let all = named(busy, evenly, |_, _| 100, refused);
+        assert!(!of(&all, Suspect::RateLimit).unwrap().is_limit_of_each());
+        // All of them share 200/s.
+        let all = named(grows(), evenly, |_, number| 200 / number, refused);
+        let found = of(&all, Suspect::RateLimit).unwrap();
+        assert_eq!((found.standing, found.count()), (Standing::Holds, 20));
+    }
+}
+
+#[test]
+fn instances_that_refuse_by_their_part_of_the_load_have_their_own_limit() {
+    let uneven = |_: u32| vec![("i-1", 400), ("i-2", 200)];
+    let all = named(steady(), uneven, |_, _| 150, try_later);
+    let own = Clue::RefusedByPart {
+        most: 400.0,
+        most_good: 150.0,
+        least: 200.0,
+        least_good: 150.0,
+    };
+    let found = of(&all, Suspect::RateLimit).unwrap();
+    assert_eq!(
+        (found.standing, &found.against[..]),
+        (Standing::Excluded, std::slice::from_ref(&own))
+    );
+    let few = of(&all, Suspect::TooFewInstances).unwrap();
+    assert_eq!(few.standing, Standing::Holds, "{few:?}");
+    assert!(few.pro.contains(&own), "{few:?}");
+    // A limit of 350/s for each is enough for an even load.
+    let all = named(steady(), uneven, |_, _| 350, try_later);
+    let spread = of(&all, Suspect::UnevenLoad).unwrap();
+    assert_eq!((spread.standing, spread.count()), (Standing::Holds, 20));
+    assert_ne!(standing(&all, Suspect::RateLimit), Some(Standing::Holds));
+    assert_eq!(
+        standing(&all, Suspect::TooFewInstances),
+        Some(Standing::Excluded)
+    );
+    // The same share of both is refused: it may be of the whole.
+    let all = named(steady(), uneven, |part, _| part / 2, try_later);
+    let found = of(&all, Suspect::RateLimit).unwrap();
+    assert_eq!(
+        (found.standing, found.tells, found.count()),
+        (Standing::Open, Some(TellingRun::MoreInstances), 0)
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Sentences for the reasons of failed requests.
 
-use model::measure::{Broken, Failure, RefusedRedirect, TlsFailure};
+use model::measure::{Broken, Failure, NoSocket, RefusedRedirect, TlsFailure};
 
 /// Returns the reason of a failed request in words.
 pub fn failure(failure: &Failure) -> String {
@@ -8,6 +8,7 @@ pub fn failure(failure: &Failure) -> String {
         Failure::Broken(reason) => broken(*reason).to_owned(),
         Failure::Redirect(reason) => redirect(reason),
         Failure::Tls(reason) => tls(reason),
+        Failure::NoSocket(reason) => no_socket(*reason).to_owned(),
         Failure::UnknownCoding { coding } => format!(
             "no check could read the body: `Content-Encoding: {}` is no coding that is known here",
             or_others(coding)
@@ -93,6 +94,23 @@ fn redirect(reason: &RefusedRedirect) -> String {
         }
         RefusedRedirect::TooManyRedirects { location } => {
             format!("a redirect to {} is one too many", or_others(location))
+        }
+    }
+}
+
+fn no_socket(reason: NoSocket) -> &'static str {
+    match reason {
+        NoSocket::NoSourcePort => {
+            "not sent: the generator had no source port left towards this address (EADDRNOTAVAIL)"
+        }
+        NoSocket::TooManyFiles => {
+            "not sent: the generator has as many files open as its limit permits (EMFILE)"
+        }
+        NoSocket::TooManyFilesOfSystem => {
+            "not sent: the generator's system has as many files open as it can (ENFILE)"
+        }
+        NoSocket::NoBuffer => {
+            "not sent: the generator's system had no memory for a socket (ENOBUFS)"
         }
     }
 }

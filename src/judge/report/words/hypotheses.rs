@@ -231,6 +231,8 @@ fn clue(clue: &Clue) -> String {
         | Clue::UnhealthyAlone { .. }
         | Clue::HeldOnceOut { .. }
         | Clue::OneInN { .. }
+        | Clue::RefusedAtSameRate { .. }
+        | Clue::RefusedByPart { .. }
         | Clue::MoreThanEven { .. } => of_instances(clue),
         _ => of_requests_and_launches(clue),
     }
@@ -417,6 +419,28 @@ fn of_instances(clue: &Clue) -> String {
         Clue::OneInN { share, instances } => format!(
             "{} % of the requests failed, about one in {instances}, which is the number of instances",
             percent(round(*share))
+        ),
+        Clue::RefusedAtSameRate {
+            few,
+            many,
+            before,
+            later,
+        } => format!(
+            "an instance that refused requests answered {} well while {many} took part in the load, {} while {few} did",
+            rate(*later),
+            rate(*before)
+        ),
+        Clue::RefusedByPart {
+            most,
+            most_good,
+            least,
+            least_good,
+        } => format!(
+            "of {} one instance answered {} well, of {} another {}: each refuses for itself",
+            rate(*most),
+            rate(*most_good),
+            rate(*least),
+            rate(*least_good)
         ),
         Clue::MoreThanEven { instance, times } => {
             format!("{instance} got {times:.1} times an even share of the requests")

@@ -79,6 +79,9 @@ pub(super) fn validity(reason: &ValidityReason) -> String {
         ValidityReason::RequestsNeverSent => {
             "were never sent: a value that they need was not there (data used up, or not captured)"
         }
+        ValidityReason::NoSockets => {
+            "were never sent: the generators' own systems had no port, file or memory for a connection; add tasks"
+        }
         ValidityReason::GeneratorsSilent => "the generators told nothing of themselves",
         ValidityReason::KeptUp => "the generators kept up",
         ValidityReason::CarriedOut => "the whole plan was carried out",
@@ -209,6 +212,9 @@ fn saturated(stretches: &[Stretch], started: Option<Timestamp>) -> String {
 fn bound(bound: Bound) -> &'static str {
     match bound {
         Bound::Dropped => "iterations could not be started",
+        Bound::Sockets => {
+            "a connection could not be opened for want of a source port, a file or memory"
+        }
         Bound::Late => "over 1 % of the requests were sent over 10 ms late",
         Bound::Cpu => "a worker was over 95 % busy",
         Bound::Lag => "the event loop was over 50 ms late",

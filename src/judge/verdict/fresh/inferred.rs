@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::{BEGINS, finding, is_in, is_in_front, is_shared, window};
 use crate::verdict::expectations::{over, undoubted};
 use crate::verdict::{Finding, Measured, NewInstanceReason};
-use evidence::instances::{self, Launched, Why};
+use evidence::hypotheses;
+use evidence::instances::{self, Launched, Left, Why};
 use evidence::load::{ERRORS, LEAST_REQUESTS};
 use evidence::overload::Overload;
 use evidence::timeline::TargetGroup;
@@ -127,16 +128,23 @@ fn is_over(facts: &Facts<'_>, overload: &Overload, second: u32) -> bool {
 /// were lost or sick.
 fn is_explained(facts: &Facts<'_>, second: u32) -> bool {
     let mut all = facts.hypotheses.iter().filter(|one| one.holds());
-    is_shared(facts, second) || all.any(|one| is_of_the_old(facts, one) && is_in(one, second))
+    is_shared(facts, second)
+        || all.any(|one| is_in(one, second) && is_of_the_old(facts, one, second))
 }
 
-/// Returns true if a hypothesis is about instances that were there before the load.
-fn is_of_the_old(facts: &Facts<'_>, one: &Hypothesis) -> bool {
+/// Returns true if a hypothesis is about instances that were there before the load, as far as it
+/// explains this second: a new one that failed its checks at another time is none of them.
+fn is_of_the_old(facts: &Facts<'_>, one: &Hypothesis, second: u32) -> bool {
     match one.suspect {
         Suspect::LostInstances => {
+            let is_near = |left: &&Left| {
+                hypotheses::unanswered_around(facts.scenario, &facts.times, left)
+                    .is_some_and(|span| span.contains(&second))
+            };
             let left = facts.reaction.left.iter();
-            let mut failed = left.filter(|one| one.why == Why::FailedChecks);
-            !failed.any(|one| is_new(facts, &one.id))
+            let failed = left.filter(|one| one.why == Why::FailedChecks);
+            let mut lost = failed.filter(is_near);
+            !lost.any(|one| is_new(facts, &one.id))
         }
         Suspect::SickInstance => !names_a_new_one(facts, one),
         _ => false,
@@ -451,13 +459,17 @@ mod tests {
         assert_eq!(with_reason(Vec::new(), None), OWN);
         let lost = || reason(Suspect::LostInstances, Standing::Holds, 20, Vec::new());
         assert_eq!(told(lost()), ELSEWHERE);
-        let mut failed = activity(24, "Terminating EC2 instance: i-3", 4, 3);
-        if let Observed::Activity(activity) = &mut failed.seen {
-            "At 2026-03-01T12:00:24Z an instance was taken out of service in response to an ELB system health check \
-             failure."
-                .clone_into(&mut activity.cause);
-        }
-        assert_eq!(with_reason(vec![failed], Some(lost())), OWN, "a new one");
+        let failed = |second: u32| {
+            let mut failed = activity(second, "Terminating EC2 instance: i-3", 4, 3);
+            if let Observed::Activity(activity) = &mut failed.seen {
+                "At 2026-03-01T12:00:24Z an instance was taken out of service in response to an ELB system health \
+                 check failure."
+                    .clone_into(&mut activity.cause);
+            }
+            with_reason(vec![failed], Some(lost()))
+        };
+        assert_eq!(failed(24), OWN, "a new one");
+        assert_eq!(failed(80), ELSEWHERE, "a new one, at another time");
 
         let sick = |standing, from, ids: &[&str]| {
             let unhealthy = |id: &&str| Clue::UnhealthyAlone {

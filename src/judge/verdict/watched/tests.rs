@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::super::judge_watched;
 use crate::report::{Judged, words};
 use evidence::Timeline;
-use evidence::testing::{at, change, group, whole_story};
+use evidence::testing::{at, behind, change, group, whole_story};
 use evidence::timeline::{Datapoint, MetricSeries, Observation, Observed};
 use model::outcome::Verdict;
 
@@ -91,6 +91,23 @@ fn what_the_load_balancer_counted_while_instances_left_is_judged_and_said_to_be_
         "{said:?}"
     );
     assert_eq!(bad.not_judged.len(), 5);
+}
+
+#[test]
+fn bad_gateways_of_a_balancer_that_serves_others_too_are_not_told_to_be_of_this_group() {
+    let dropped = |gateways, connections| {
+        let shared = Observed::Surroundings(behind(Some(2)));
+        let found = judged(vec![
+            Observation::new(at(0), shared),
+            counted("requests", 900.0),
+            counted("load balancer 502", gateways),
+            counted("connection errors", connections),
+        ]);
+        verdict(&found, "no request dropped")
+    };
+    assert_eq!(dropped(3.0, 0.0), None);
+    assert_eq!(dropped(0.0, 0.0), None);
+    assert_eq!(dropped(0.0, 2.0), Some(Verdict::Failed));
 }
 
 #[test]

@@ -255,6 +255,7 @@ mod tests {
             balancers: vec![Balancer {
                 arn: String::new(),
                 dns: "web.elb.example".to_owned(),
+                target_groups: Some(1),
             }],
             ..TargetGroup::default()
         };

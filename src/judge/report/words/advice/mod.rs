@@ -9,8 +9,10 @@ mod what_if;
 pub use change::{agreement, chosen};
 pub use what_if::what_if;
 
-use crate::advice::{self, Assumption, Basis, Content, NoCandidates, Standing, Topic};
-use crate::report::{ReportedAdvice, ReportedAnswer, ReportedCandidate, ReportedPrice};
+use crate::advice::{self, Assumption, Basis, Content, NoCandidates, NotAPolicy, Standing, Topic};
+use crate::report::{
+    ReportedAdvice, ReportedAnswer, ReportedBeside, ReportedCandidate, ReportedPrice,
+};
 use evidence::capacity::Metric;
 use evidence::price::{Price, PriceSource};
 use model::units;
@@ -33,6 +35,22 @@ pub fn advice(advice: advice::Advice) -> ReportedAdvice {
         chosen: advice.chosen,
         no_candidates: advice.no_candidates.as_ref().map(no_candidates),
         snippet: advice.snippet,
+        beside: advice.beside.into_iter().map(beside).collect(),
+    }
+}
+
+fn beside(change: NotAPolicy) -> ReportedBeside {
+    let text = match change {
+        NotAPolicy::ConnectionsOfEachInstance => {
+            "raise the limit of each instance on connections: its server's or proxy's maximum, the listen backlog"
+        }
+        NotAPolicy::RequestsOfEachInstance => {
+            "raise the limit of each instance on requests: more workers, a larger queue, a higher rate"
+        }
+    };
+    ReportedBeside {
+        change,
+        text: text.to_owned(),
     }
 }
 
