@@ -32,6 +32,8 @@ use tokio::task::JoinSet;
 
 #[path = "lab/door.rs"]
 mod door;
+#[path = "lab/killed.rs"]
+mod killed;
 #[path = "lab/signed.rs"]
 mod signed;
 

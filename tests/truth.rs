@@ -540,7 +540,7 @@ const LEAST_GROUPS_OF_A_WORLD: usize = 2;
 const LEAST_GROUPS: usize = 70;
 
 /// Returns the worlds of the lab's page: the keys of its file of optional parts, such as
-/// `/target/backend` and `/traffic`.
+/// `/target/backend` and `/traffic`, and their switches, such as `/target/connections/each`.
 fn worlds() -> Vec<String> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/lab.md");
     let page = std::fs::read_to_string(page).unwrap();
@@ -551,11 +551,21 @@ fn worlds() -> Vec<String> {
     let mut worlds = Vec::new();
     for (section, value) in &file {
         match value.as_object() {
-            Some(keys) => worlds.extend(keys.keys().map(|key| format!("/{section}/{key}"))),
+            Some(keys) => worlds.extend(keys.iter().flat_map(|(key, part)| {
+                let world = format!("/{section}/{key}");
+                [vec![world.clone()], switches(&world, part)].concat()
+            })),
             None => worlds.push(format!("/{section}")),
         }
     }
     worlds
+}
+
+/// Returns the keys of a part that make another world of it, such as `shared: true`.
+fn switches(world: &str, part: &serde_json::Value) -> Vec<String> {
+    let keys = part.as_object().into_iter().flatten();
+    let switched = keys.filter(|(_, value)| value.as_bool() == Some(true));
+    switched.map(|(key, _)| format!("{world}/{key}")).collect()
 }
 
 #[test]
@@ -563,7 +573,7 @@ fn every_world_of_the_lab_has_groups_that_live_in_it() {
     let cases: Vec<(String, Case)> = support::cases("truth", "all", &[]);
     assert!(cases.len() >= LEAST_GROUPS, "{} groups", cases.len());
     let worlds = worlds();
-    assert!(worlds.len() >= 15, "{worlds:?}");
+    assert!(worlds.len() >= 19, "{worlds:?}");
     for world in worlds {
         let lives_there = |(_, case): &&(String, Case)| case.lab.pointer(&world).is_some();
         let groups: Vec<&String> = cases

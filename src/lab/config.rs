@@ -99,7 +99,7 @@ pub struct LabTarget {
     pub backend: Option<Backend>,
     /// New instances answer late at first.
     pub cold: Option<Cold>,
-    /// One instance fails while its health checks pass.
+    /// One instance fails, and its health checks pass or fail.
     pub sick: Option<Sick>,
     /// Paths that fail whatever the load.
     pub failing: Vec<Failing>,
@@ -108,7 +108,7 @@ pub struct LabTarget {
     pub unequal: Option<Unequal>,
     /// Large answers, and the link that they leave by.
     pub transfer: Option<Transfer>,
-    /// A most for all instances together.
+    /// A most of requests, for all instances together or for each.
     pub rate_limit: Option<RateLimit>,
     /// The most open connections.
     pub connections: Option<ConnectionLimit>,
@@ -429,7 +429,7 @@ mod tests {
             "target:\n\
              \x20 backend: { slots: 3, time: 20ms, queue: 1500ms, status: 503, holds_worker: true }\n\
              \x20 cold: { for: 8s, adds: 900ms }\n\
-             \x20 sick: { instance: 2, from: 14s, to: 34s, status: 500, slow: 0s }\n\
+             \x20 sick: { instance: 2, from: 14s, to: 34s, status: 500, slow: 0s, fails_checks: true }\n\
              \x20 failing: [{ path: /checkout, status: 500, share: 10% }]\n\
              \x20 balancing: least-outstanding\n\
              \x20 unequal: { share: 10%, times: 8 }\n\
@@ -523,6 +523,18 @@ mod tests {
             ),
             ("target: { cpu_share: 20 }", "like `10%`"),
             ("target: { rate_limit: { rate: 300 } }", "300/s"),
+            (
+                "target: { rate_limit: { rate: 300/s, window: 0s } }",
+                "window must be more than zero",
+            ),
+            (
+                "target: { rate_limit: { rate: 300/s, window: 9s, retry_after: 1s } }",
+                "leave `retry_after` out",
+            ),
+            (
+                "target: { service: true, sick: { instance: 1, status: 500, fails_checks: true } }",
+                "`fails_checks` is for a group",
+            ),
             ("target: { balancing: random }", "round-robin"),
             ("target: { connections: { max: 0 } }", "nonzero"),
             (

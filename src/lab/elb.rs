@@ -49,38 +49,73 @@ pub(crate) fn answer(world: &World, call: &ApiCall) -> Option<LabResponse> {
 fn health(group: &LabGroup, now: LabInstant) -> String {
     let registered = group.instances.iter().filter_map(|instance| {
         let state = instance.target_state(now)?;
-        Some(target(instance, state, group.target.service))
+        let own = match group.target.service {
+            true => &instance.address,
+            false => &instance.id,
+        };
+        let known = [
+            element("Id", own),
+            element("Port", "80"),
+            element("AvailabilityZone", instance.zone),
+        ]
+        .concat();
+        let told = told(group, instance, state, now);
+        Some(format!(
+            "<Target>{known}</Target>{}<TargetHealth>{told}</TargetHealth>",
+            element("HealthCheckPort", "80")
+        ))
     });
     members("TargetHealthDescriptions", registered)
 }
 
-fn target(instance: &LabInstance, state: TargetState, by_address: bool) -> String {
-    let (word, reason) = match state {
-        TargetState::Initial => ("initial", "Elb.RegistrationInProgress"),
-        TargetState::Healthy => ("healthy", ""),
-        TargetState::Unhealthy => ("unhealthy", "Target.FailedHealthChecks"),
-        TargetState::Draining => ("draining", "Target.DeregistrationInProgress"),
-    };
-    let reason = if reason.is_empty() {
-        String::new()
-    } else {
-        element("Reason", reason)
-    };
-    format!(
-        "<Target>{}{}{}</Target>{}<TargetHealth>{}{reason}</TargetHealth>",
-        element(
-            "Id",
-            if by_address {
-                &instance.address
-            } else {
-                &instance.id
-            }
+/// Returns the state of a target, with its reason in the load balancer's own words.
+fn told(group: &LabGroup, instance: &LabInstance, state: TargetState, now: LabInstant) -> String {
+    let (word, reason, text) = match state {
+        TargetState::Healthy => return element("State", "healthy"),
+        TargetState::Initial => (
+            "initial",
+            "Elb.RegistrationInProgress",
+            "Target registration is in progress".to_owned(),
         ),
-        element("Port", "80"),
-        element("AvailabilityZone", instance.zone),
-        element("HealthCheckPort", "80"),
-        element("State", word)
-    )
+        TargetState::Draining => (
+            "draining",
+            "Target.DeregistrationInProgress",
+            "Target deregistration is in progress".to_owned(),
+        ),
+        TargetState::Unhealthy => {
+            let (reason, text) = failed_checks(group, instance, now);
+            ("unhealthy", reason, text)
+        }
+    };
+    [
+        element("State", word),
+        element("Reason", reason),
+        element("Description", &text),
+    ]
+    .concat()
+}
+
+/// Returns the code and the text for the checks that failed: a status, no answer, or no application.
+fn failed_checks(
+    group: &LabGroup,
+    instance: &LabInstance,
+    now: LabInstant,
+) -> (&'static str, String) {
+    let is_ill = instance.is_ill(now);
+    let status = group.target.sick.and_then(|sick| sick.status);
+    match status.filter(|_| is_ill) {
+        Some(status) => (
+            "Target.ResponseCodeMismatch",
+            format!("Health checks failed with these codes: [{status}]"),
+        ),
+        None if is_ill || instance.is_dark(now) => {
+            ("Target.Timeout", "Request timed out".to_owned())
+        }
+        None => (
+            "Target.FailedHealthChecks",
+            "Health checks failed".to_owned(),
+        ),
+    }
 }
 
 fn target_group(group: &LabGroup) -> String {
@@ -131,4 +166,56 @@ fn balancer(world: &World, created: LabInstant) -> String {
         format!("<State>{}</State>", element("Code", "active")),
     ]
     .concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::config::Config;
+    use super::*;
+    use std::time::Duration;
+
+    /// The first load begins at once, so the sick instance falls ill then.
+    fn told_after(keys: &str, seconds: u64) -> Vec<String> {
+        let start = LabInstant::from_hours(490_000);
+        let text = format!("target: {{ health_check_grace: 1h, {keys} }}");
+        let mut group = LabGroup::new(&Config::parse(&text).unwrap(), start);
+        for request in 0..5 {
+            group.route(start + Duration::from_millis(request), "/", None);
+        }
+        let now = start + Duration::from_secs(seconds);
+        group.advance(now);
+        let known = group.instances.iter();
+        known
+            .filter_map(|one| Some(told(&group, one, one.target_state(now)?, now)))
+            .collect()
+    }
+
+    #[test]
+    fn the_reason_of_failed_checks_is_that_of_the_symptom() {
+        let healthy = "<State>healthy</State>";
+        let unhealthy = |reason: &str, text: &str| {
+            format!(
+                "<State>unhealthy</State><Reason>{reason}</Reason><Description>{text}</Description>"
+            )
+        };
+        for (sick, reason, text) in [
+            (
+                "status: 503",
+                "Target.ResponseCodeMismatch",
+                "Health checks failed with these codes: [503]",
+            ),
+            ("slow: 9s", "Target.Timeout", "Request timed out"),
+        ] {
+            let keys = format!("sick: {{ instance: 2, {sick}, fails_checks: true }}");
+            assert_eq!(told_after(&keys, 1), [healthy, healthy], "{sick}");
+            let told = told_after(&keys, 3);
+            assert_eq!(
+                told,
+                [healthy.to_owned(), unhealthy(reason, text)],
+                "{sick}"
+            );
+            let passes = format!("sick: {{ instance: 2, {sick} }}");
+            assert_eq!(told_after(&passes, 3), [healthy, healthy], "{sick}");
+        }
+    }
 }

@@ -21,6 +21,7 @@ use super::worlds::Worlds;
 use super::worlds::backend::Behind;
 use super::worlds::launches::Launching;
 use super::worlds::schedule::Schedule;
+use super::worlds::sick::Illness;
 use super::worlds::zone_loss::Loss;
 use model::scaling::alarm::{AlarmDatapoint, AlarmModelState};
 use model::scaling::cooldown::Cooling;
@@ -83,6 +84,8 @@ enum Event {
     Interruption,
     /// A zone is lost.
     ZoneLoss,
+    /// The sick instance begins to fail its checks.
+    Illness,
 }
 
 impl LabGroup {
@@ -196,6 +199,7 @@ impl LabGroup {
                 }
                 Event::Interruption => self.interrupt(at),
                 Event::ZoneLoss => self.lose_zone(at),
+                Event::Illness => self.fall_ill(at),
             }
         }
         let is_gone =
@@ -213,11 +217,13 @@ impl LabGroup {
             Some((began + after?, event))
         };
         let zone_loss = self.worlds.zone_loss.as_ref().and_then(Loss::next);
+        let illness = self.worlds.illness.as_ref().and_then(Illness::next);
         let all = [
             failing.map(|(at, index)| (at, Event::Fails(index))),
             self.launching.next().map(|at| (at, Event::Launch)),
             after_first(Event::Interruption, self.worlds.interruptions.next()),
             after_first(Event::ZoneLoss, zone_loss),
+            after_first(Event::Illness, illness),
         ];
         all.into_iter().flatten().min_by_key(|(at, _)| *at)
     }
@@ -225,10 +231,10 @@ impl LabGroup {
     fn replace(&mut self, index: usize, at: LabInstant) {
         let time = clock::seconds(at);
         let cause = format!(
-            "At {time} an instance was taken out of service in response to a ELB system health check failure."
+            "At {time} an instance was taken out of service in response to an ELB system health check failure."
         );
         self.take_out(index, at, self.drains_for(), cause, &json!({}));
-        self.ask(at, "", (self.desired - 1, self.desired), &json!({}));
+        self.ask_instead(at, false);
     }
 
     /// Ends the period `[start, now)`: its datapoints, then the alarms on those that they see, then

@@ -11,8 +11,8 @@ use super::clock::LabInstant;
 use super::config::{LabTarget, UNHEALTHY_AFTER};
 use super::ids;
 use super::queue::Queue;
+use super::worlds::outage::Outage;
 use super::worlds::types;
-use super::worlds::zone_loss::Dark;
 
 /// The zones of the group.
 pub(crate) const ZONES: [&str; 3] = ["eu-west-1a", "eu-west-1b", "eu-west-1c"];
@@ -40,8 +40,10 @@ pub struct LabInstance {
     /// The instants when it was taken out of service, and when it is gone.
     pub leaving: Option<(LabInstant, LabInstant)>,
     pub queue: Queue,
-    /// Its zone was lost.
-    pub(crate) dark: Option<Dark>,
+    /// Its zone was lost: it answers nothing.
+    pub(crate) dark: Option<Outage>,
+    /// It is sick, and fails its checks.
+    pub(crate) ill: Option<Outage>,
     /// Shared with each request in progress.
     pub token: Arc<()>,
     pub first_answer: Option<LabInstant>,
@@ -107,6 +109,7 @@ impl LabInstance {
             leaving: None,
             queue: Queue::new(target.workers, service_time, target.queue_limit),
             dark: None,
+            ill: None,
             token: Arc::new(()),
             first_answer: None,
             errors: 0,
@@ -115,14 +118,14 @@ impl LabInstance {
     }
 
     /// Returns when its failed checks have it replaced: the application is not up when checks begin
-    /// to count, or its zone was lost.
+    /// to count, its zone was lost, or it is ill.
     pub fn fails_at(&self, target: &LabTarget) -> Option<LabInstant> {
         let counts = self.in_service + target.health_check_grace;
         let at = self.unhealthy.max(counts);
-        let of_zone = self.dark.and_then(|dark| dark.replaced(counts));
+        let later = self.outages().filter_map(|one| one.replaced(counts));
         let own = (at < self.ready).then_some(at);
         own.into_iter()
-            .chain(of_zone)
+            .chain(later)
             .min()
             .filter(|_| self.leaving.is_none())
     }
@@ -140,20 +143,28 @@ impl LabInstance {
         match self.leaving {
             Some(_) => Some(TargetState::Draining),
             None if now < self.in_service => None,
-            None if self.dark.is_some_and(|dark| dark.is_unhealthy(now)) => {
-                Some(TargetState::Unhealthy)
-            }
-            None if self.waits_for_zone(now) => Some(TargetState::Initial),
+            None if self.outages().any(|one| one.is_unhealthy(now)) => Some(TargetState::Unhealthy),
+            None if self.waits_for_check(now) => Some(TargetState::Initial),
             None if now >= self.healthy => Some(TargetState::Healthy),
             None if now >= self.unhealthy && now < self.ready => Some(TargetState::Unhealthy),
             None => Some(TargetState::Initial),
         }
     }
 
-    /// True if its first check cannot pass, because its zone is lost.
-    fn waits_for_zone(&self, now: LabInstant) -> bool {
-        self.dark
-            .is_some_and(|dark| dark.keeps_from_passing(self.healthy, now))
+    /// Returns the times in which its checks fail once it is up.
+    fn outages(&self) -> impl Iterator<Item = Outage> {
+        [self.dark, self.ill].into_iter().flatten()
+    }
+
+    /// True if its first check cannot pass.
+    fn waits_for_check(&self, now: LabInstant) -> bool {
+        self.outages()
+            .any(|one| one.keeps_from_passing(self.healthy, now))
+    }
+
+    /// True if it is sick, and its checks show it.
+    pub(crate) fn is_ill(&self, now: LabInstant) -> bool {
+        self.ill.is_some_and(|ill| ill.covers(now))
     }
 
     /// True if it answers nothing at this instant.

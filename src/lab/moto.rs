@@ -3,6 +3,7 @@
 //! moto believes every caller. It therefore listens on a socket in the lab's own folder, which other
 //! users cannot open, and on no port.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -18,7 +19,7 @@ use hyper::{HeaderMap, Method, Request};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::UnixStream;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 
 use super::LabError;
 use super::call::{ApiCall, ApiError, LabResponse};
@@ -30,6 +31,10 @@ const START: Duration = Duration::from_mins(1);
 const OLDEST: [u32; 3] = [5, 2, 5];
 /// moto has nothing to save: it gets this long to end by itself.
 const STOP: Duration = Duration::from_secs(3);
+/// Starts the program of its arguments, and kills it with its whole process group once nobody holds
+/// the other end of the standard input: a lab that is killed can stop nothing itself.
+const WHILE_THE_LAB_LIVES: &str =
+    "exec 3<&0; (read -r line <&3; kill -s KILL 0) & exec \"$@\" </dev/null 3<&-";
 /// The kernel's limit for the path of a socket, without its last byte.
 const LONGEST_PATH: usize = 107;
 
@@ -62,6 +67,8 @@ pub enum MotoError {
 #[derive(Debug)]
 pub(crate) struct Moto {
     child: Child,
+    /// moto lives as long as this end is open. The kernel closes it when the lab dies.
+    _lifeline: Option<ChildStdin>,
     /// Sends requests to moto's socket.
     pub(crate) client: Client,
 }
@@ -81,21 +88,11 @@ impl Moto {
             return Err(LabError::Moto { program, problem });
         }
         let output = std::fs::File::create(&log).map_err(LabError::Folder)?;
-        let errors = output.try_clone().map_err(LabError::Folder)?;
-        let mut child = Command::new(&program)
-            .args(["-H", &format!("unix://{}", socket.display()), "-p", "0"])
-            .stdin(Stdio::null())
-            .stdout(output)
-            .stderr(errors)
-            // A Ctrl-C on the terminal is ours to handle: moto must outlive the clean-up it
-            // triggers.
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|source| LabError::Moto {
-                program: program.clone(),
-                problem: MotoError::Spawn(source),
-            })?;
+        let mut child = spawn(&program, &socket, output).map_err(|source| LabError::Moto {
+            program: program.clone(),
+            problem: MotoError::Spawn(source),
+        })?;
+        let lifeline = child.stdin.take();
         let listening = tokio::time::timeout(START, async {
             loop {
                 // The exit is asked for first, so that all output before it has been written.
@@ -115,6 +112,7 @@ impl Moto {
         match listening.await {
             Ok(Ok(())) => Ok(Self {
                 child,
+                _lifeline: lifeline,
                 client: Client { socket },
             }),
             Ok(Err(problem)) => Err(LabError::Moto { program, problem }),
@@ -133,6 +131,25 @@ impl Moto {
             drop(self.child.wait().await);
         }
     }
+}
+
+/// Starts the program, which ends with the lab in any case.
+fn spawn(program: &Path, socket: &Path, output: File) -> std::io::Result<Child> {
+    // The shell would say only in its output that the program is not there.
+    if program.components().count() > 1 {
+        rustix::fs::access(program, rustix::fs::Access::EXEC_OK)?;
+    }
+    Command::new("/bin/sh")
+        .args(["-c", WHILE_THE_LAB_LIVES, "moto"])
+        .arg(program)
+        .args(["-H", &format!("unix://{}", socket.display()), "-p", "0"])
+        .stdin(Stdio::piped())
+        .stderr(output.try_clone()?)
+        .stdout(output)
+        // A Ctrl-C on the terminal is ours to handle: moto must outlive the clean-up it triggers.
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
 }
 
 /// Signals the whole process group of a child that has not been waited for.

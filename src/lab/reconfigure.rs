@@ -72,13 +72,16 @@ pub(crate) fn update(
     now: LabInstant,
 ) -> Result<String, ApiError> {
     is_ours(form)?;
-    let min = form.number("MinSize").unwrap_or(group.target.min);
-    let max = form.number("MaxSize").unwrap_or(group.target.max);
+    group.keep_schedule(now);
+    let (own_min, own_max) = (form.number("MinSize"), form.number("MaxSize"));
+    let min = own_min.unwrap_or(group.target.min);
+    let max = own_max.unwrap_or(group.target.max);
     if min > max {
         return Err(refused(
             "Max bound must be greater than or equal to min bound",
         ));
     }
+    group.overrule_schedule(own_min, own_max, now);
     (group.target.min, group.target.max) = (min, max);
     group.keep_bounds(now);
     group.configured.push(Configured::new(
@@ -136,5 +139,42 @@ mod tests {
         assert_eq!(staying.count(), 4);
         assert!(update(&mut group, &form("MinSize=9&MaxSize=4"), START).is_err());
         assert_eq!(group.configured.len(), 2);
+    }
+
+    /// A trial sets a minimum while a scheduled action lasts, and another call puts it back later.
+    #[test]
+    fn the_end_of_a_scheduled_action_leaves_the_minimum_of_a_caller() {
+        let text = "group: { scheduled: [{ from: 2s, to: 6s, min: 3 }] }";
+        let mut group = LabGroup::new(&Config::parse(text).unwrap(), START);
+        let mut sizes = Vec::new();
+        for second in 0..10 {
+            let now = START + Duration::from_secs(second);
+            for request in 0..10 {
+                group.route(now + Duration::from_millis(request * 100), "/", None);
+            }
+            if second == 4 {
+                update(&mut group, &form("MinSize=5"), now).unwrap();
+            }
+            if second == 8 {
+                update(&mut group, &form("MinSize=2"), now).unwrap();
+            }
+            group.close_period(now, now + Duration::from_secs(1));
+            sizes.push((group.bounds().min, group.desired));
+        }
+        assert_eq!(
+            sizes,
+            [
+                (2, 2),
+                (3, 3),
+                (3, 3),
+                (3, 3),
+                (5, 5),
+                (5, 5),
+                (5, 5),
+                (5, 5),
+                (2, 5),
+                (2, 5)
+            ]
+        );
     }
 }

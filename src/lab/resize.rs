@@ -100,14 +100,20 @@ impl LabGroup {
         self.change_size(wanted, &decision, &json!({}), now);
     }
 
-    /// Launches an instance, at once or after the lab file's delay.
-    pub(crate) fn ask(
+    /// Tells the schedule which bounds a caller sets.
+    pub(crate) fn overrule_schedule(
         &mut self,
+        min: Option<u32>,
+        max: Option<u32>,
         now: LabInstant,
-        decision: &str,
-        (from, to): (u32, u32),
-        details: &Value,
     ) {
+        let first = self.worlds.first_request;
+        let since = first.map(|first| now.saturating_sub(first));
+        self.schedule.overrule(min, max, since);
+    }
+
+    /// Launches an instance, at once or after the lab file's delay.
+    fn ask(&mut self, now: LabInstant, decision: &str, (from, to): (u32, u32), details: &Value) {
         self.launch_soon(Coming {
             due: now + self.launching.keys.delay,
             decision: decision.to_owned(),
@@ -209,6 +215,7 @@ impl LabGroup {
             stages,
         ));
         self.instances.push(instance);
+        self.infect(self.instances.len() - 1, now);
     }
 
     /// Terminates the oldest instance of the zone that has most. The default termination policy

@@ -14,6 +14,7 @@ use super::worlds::Worlds;
 use super::worlds::backend::{Behind, Outcome, Progress};
 use super::worlds::balancing::{Balancing, Connection};
 use super::worlds::connections::Place;
+use super::worlds::rate_limit::Refusal;
 use super::worlds::traffic::OthersNext;
 use super::worlds::transfer::Parcel;
 use super::worlds::unequal::Costs;
@@ -27,11 +28,7 @@ pub enum Route {
     /// The instance's queue is full.
     Full { instance: String },
     /// There are too many for the rate limit.
-    Limited {
-        instance: String,
-        status: u16,
-        retry_after: Option<Duration>,
-    },
+    Limited { instance: String, refusal: Refusal },
     /// No healthy instance: the load balancer answers itself.
     Nobody,
 }
@@ -103,7 +100,7 @@ impl LabGroup {
         match self.take(at, "/", None) {
             Route::Serve(underway) => self.worlds.others.keep(underway),
             Route::Full { .. } => self.open.answered(503, 0.0),
-            Route::Limited { status, .. } => self.open.answered(status, 0.0),
+            Route::Limited { refusal, .. } => self.open.answered(refusal.status, 0.0),
             Route::Nobody => self.open.elb_5xx += 1,
         }
     }
@@ -190,14 +187,13 @@ impl LabGroup {
         };
         let chosen = &mut self.instances[chosen];
         let (worlds, target) = (&mut self.worlds, &self.target);
-        if let Some(limiter) = &mut worlds.limiter
-            && !limiter.admits(now)
+        let first = worlds.first_request;
+        let limiter = worlds.limiter.as_mut();
+        if let Some(refusal) =
+            limiter.and_then(|limiter| limiter.refuses(chosen.number, first, now))
         {
-            return Route::Limited {
-                instance: chosen.id.clone(),
-                status: limiter.keys.status,
-                retry_after: limiter.keys.retry_after,
-            };
+            let instance = chosen.id.clone();
+            return Route::Limited { instance, refusal };
         }
         let mut fault = worlds.failing.meet(path);
         let mut later = Duration::ZERO;

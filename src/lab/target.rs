@@ -15,6 +15,7 @@ use super::World;
 use super::call::{LabResponse, answer};
 use super::route::{Fate, Route, Underway};
 use super::shop;
+use super::worlds::rate_limit::Refusal;
 
 /// Answers a request to the target. The shop answers its own paths, `/status/NNN` gets that status,
 /// and any other path 200.
@@ -44,11 +45,7 @@ pub(crate) async fn serve(
     let mut underway = match route {
         Route::Nobody => return Ok(from_balancer(&world, StatusCode::SERVICE_UNAVAILABLE)),
         Route::Full { instance } => return Ok(full(&world, &instance, Duration::ZERO)),
-        Route::Limited {
-            instance,
-            status,
-            retry_after,
-        } => return Ok(limited(&world, &instance, status, retry_after)),
+        Route::Limited { instance, refusal } => return Ok(limited(&world, &instance, refusal)),
         Route::Serve(underway) => underway,
     };
     let fate = end_of(&world, &mut underway).await;
@@ -151,16 +148,11 @@ fn full(world: &World, instance: &str, waited: Duration) -> LabResponse {
     from_instance(StatusCode::SERVICE_UNAVAILABLE, instance, &full)
 }
 
-fn limited(
-    world: &World,
-    instance: &str,
-    status: u16,
-    retry_after: Option<Duration>,
-) -> LabResponse {
-    world.group().open.answered(status, 0.0);
+fn limited(world: &World, instance: &str, refusal: Refusal) -> LabResponse {
+    world.group().open.answered(refusal.status, 0.0);
     let limited = json!({ "error": "too many requests" });
-    let mut response = from_instance(known_status(status), instance, &limited);
-    if let Some(after) = retry_after {
+    let mut response = from_instance(known_status(refusal.status), instance, &limited);
+    if let Some(after) = refusal.retry_after {
         let seconds = after.as_secs_f64().ceil() as u64;
         response
             .headers_mut()

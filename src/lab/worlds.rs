@@ -12,6 +12,7 @@ use connections::Gate;
 use failing::FailingPaths;
 use interruptions::Interruptions;
 use rate_limit::Limiter;
+use sick::Illness;
 use traffic::Others;
 use transfer::{Links, Parcel};
 use unequal::Costs;
@@ -25,10 +26,11 @@ pub(crate) mod failing; // paths that fail whatever the load
 pub(crate) mod held; // a backend that holds the workers of the instances
 pub(crate) mod interruptions; // Spot instances that are taken back
 pub(crate) mod launches; // launches that fail, or come late
+pub(crate) mod outage; // a time in which the checks of an instance fail
 pub(crate) mod quantity; // `10%` and `300/s`
-pub(crate) mod rate_limit; // a most for all instances together
-pub(crate) mod schedule; // minimums of the group for a time
-pub(crate) mod sick; // one instance that fails while its checks pass
+pub(crate) mod rate_limit; // a most of requests, of all instances or of each
+pub(crate) mod schedule; // bounds of the group for a time
+pub(crate) mod sick; // one instance that fails, and its checks may not
 pub(crate) mod traffic; // requests that no generator sends
 pub(crate) mod transfer; // large answers, and the link that they leave by
 pub(crate) mod types; // instances of several types
@@ -60,6 +62,7 @@ pub(crate) struct Worlds {
     pub(crate) given_up: u64,
     pub(crate) backend: Option<Behind>,
     pub(crate) limiter: Option<Limiter>,
+    pub(crate) illness: Option<Illness>,
     pub(crate) gate: Option<Gate>,
     pub(crate) failing: FailingPaths,
     pub(crate) costs: Option<Costs>,
@@ -83,6 +86,7 @@ impl Worlds {
             given_up: 0,
             backend: target.backend.map(|keys| Behind::new(keys, target)),
             limiter: target.rate_limit.map(Limiter::new),
+            illness: target.sick.and_then(Illness::new),
             gate: target.connections.map(Gate::new),
             failing: FailingPaths::new(&target.failing),
             costs: target.unequal.map(Costs::new),
@@ -128,7 +132,10 @@ pub(crate) fn check(config: &Config) -> Result<(), LabConfigError> {
         backend.check()?;
     }
     if let Some(sick) = target.sick {
-        sick.check()?;
+        sick.check(target.service)?;
+    }
+    if let Some(limit) = target.rate_limit {
+        limit.check()?;
     }
     if let Some(unequal) = target.unequal {
         unequal.check()?;

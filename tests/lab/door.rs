@@ -310,7 +310,7 @@ async fn a_task_runs_the_images_program_with_the_definitions_command() {
 #[tokio::test(flavor = "multi_thread")]
 async fn moto_listens_on_no_port_and_its_socket_is_in_a_private_folder() {
     let lab = start("").await;
-    let emulators: Vec<(String, String)> = children()
+    let emulators: Vec<(String, String)> = children_of("self")
         .into_iter()
         .filter(|(_, command)| command.contains("moto_server"))
         .collect();
@@ -327,10 +327,13 @@ async fn moto_listens_on_no_port_and_its_socket_is_in_a_private_folder() {
     lab.stop().await;
 }
 
-/// Returns the ids and the commands of this process's children.
-fn children() -> Vec<(String, String)> {
+/// Returns the ids and the commands of a process's children.
+pub(crate) fn children_of(process: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
-    for thread in std::fs::read_dir("/proc/self/task").unwrap().flatten() {
+    for thread in std::fs::read_dir(format!("/proc/{process}/task"))
+        .unwrap()
+        .flatten()
+    {
         let ids = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
         for id in ids.split_whitespace() {
             let command = std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();

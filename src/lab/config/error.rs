@@ -42,6 +42,15 @@ pub enum LabConfigError {
     /// The sick instance answers well and in time.
     #[error("target.sick: needs a `status`, or a `slow` time")]
     SickWithoutSymptom,
+    /// `target.sick.fails_checks` is set, and the target is a service.
+    #[error("target.sick: `fails_checks` is for a group; leave it out for a service")]
+    FailingChecksOfService,
+    /// The window of the rate limit takes no time.
+    #[error("target.rate_limit: window must be more than zero")]
+    EmptyWindow,
+    /// The rate limit has a window, and another time after which to try again.
+    #[error("target.rate_limit: a window says itself when it ends; leave `retry_after` out")]
+    RetryAfterOfWindow,
     /// A span ends before it begins; holds the key it belongs to.
     #[error("{0}: `to` must be later than `from`")]
     EmptySpan(&'static str),

@@ -51,9 +51,9 @@ fn ask(
     match group.route(now, "/", None) {
         Route::Serve(one) => underway.push(one),
         Route::Full { instance } => answers.push((503, instance, Duration::ZERO)),
-        Route::Limited {
-            instance, status, ..
-        } => answers.push((status, instance, Duration::ZERO)),
+        Route::Limited { instance, refusal } => {
+            answers.push((refusal.status, instance, Duration::ZERO));
+        }
         Route::Nobody => answers.push((503, String::new(), Duration::ZERO)),
     }
 }
@@ -174,6 +174,62 @@ fn one_sick_instance_fails_while_its_checks_pass() {
         jiff::SignedDuration::from_secs(5)
     );
     assert!(group.samples.iter().all(|sample| sample.healthy == 4));
+}
+
+/// Four instances from the start, and more if the sick one is replaced.
+fn failing_checks(keys: &str) -> LabGroup {
+    group(&format!(
+        "target: {{ {HUNDRED}, instances: 4, min: 4, health_check_grace: 0s, sick: {{ status: 500, fails_checks: true, {keys} }} }}"
+    ))
+}
+
+#[test]
+fn a_sick_instance_that_fails_its_checks_is_left_out_and_replaced() {
+    let mut group = failing_checks("instance: 2, from: 5s");
+    let sick = group.instances[1].id.clone();
+    let answers = load(&mut group, 0..15, 40);
+    // A quarter of 40/s, until two checks have failed.
+    assert_eq!(with(&answers, 500), 20);
+    assert_eq!(answers.len(), 600);
+    let causes: Vec<&str> = group.activities[4..]
+        .iter()
+        .map(|one| one.cause.split_once("Z ").unwrap().1)
+        .collect();
+    assert_eq!(
+        causes,
+        [
+            "an instance was taken out of service in response to an ELB system health check failure.",
+            "an instance was launched in response to an unhealthy instance needing to be replaced.",
+        ]
+    );
+    assert!(group.activities[4].description.ends_with(&sick));
+    assert_eq!(group.activities[4].start, at(7));
+    let healthy: Vec<u32> = group.samples.iter().map(|one| one.healthy).collect();
+    assert_eq!(healthy[5..11], [4, 3, 3, 3, 4, 4]);
+    assert_eq!((group.desired, group.decisions.len()), (4, 0));
+}
+
+#[test]
+fn an_illness_that_ends_before_two_checks_have_failed_has_no_consequence() {
+    let mut group = failing_checks("instance: 2, from: 5s, to: 6s");
+    let answers = load(&mut group, 0..10, 40);
+    assert_eq!(with(&answers, 500), 10);
+    assert_eq!(group.activities.len(), 4);
+    assert!(group.samples.iter().all(|one| one.healthy == 4));
+}
+
+#[test]
+fn a_new_instance_that_is_sick_never_serves_and_the_next_one_does() {
+    let mut group = failing_checks("instance: 5");
+    load(&mut group, 0..3, 40);
+    group.launch(at(3), "", &serde_json::json!({}));
+    let answers = load(&mut group, 3..15, 40);
+    assert_eq!(with(&answers, 500), 0);
+    let healthy: Vec<u32> = group.samples.iter().map(|one| one.healthy).collect();
+    // The fifth is in service at 5, and unhealthy two checks later; the sixth is healthy at 10.
+    assert_eq!(healthy[3..11], [4, 4, 4, 4, 4, 4, 5, 5]);
+    let numbers: Vec<u32> = group.instances.iter().map(|one| one.number).collect();
+    assert_eq!(numbers, [1, 2, 3, 4, 6]);
 }
 
 #[test]

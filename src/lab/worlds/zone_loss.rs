@@ -6,9 +6,10 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::super::clock::LabInstant;
-use super::super::config::{self, LabConfigError, LabTarget, UNHEALTHY_AFTER};
+use super::super::config::{self, LabConfigError};
 use super::super::group::LabGroup;
-use super::super::instance::{LabInstance, ZONES};
+use super::super::instance::ZONES;
+use super::outage::Outage;
 
 /// Time in which the load balancer tries to connect.
 pub(crate) const CONNECTS_FOR: Duration = Duration::from_secs(10);
@@ -76,54 +77,6 @@ impl Loss {
     }
 }
 
-/// The time in which an instance answers nothing.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Dark {
-    from: LabInstant,
-    to: LabInstant,
-    /// The load balancer calls it unhealthy from then on, if it still answers nothing.
-    unhealthy: LabInstant,
-    /// Its checks pass again.
-    back: LabInstant,
-}
-
-impl Dark {
-    fn new(
-        instance: &LabInstance,
-        target: &LabTarget,
-        (from, to): (LabInstant, LabInstant),
-    ) -> Self {
-        let interval = target.health_check_interval;
-        Self {
-            from,
-            to,
-            unhealthy: from.max(instance.in_service) + interval * UNHEALTHY_AFTER,
-            back: to.saturating_add(interval),
-        }
-    }
-
-    /// True if it answers nothing at this instant.
-    pub(crate) fn covers(&self, now: LabInstant) -> bool {
-        (self.from..self.to).contains(&now)
-    }
-
-    /// True if the load balancer calls it unhealthy.
-    pub(crate) fn is_unhealthy(&self, now: LabInstant) -> bool {
-        self.unhealthy < self.to && (self.unhealthy..self.back).contains(&now)
-    }
-
-    /// True if an instance that would have become healthy at `healthy` has not passed a check.
-    pub(crate) fn keeps_from_passing(&self, healthy: LabInstant, now: LabInstant) -> bool {
-        healthy > self.from && (self.from..self.back).contains(&now)
-    }
-
-    /// Returns the instant at which it is replaced, if its checks count from `counts` on.
-    pub(crate) fn replaced(&self, counts: LabInstant) -> Option<LabInstant> {
-        let at = self.unhealthy.max(counts);
-        (at < self.to).then_some(at)
-    }
-}
-
 impl LabGroup {
     /// Loses the zone: its instances answer nothing from now on.
     pub(crate) fn lose_zone(&mut self, now: LabInstant) {
@@ -136,7 +89,7 @@ impl LabGroup {
         for known in &mut self.instances {
             let is_gone = known.leaving.is_some_and(|(_, gone)| gone <= now);
             if known.zone == loss.keys.zone && !is_gone {
-                known.dark = Some(Dark::new(known, &self.target, (now, to)));
+                known.dark = Some(Outage::new(known, &self.target, (now, to)));
                 loss.instances.push(known.id.clone());
             }
         }
