@@ -30,8 +30,6 @@ const LONG: usize = 8;
 const SERVED: f64 = 0.5;
 /// Share of its mean before the growth that the metric of each instance has later, if it fell.
 const FELL: f64 = 0.8;
-/// Share of 4xx among the errors from which the requests were refused.
-const REFUSED: f64 = 0.5;
 /// Share of the serving instances that must be seen to answer.
 const NEARLY_ALL: f64 = 0.9;
 
@@ -191,11 +189,7 @@ fn gain(
         asked,
     };
     if before <= 0.0 {
-        // What refuses everything lets nothing come to what the instances share.
-        let all = seen.tally(early.iter().chain(late).copied());
-        let is_refused = all.status_4xx as f64 >= all.errors() as f64 * REFUSED;
-        let is_nothing = later <= 0.0 && !early.is_empty() && !is_refused;
-        return is_nothing.then(|| (vec![clue], Standing::Holds));
+        return (later <= 0.0 && !early.is_empty()).then(|| (vec![clue], Standing::Holds));
     }
     let expected = (f64::from(to) / f64::from(from)).min(asked / before);
     if expected >= TELLING {

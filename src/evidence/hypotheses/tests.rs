@@ -303,41 +303,6 @@ fn a_limit_by_load_beside_idle_instances_does_not_show_that_they_are_too_few() {
 }
 
 #[test]
-fn a_firewall_that_refuses_everything_is_nothing_that_the_instances_share() {
-    let scenario = load();
-    let shared = |failed: Tally| {
-        let mut answered = results(&scenario, |second, level| {
-            let is_refused = (10..30).contains(&second);
-            even(
-                2,
-                if is_refused {
-                    0
-                } else {
-                    (level * 100.0) as u64
-                },
-                0,
-                40,
-            )
-        });
-        add(&mut answered, 10..30, failed);
-        let all = with_load(&scenario, grows(), &answered, |facts| {
-            facts.hypotheses.clone()
-        });
-        standing_of(&all, Suspect::SharedBottleneck)
-    };
-    let forbidden = Tally {
-        status_4xx: 600,
-        ..Tally::default()
-    };
-    assert_eq!(shared(forbidden), None);
-    let broken = Tally {
-        status_5xx: 600,
-        ..Tally::default()
-    };
-    assert_eq!(shared(broken), Some(Standing::Holds));
-}
-
-#[test]
 fn limits_that_were_missed_before_the_load_rose_are_not_missed_for_the_load() {
     // Everything is slow until second 17, and new instances serve from second 15 on.
     let of = |until: u32| {
