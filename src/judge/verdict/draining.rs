@@ -17,8 +17,8 @@ use model::units::Seconds;
 
 /// Time after an instance was gone in which errors still count as its own.
 pub(super) const AFTERMATH: Duration = Duration::from_secs(2);
-/// Seconds before an instance leaves whose errors are not its own.
-const BEFORE: u32 = 5;
+/// Seconds before instances leave, and after they are gone, whose errors are not theirs.
+const BESIDE: u32 = 5;
 
 /// A target group that drains for less time than requests take.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -204,11 +204,13 @@ fn dropped(facts: &Facts<'_>, leaving: &[&Left], overload: &Overload, by_header:
 }
 
 /// Returns the errors that a second makes likely by the share that failed just before any instance
-/// left: nobody can tell these from drops without a header. `leaving` are the seconds in which one
+/// left, or just after it was gone: nobody can tell these from drops without a header. `leaving` are the seconds in which one
 /// leaves.
 fn usual(facts: &Facts<'_>, leaving: &[u32], second: u32) -> u64 {
     let row = (0..=second).rev().take_while(|at| leaving.contains(at));
     let first = row.last().unwrap_or(second);
+    let row = (second..).take_while(|at| leaving.contains(at));
+    let end = row.last().unwrap_or(second) + 1;
     let failed = |seconds: &[u32]| {
         let tally = over(facts.results, seconds).tally;
         let constant: u64 = seconds
@@ -218,12 +220,15 @@ fn usual(facts: &Facts<'_>, leaving: &[u32], second: u32) -> u64 {
         let errors = cut_off(&tally) + tally.status_5xx.saturating_sub(constant);
         (errors as f64, tally.requests() as f64)
     };
-    let is_before = |at: &u32| !leaving.contains(at);
-    let before: Vec<u32> = (first.saturating_sub(BEFORE)..first)
-        .filter(is_before)
-        .collect();
-    let ((errors, all), (_, requests)) = (failed(&before), failed(&[second]));
-    let share = errors / f64::max(all, 1.0);
+    let share = |seconds: std::ops::Range<u32>| {
+        let beside: Vec<u32> = seconds.filter(|at| !leaving.contains(at)).collect();
+        let (errors, all) = failed(&beside);
+        errors / f64::max(all, 1.0)
+    };
+    // Drops end with the leaving.
+    let before = share(first.saturating_sub(BESIDE)..first);
+    let share = f64::max(before, share(end..end + BESIDE));
+    let (_, requests) = failed(&[second]);
     let expected = requests * share;
     // Three standard deviations of a binomial share.
     (expected + 3.0 * (expected * (1.0 - share)).max(0.0).sqrt()).ceil() as u64
@@ -327,14 +332,17 @@ mod tests {
             "{why}"
         );
         // A quarter of everything fails from before it leaves on, to the end.
-        let (verdict, why) = judged(|second, all| match second >= 24 {
-            true => vec![("", all - all / 4, all / 4, 50)],
-            false => vec![("", all, 0, 50)],
-        });
-        assert!(
-            verdict == Verdict::Inconclusive && why.contains("`instance_header` would tell"),
-            "{why}"
-        );
+        // Or it begins while the instance leaves, and goes on when it is gone.
+        for began in [24, 30] {
+            let (verdict, why) = judged(|second, all| match second >= began {
+                true => vec![("", all - all / 4, all / 4, 50)],
+                false => vec![("", all, 0, 50)],
+            });
+            assert!(
+                verdict == Verdict::Inconclusive && why.contains("`instance_header` would tell"),
+                "{why}"
+            );
+        }
         let (verdict, why) = nameless(29);
         assert!(
             verdict == Verdict::Failed && why.starts_with("4 of "),
