@@ -218,11 +218,19 @@ impl Cpu {
     pub(crate) fn is_idle(&self) -> bool {
         self.usual <= CPU_CEILING * IDLE
     }
+
+    /// Returns true if it shows that the instances could have done more.
+    pub(crate) fn has_room(&self) -> bool {
+        self.usual <= CPU_CEILING * ROOM
+    }
 }
 
 /// Share of its ceiling up to which a metric shows instances that have little to do. It is an average
 /// over the instances, and over all cores of one that may use a single core.
 const IDLE: f64 = 0.4;
+/// Share of its ceiling up to which a metric shows instances with room to spare. Answers become late
+/// before all of it is used.
+const ROOM: f64 = 0.7;
 
 /// Returns the CPU metric of a policy in these seconds of the load; `None` without a datapoint whose
 /// whole period lies in them.

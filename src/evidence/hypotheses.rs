@@ -161,6 +161,15 @@ pub enum Clue {
         /// From 0 to 1.
         share: f64,
     },
+    /// Limits were missed before the load rose, at a load of an instance that held them later.
+    MissedBefore {
+        /// Highest such load, in requests per second.
+        missed: f64,
+        /// Highest load of an instance that held, in requests per second.
+        held: f64,
+        /// Number of such seconds.
+        seconds: u32,
+    },
     /// The policy's metric stayed below its alarm's threshold while limits were missed.
     MetricBelow {
         /// Name of the metric.
@@ -447,6 +456,20 @@ pub enum Clue {
         /// Slow seconds.
         seconds: u32,
     },
+    /// A second was over its limit by more than the generator was late.
+    LongerThanDelay {
+        /// p95 of the second, in microseconds.
+        p95_us: u64,
+        /// The longest time by which the generator delayed a request around it, in microseconds.
+        delay_us: u64,
+    },
+    /// A generator was at its own limit in most of these seconds.
+    GeneratorMostly {
+        /// Such seconds.
+        seconds: u32,
+        /// All seconds.
+        of: u32,
+    },
     /// Names were not resolved.
     Unresolved {
         /// Number of requests without an address.
@@ -651,7 +674,7 @@ pub fn other_remedies(hypotheses: &[Hypothesis], spike_s: u32) -> Vec<&Hypothesi
     let few = (f64::from(spike_s) * FEW) as u32;
     let is_never_reached = |clue: &Clue| matches!(clue, Clue::NeverReached { .. });
     let comes_first = |one: &&Hypothesis| match one.suspect {
-        Suspect::BlindMetric => one.holds(),
+        Suspect::BlindMetric => true,
         Suspect::FailedLaunches => {
             let is_most = one.count() > few && one.count() * 2 >= too_few;
             one.holds() && (is_most || one.pro.iter().any(is_never_reached))

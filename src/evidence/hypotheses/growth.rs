@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::seen::{NEARLY, Seen};
+use super::seen::{FAR_BELOW, NEARLY, Seen};
 use super::{Clue, Hypothesis, Standing, Suspect, TellingRun, bottleneck};
+use crate::alarms;
 
 /// Seconds in a row that must hold for the limits to count as kept again.
 const STEADY: usize = 3;
@@ -63,7 +64,9 @@ pub(super) fn test(
             seconds: contradicted.len() as u32,
         })
     });
-    let doubted = contradicted.len() * 2 >= seconds.len();
+    let early = missed_before(seen, &seconds);
+    let strained = strained(seen, &seconds);
+    let doubted = contradicted.len() * 2 >= seconds.len() || early.is_some() || strained.is_some();
     if doubted {
         pro.retain(|clue| !matches!(clue, Clue::OnlyAbove { .. }));
     }
@@ -72,7 +75,9 @@ pub(super) fn test(
         .iter()
         .all(|clue| matches!(clue, Clue::OnlyAbove { .. }));
     let has_rival = rest.intersection(rivals).count() * 2 >= rest.len();
-    let is_unshown = pro.is_empty() || (is_only_above && has_rival);
+    // So does one by load of something that all instances share, while these have room to spare.
+    let room = room(seen, &seconds).filter(|_| is_only_above);
+    let is_unshown = pro.is_empty() || (is_only_above && (has_rival || room.is_some()));
     let holds = !is_unshown && !doubted;
     let standing = if holds {
         Standing::Holds
@@ -80,7 +85,7 @@ pub(super) fn test(
         Standing::Open
     };
     let mut found = Hypothesis::new(Suspect::TooFewInstances, standing, pro)
-        .against(against)
+        .against(against.into_iter().chain(early).chain(strained).chain(room))
         .explains(&rest);
     if !holds {
         let grew = seconds
@@ -93,6 +98,44 @@ pub(super) fn test(
         });
     }
     Some(found)
+}
+
+/// Returns the clue that the limits were missed before the load rose, for most of that time, at a load
+/// of an instance that held them later: then it was not the load that missed them.
+fn missed_before(seen: &Seen<'_>, seconds: &[usize]) -> Option<Clue> {
+    let rose = seen.spikes.first()?.start;
+    let held = seen.held_before(seen.bad.len())?;
+    let loads = seconds.iter().take_while(|second| **second < rose);
+    let loads = loads.filter_map(|second| seen.each(*second));
+    let below: Vec<f64> = loads.filter(|each| *each <= held * FAR_BELOW).collect();
+    let missed = below.iter().copied().max_by(f64::total_cmp)?;
+    let is_most = below.len() >= STEADY && below.len() * 2 >= rose;
+    is_most.then_some(Clue::MissedBefore {
+        missed,
+        held,
+        seconds: below.len() as u32,
+    })
+}
+
+/// Returns the clue that a generator was at its own limit in most of these seconds.
+fn strained(seen: &Seen<'_>, seconds: &[usize]) -> Option<Clue> {
+    let doubtful = seen.of.results.doubtful_seconds();
+    let is_doubtful = |second: &&usize| doubtful.contains(&(**second as u32));
+    let strained = seconds.iter().filter(is_doubtful).count();
+    (strained * 2 > seconds.len()).then_some(Clue::GeneratorMostly {
+        seconds: strained as u32,
+        of: seconds.len() as u32,
+    })
+}
+
+/// Returns the clue that the CPU was far from its ceiling: the instances had room to spare.
+fn room(seen: &Seen<'_>, seconds: &[usize]) -> Option<Clue> {
+    let seconds = seconds.iter().map(|second| *second as u32);
+    let cpu = alarms::cpu(seen.of.timeline, seen.of.times.started, seconds)?;
+    cpu.has_room().then_some(Clue::MetricBelowCeiling {
+        metric: cpu.metric,
+        usual: cpu.usual,
+    })
 }
 
 /// Returns the clue that the limits held again under the same load once more instances served, and

@@ -1,11 +1,13 @@
-//! A policy whose metric does not see the load.
+//! A policy whose metric does not see the load. Something that all instances share looks the same
+//! until more of them serve.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
 
 use super::seen::{Seen, mean};
-use super::{Clue, Hypothesis, Standing, Suspect, second_of};
+use super::{Clue, Hypothesis, Standing, Suspect, TellingRun, growth, second_of};
+use crate::instances;
 use crate::timeline::{Alarm, MetricSeries, series};
 
 /// Fewest seconds of a spike that missed a limit.
@@ -16,7 +18,8 @@ const NEAR: f64 = 0.7;
 const ROSE: f64 = 1.5;
 
 /// Returns the hypothesis if limits were missed for longer than the alarm needs, and the metric of
-/// every policy stayed below its threshold. The limits must have held before.
+/// every policy stayed below its threshold. The limits must have held before. It is open where the
+/// run does not show that more instances would have helped.
 pub(super) fn test(seen: &Seen<'_>, taken: &BTreeSet<u32>) -> Option<Hypothesis> {
     let unexplained = |spike: &Range<usize>| {
         let bad = seen.bad_in(spike.clone());
@@ -33,6 +36,9 @@ pub(super) fn test(seen: &Seen<'_>, taken: &BTreeSet<u32>) -> Option<Hypothesis>
     }
     let bad = unexplained(spike);
     let missed = *bad.first()?..*bad.last()? + 1;
+    if is_at_maximum(seen, missed.start) {
+        return None;
+    }
     let alarms: Vec<&Alarm> = seen
         .of
         .timeline
@@ -49,11 +55,24 @@ pub(super) fn test(seen: &Seen<'_>, taken: &BTreeSet<u32>) -> Option<Hypothesis>
     }
     let before = 0..spike.start;
     clues.extend(others(seen, &alarms, &before, &missed));
-    Some(Hypothesis::new(
-        Suspect::BlindMetric,
-        Standing::Holds,
-        clues,
-    ))
+    let all: Vec<usize> = seen.all_bad().collect();
+    let cured = growth::cured(seen, &all);
+    let found = |standing| Hypothesis::new(Suspect::BlindMetric, standing, clues.clone());
+    Some(match cured {
+        Some(cured) => {
+            let mut found = found(Standing::Holds);
+            found.pro.push(cured);
+            found
+        }
+        None => found(Standing::Open).told_by(TellingRun::MoreInstances),
+    })
+}
+
+/// Returns true if the group may not grow, whatever its metric shows.
+fn is_at_maximum(seen: &Seen<'_>, second: usize) -> bool {
+    let at = instances::after(seen.of.times.started, Duration::from_secs(second as u64));
+    let group = instances::group_at(seen.of.timeline, at);
+    group.is_some_and(|group| group.desired >= group.max)
 }
 
 fn grew_in(seen: &Seen<'_>, spike: &Range<usize>) -> bool {

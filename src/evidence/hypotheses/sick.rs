@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 mod health; // an instance that fails its health checks alone
+mod together; // several that fail at the same time
 
 use self::health::Unwell;
 use super::pooled::{self, Beside};
@@ -65,7 +66,10 @@ pub(super) fn all(seen: &Seen<'_>) -> Vec<Hypothesis> {
     if pooled.count() > usize::max(of / MINORITY, 1) {
         found.retain(|(look, _)| *look == Look::Alone);
     }
-    let found: Vec<Hypothesis> = found.into_iter().map(|(_, one)| one).collect();
+    let mut found: Vec<Hypothesis> = found.into_iter().map(|(_, one)| one).collect();
+    if found.is_empty() {
+        found = together::all(seen);
+    }
     // A header that errors never carry names no instance that fails.
     match found.is_empty() && !seen.errors_are_named() {
         true => nameless(seen, &unwell).into_iter().collect(),

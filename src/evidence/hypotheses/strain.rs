@@ -7,7 +7,8 @@ use super::{Clue, Hypothesis, Standing, Suspect};
 use crate::load::ERRORS;
 
 /// Returns the hypothesis if a generator was at its limit in every second that was slow. Where other
-/// seconds were slow as well, the target was.
+/// seconds were slow as well, the target was. It is open where the generator was late by less than
+/// the seconds were over the limit: then the target may have been slow at the same time.
 pub(super) fn test(seen: &Seen<'_>) -> Option<Hypothesis> {
     let doubtful = seen.of.results.doubtful_seconds();
     let is_slow_only = |second: &usize| {
@@ -25,5 +26,23 @@ pub(super) fn test(seen: &Seen<'_>) -> Option<Hypothesis> {
     let clue = Clue::GeneratorAtItsLimit {
         seconds: slow.len() as u32,
     };
-    Some(Hypothesis::new(Suspect::StrainedGenerator, Standing::Holds, vec![clue]).explains(&slow))
+    let longer = slow.iter().find_map(|second| longer(seen, *second));
+    let standing = match longer {
+        Some(_) => Standing::Open,
+        None => Standing::Holds,
+    };
+    Some(
+        Hypothesis::new(Suspect::StrainedGenerator, standing, vec![clue])
+            .against(longer)
+            .explains(&slow),
+    )
+}
+
+/// Returns the clue that a second would have been slow without the generator's delay.
+fn longer(seen: &Seen<'_>, second: u32) -> Option<Clue> {
+    let delay = seen.of.results.delayed_by(second)?;
+    let p95_us = seen.of.load.get(second as usize)?.p95?;
+    let delay_us = delay.as_micros() as u64;
+    (p95_us.saturating_sub(delay_us) > seen.limit_us())
+        .then_some(Clue::LongerThanDelay { p95_us, delay_us })
 }

@@ -198,6 +198,136 @@ fn one_instance_that_fails_alone_is_sick_and_not_the_groups_size() {
 }
 
 #[test]
+fn two_instances_that_fail_together_are_sick_and_not_the_groups_size() {
+    let of = |sick: [usize; 2]| {
+        found(grows(), move |second, asked, serving| {
+            let mut all = even(serving, asked.min(serving * 400), 0, 40);
+            for one in sick.into_iter().filter(|_| (18..28).contains(&second)) {
+                (all[one].1, all[one].2) = (0, all[one].1);
+            }
+            all
+        })
+    };
+    let all = of([0, 1]);
+    let sick: Vec<&Hypothesis> = all
+        .iter()
+        .filter(|one| one.suspect == Suspect::SickInstance)
+        .collect();
+    let seconds: Vec<_> = sick.iter().map(|one| one.seconds.clone()).collect();
+    assert_eq!(seconds, [[(18, 28)], [(18, 28)]], "{all:?}");
+    assert!(
+        matches!(&sick[1].pro[0], Clue::OneFailed { instance, share, others }
+        if instance == "i-2" && *share > 0.99 && *others == 0.0)
+    );
+    assert_eq!(
+        standing_of(&all, Suspect::TooFewInstances),
+        Some(Standing::Excluded)
+    );
+    // New instances that fail are told from old ones.
+    assert!(
+        of([2, 3])
+            .iter()
+            .all(|one| one.suspect != Suspect::SickInstance)
+    );
+}
+
+fn standing_of(all: &[Hypothesis], suspect: Suspect) -> Option<Standing> {
+    let mut all = all.iter();
+    all.find(|one| one.suspect == suspect)
+        .map(|one| one.standing)
+}
+
+/// Two instances of a group that may have this many, and a policy on their CPU: a share of their load.
+fn with_cpu(max: u32, share: f64) -> Vec<Observation> {
+    let point = |second: u32| {
+        let value = if (10..30).contains(&second) {
+            300.0
+        } else {
+            50.0
+        };
+        Datapoint {
+            at: at(second),
+            value: value * share,
+        }
+    };
+    let series = MetricSeries {
+        name: MetricSeries::name_of_policy_metric("CPUUtilization"),
+        unit: "%".to_owned(),
+        period: Duration::from_secs(1),
+        points: (0..40).map(point).collect(),
+        alarms: vec!["high".to_owned()],
+    };
+    let mut first = group(0, 2, &["i-1", "i-2"]);
+    if let Seen::Group(group) = &mut first.seen {
+        group.max = max;
+    }
+    vec![
+        first,
+        alarm("high", "GreaterThanThreshold", 80.0, 3),
+        Observation::new(at(40), Seen::Metric(series)),
+    ]
+}
+
+#[test]
+fn a_limit_by_load_beside_idle_instances_does_not_show_that_they_are_too_few() {
+    // All together answer 300/s, whatever makes it so.
+    let of = |_: u32, asked: u64, serving: u64| {
+        let ok = asked.min(300);
+        even(serving, ok, asked - ok, if asked > ok { 900 } else { 40 })
+    };
+    let told = |max, share| found(with_cpu(max, share), of);
+    let few = |all: &[Hypothesis]| standing_of(all, Suspect::TooFewInstances);
+    let blind = |all: &[Hypothesis]| standing_of(all, Suspect::BlindMetric);
+    let idle = told(2, 0.1);
+    assert_eq!(
+        (few(&idle), blind(&idle)),
+        (Some(Standing::Open), None),
+        "{idle:?}"
+    );
+    let room = Clue::MetricBelowCeiling {
+        metric: "CPUUtilization".to_owned(),
+        usual: 30.0,
+    };
+    assert!(
+        idle.iter().any(|one| one.against.contains(&room)),
+        "{idle:?}"
+    );
+    assert_eq!(other_remedies(&idle, 20).len(), 1, "nothing is replayed");
+    // A group that may grow and is not asked to: the metric may be blind, or nothing would help.
+    let may_grow = told(8, 0.1);
+    assert_eq!(
+        (few(&may_grow), blind(&may_grow)),
+        (Some(Standing::Open), Some(Standing::Open)),
+        "{may_grow:?}"
+    );
+    // Busy instances are too few.
+    assert_eq!(few(&told(2, 0.27)), Some(Standing::Holds));
+}
+
+#[test]
+fn limits_that_were_missed_before_the_load_rose_are_not_missed_for_the_load() {
+    // Everything is slow until second 17, and new instances serve from second 15 on.
+    let of = |until: u32| {
+        found(grows(), move |second, asked, serving| {
+            even(serving, asked, 0, if second < until { 900 } else { 40 })
+        })
+    };
+    let all = of(17);
+    let few = all.last().unwrap();
+    assert_eq!(
+        (few.suspect, few.standing),
+        (Suspect::TooFewInstances, Standing::Open),
+        "{all:?}"
+    );
+    assert!(
+        few.against
+            .iter()
+            .any(|clue| matches!(clue, Clue::MissedBefore { seconds: 10, .. })),
+        "{few:?}"
+    );
+}
+
+#[test]
 fn without_a_header_a_sick_instance_can_only_be_suspected() {
     // Four instances from the start; a quarter of the answers fail at a load that had held.
     let story = vec![group(0, 4, &["i-1", "i-2", "i-3", "i-4"])];
@@ -377,7 +507,8 @@ fn a_policy_whose_metric_stays_low_while_limits_are_missed_does_not_see_the_load
         .iter()
         .find(|one| one.suspect == Suspect::BlindMetric)
         .unwrap();
-    assert!(blind.holds());
+    // Something that all share would look the same.
+    assert_eq!(blind.standing, Standing::Open);
     assert!(matches!(blind.pro[0], Clue::MetricBelow { highest, .. } if highest < 20.0));
     assert!(
         matches!(&blind.pro[1], Clue::WouldHaveSeen { metric, .. } if metric == "RequestCountPerTarget"),
@@ -401,7 +532,7 @@ fn seconds_are_told_in_spans() {
 #[test]
 fn slow_seconds_of_a_strained_generator_are_not_the_targets() {
     let scenario = load();
-    let slow_in = |slow: std::ops::Range<u32>| {
+    let slow_in = |slow: std::ops::Range<u32>, late_micros| {
         let mut answered = results(&scenario, |second, level| {
             let millis = if slow.contains(&second) { 900 } else { 40 };
             even(2, (level * 100.0) as u64, 0, millis)
@@ -410,6 +541,7 @@ fn slow_seconds_of_a_strained_generator_are_not_the_targets() {
             second: 18,
             starts: 600,
             late: 300,
+            late_micros,
             ..Saturation::default()
         };
         let strained = Interval {
@@ -424,11 +556,16 @@ fn slow_seconds_of_a_strained_generator_are_not_the_targets() {
         })
     };
     assert_eq!(
-        slow_in(18..20),
+        slow_in(18..20, 900_000),
         Some((Suspect::StrainedGenerator, Standing::Holds, vec![(18, 20)]))
     );
+    // Requests that are sent 80 ms late do not take 900 ms for that.
+    assert_eq!(
+        slow_in(18..20, 80_000),
+        Some((Suspect::StrainedGenerator, Standing::Open, vec![(18, 20)]))
+    );
     // Another slow second is the target's, and so may be these.
-    let found = slow_in(17..20).unwrap();
+    let found = slow_in(17..20, 900_000).unwrap();
     assert_eq!(found.0, Suspect::TooFewInstances, "{found:?}");
 }
 

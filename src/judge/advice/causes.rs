@@ -10,7 +10,7 @@ use super::content::{
 use super::{Advice, Evidence, Topic};
 use evidence::instances::{self, Left, between};
 use evidence::timeline::series;
-use evidence::{Confidence, InstanceCapacity, Suspect};
+use evidence::{Confidence, InstanceCapacity, Suspect, hypotheses};
 
 /// Time after an instance became healthy in which it counts as new: its caches and pools are cold.
 /// The judgement on new instances uses the same minute.
@@ -169,9 +169,10 @@ fn causes(evidence: &Evidence<'_>, serving: &[u32], limit: Option<f64>) -> Cause
             .any(|one| overlaps(evidence, one, window))
         {
             &mut causes.leaving
-        } else if fresh
-            .iter()
-            .any(|healthy| at >= *healthy && between(*healthy, at) < FRESH)
+        } else if !evidence.fresh_passed
+            && fresh
+                .iter()
+                .any(|healthy| at >= *healthy && between(*healthy, at) < FRESH)
         {
             &mut causes.young
         } else {
@@ -191,7 +192,7 @@ pub(super) fn errors(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) 
     if all == 0 {
         return None;
     }
-    let capacity = known_limit(advice);
+    let capacity = known_limit(evidence, advice);
     let found = causes(
         evidence,
         serving,
@@ -240,19 +241,19 @@ pub(super) fn of_fresh(
     let found = causes(
         evidence,
         serving,
-        known_limit(advice).map(|capacity| capacity.at_limit),
+        known_limit(evidence, advice).map(|capacity| capacity.at_limit),
     );
     let all: u64 = evidence.seconds.iter().map(|second| second.errors).sum();
     let young = found.young;
     (young * GOOD_PART >= all && young > 0).then_some(FreshErrors::Inferred { young, all })
 }
 
-/// Returns the capacity if a load missed the limit. Otherwise the estimate is only a lower bound.
-fn known_limit(advice: &Advice) -> Option<&InstanceCapacity> {
-    advice
-        .capacity
-        .as_ref()
-        .filter(|capacity| capacity.between.1.is_some())
+/// Returns the capacity if a load missed the limit. Otherwise the estimate is only a lower bound, or
+/// says nothing where other reasons than the group's size come first.
+fn known_limit<'a>(evidence: &Evidence<'_>, advice: &'a Advice) -> Option<&'a InstanceCapacity> {
+    let capacity = advice.capacity.as_ref()?;
+    let others = hypotheses::other_remedies(evidence.hypotheses, evidence.spike_seconds());
+    (capacity.between.1.is_some() && others.is_empty()).then_some(capacity)
 }
 
 /// Returns the load balancer's error counts that are above 0.
@@ -282,7 +283,7 @@ mod tests {
     use super::super::{Reaction, Second, Timeline, capacity};
     use super::*;
     use crate::report::words;
-    use evidence::{Left, Sighting, Why};
+    use evidence::{Launched, Left, Sighting, Why};
 
     fn second(demand: f64, errors: u64, p95: u64) -> Second {
         Second {
@@ -328,6 +329,35 @@ mod tests {
                 ..Causes::default()
             }
         );
+    }
+
+    #[test]
+    fn new_instances_that_answered_well_have_no_errors_of_their_own() {
+        let mut seconds = vec![second(60.0, 0, 30); 40];
+        seconds[20].errors = 6;
+        let serves = Some(Sighting::exact(at(18)));
+        let new = Launched {
+            id: "i-0b".to_owned(),
+            launched: Sighting::exact(at(15)),
+            why: evidence::LaunchReason::Grew,
+            in_service: serves,
+            healthy: serves,
+            first_answer: None,
+        };
+        let reaction = Reaction {
+            launched: vec![new],
+            ..Reaction::default()
+        };
+        let timeline = Timeline::default();
+        let of = |fresh_passed| {
+            let evidence = Evidence {
+                fresh_passed,
+                ..evidence(&timeline, &seconds, &reaction)
+            };
+            let found = causes(&evidence, &[3; 40], None);
+            (found.young, found.other)
+        };
+        assert_eq!((of(false), of(true)), ((6, 0), (0, 6)));
     }
 
     #[test]

@@ -77,6 +77,8 @@ pub struct Evidence<'a> {
     pub weakness: Option<Weakness>,
     /// The sentence on new instances that answered worse than the others, if they were so judged.
     pub fresh: Option<&'a str>,
+    /// True if new instances are judged no worse than the others.
+    pub fresh_passed: bool,
     /// Reasons for the seconds that missed a limit; empty where none did.
     pub hypotheses: &'a [Hypothesis],
     /// The deregistration delay and the longest request, where the first is shorter.
@@ -251,7 +253,7 @@ pub fn advise(evidence: &Evidence<'_>, what_if: Option<&WhatIf>) -> Advice {
         // A count of the whole load balancer is no load of an instance: no policy follows it.
         let seen = blind.requests_rose();
         advice.snippet = seen
-            .then(|| remedy::by_requests(evidence, &advice))
+            .then(|| remedy::by_requests(evidence, &advice, blind))
             .flatten();
     }
     advice.answers = answers::all(evidence, &serving, &advice);

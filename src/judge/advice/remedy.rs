@@ -4,19 +4,27 @@ use std::fmt::Write as _;
 
 use super::others::ROOM;
 use super::{Advice, Evidence};
+use evidence::Hypothesis;
 use evidence::timeline::GroupState;
 
 /// Seconds of the period that AWS counts the requests of a target in.
 const MINUTE: f64 = 60.0;
 
 /// Returns a policy that tracks the requests of each target; `None` where the capacity of an
-/// instance or the load balancer is not known.
-pub(super) fn by_requests(evidence: &Evidence<'_>, advice: &Advice) -> Option<String> {
+/// instance or the load balancer is not known. It says so where more instances may not help.
+pub(super) fn by_requests(
+    evidence: &Evidence<'_>,
+    advice: &Advice,
+    blind: &Hypothesis,
+) -> Option<String> {
     let (_, group) = evidence.timeline.groups().next_back()?;
     let capacity = advice.capacity.as_ref()?;
     let label = label(evidence)?;
     let target = (capacity.at_limit * ROOM * MINUTE).floor();
-    let mut out = String::new();
+    let mut out = match blind.holds() {
+        true => String::new(),
+        false => "# Only if the same load with more instances holds the limits.\n".to_owned(),
+    };
     // Writing to a String cannot fail.
     let _ = policy(&mut out, group, &label, target);
     Some(out)

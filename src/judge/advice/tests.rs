@@ -214,6 +214,7 @@ pub(super) fn evidence<'a>(
         instance_price: Some(0.6),
         weakness: None,
         fresh: None,
+        fresh_passed: false,
         hypotheses: &[],
         draining: None,
     }

@@ -45,6 +45,7 @@ pub fn advice(
         instance_price: own.instance_price,
         weakness,
         fresh: judged.fresh_failed(),
+        fresh_passed: judged.fresh_passed(),
         hypotheses: &judged.hypotheses,
         draining: judged
             .short_draining()

@@ -137,4 +137,12 @@ impl Judged {
             .filter(|_| served)
             .map(|judgement| judgement.because.as_str())
     }
+
+    /// Returns true if new instances are judged no worse than the others.
+    pub fn fresh_passed(&self) -> bool {
+        self.scaling.iter().any(|judgement| {
+            judgement.expectation == Expectation::FreshInstancesServe
+                && judgement.verdict == Verdict::Passed
+        })
+    }
 }

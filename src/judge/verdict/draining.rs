@@ -17,6 +17,8 @@ use model::units::Seconds;
 
 /// Time after an instance was gone in which errors still count as its own.
 pub(super) const AFTERMATH: Duration = Duration::from_secs(2);
+/// Seconds before instances leave, and after they are gone, whose errors are not theirs.
+const BESIDE: u32 = 5;
 
 /// A target group that drains for less time than requests take.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -155,7 +157,7 @@ fn dropped(facts: &Facts<'_>, leaving: &[&Left], overload: &Overload, by_header:
     seconds.sort_unstable();
     seconds.dedup();
     let mut seen = Dropped::default();
-    for second in seconds {
+    for second in seconds.iter().copied() {
         let window = Some((second, second + 1));
         let all = facts
             .results
@@ -189,11 +191,47 @@ fn dropped(facts: &Facts<'_>, leaving: &[&Left], overload: &Overload, by_header:
                 seen.sure += cut + by_leaving;
                 seen.doubtful += unnamed;
             }
-            (false, true, false) => seen.sure += cut + all_5xx,
+            (false, true, false) => {
+                let errors = cut + all_5xx;
+                let usual = errors.min(usual(facts, &seconds, second));
+                seen.sure += errors - usual;
+                seen.doubtful += usual;
+            }
             (false, ..) => seen.doubtful += cut + all_5xx,
         }
     }
     seen
+}
+
+/// Returns the errors that a second makes likely by the share that failed just before any instance
+/// left, or just after it was gone: nobody can tell these from drops without a header. `leaving` are the seconds in which one
+/// leaves.
+fn usual(facts: &Facts<'_>, leaving: &[u32], second: u32) -> u64 {
+    let row = (0..=second).rev().take_while(|at| leaving.contains(at));
+    let first = row.last().unwrap_or(second);
+    let row = (second..).take_while(|at| leaving.contains(at));
+    let end = row.last().unwrap_or(second) + 1;
+    let failed = |seconds: &[u32]| {
+        let tally = over(facts.results, seconds).tally;
+        let constant: u64 = seconds
+            .iter()
+            .map(|at| facts.baseline.errors_5xx(*at))
+            .sum();
+        let errors = cut_off(&tally) + tally.status_5xx.saturating_sub(constant);
+        (errors as f64, tally.requests() as f64)
+    };
+    let share = |seconds: std::ops::Range<u32>| {
+        let beside: Vec<u32> = seconds.filter(|at| !leaving.contains(at)).collect();
+        let (errors, all) = failed(&beside);
+        errors / f64::max(all, 1.0)
+    };
+    // Drops end with the leaving.
+    let before = share(first.saturating_sub(BESIDE)..first);
+    let share = f64::max(before, share(end..end + BESIDE));
+    let (_, requests) = failed(&[second]);
+    let expected = requests * share;
+    // Three standard deviations of a binomial share.
+    (expected + 3.0 * (expected * (1.0 - share)).max(0.0).sqrt()).ceil() as u64
 }
 
 /// Returns the 5xx of the instances that leave, beyond those that the other instances make likely.
@@ -293,6 +331,18 @@ mod tests {
             verdict == Verdict::Inconclusive && why.contains("`instance_header` would tell"),
             "{why}"
         );
+        // A quarter of everything fails from before it leaves on, to the end.
+        // Or it begins while the instance leaves, and goes on when it is gone.
+        for began in [24, 30] {
+            let (verdict, why) = judged(|second, all| match second >= began {
+                true => vec![("", all - all / 4, all / 4, 50)],
+                false => vec![("", all, 0, 50)],
+            });
+            assert!(
+                verdict == Verdict::Inconclusive && why.contains("`instance_header` would tell"),
+                "{why}"
+            );
+        }
         let (verdict, why) = nameless(29);
         assert!(
             verdict == Verdict::Failed && why.starts_with("4 of "),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::expectations::SAME_LEVEL;
+use super::expectations::{SAME_LEVEL, over};
 use super::scaling::met_if;
 use super::thresholds::ByOthers;
 use super::{Expectation, Finding, Measured, ScalingReason};
@@ -19,6 +19,8 @@ use model::outcome::Verdict;
 /// Share by which the load must fall from its highest between two changes to ask for the second of
 /// them, or rise from its lowest. A ramp that turns has moved less than [`SAME_LEVEL`] at first.
 const TURNED: f64 = 0.05;
+/// Share of the requests that were answered 4xx from which most of the load was refused.
+const REFUSED: f64 = 0.5;
 /// Distance of two looks at the planned load.
 const STEP: Duration = Duration::from_millis(250);
 
@@ -31,7 +33,7 @@ pub(super) fn judge(facts: &Facts<'_>, changed: &BTreeSet<u32>) -> Option<Findin
     let window = window(facts);
     let resized = changes(facts);
     let found: Vec<Range<u32>> = turns(&resized, window)
-        .filter(|pair| !is_asked(facts, pair))
+        .filter(|pair| !is_asked(facts, pair) && !is_refused(facts, pair))
         .map(|pair| seconds(facts, &pair))
         .collect();
     let turns = found.len() as u64;
@@ -79,6 +81,15 @@ fn is_asked(facts: &Facts<'_>, [first, second]: &[SizeChange; 2]) -> bool {
         false => after < before,
     };
     has_moved && !is_same || has_turned(facts, first, second)
+}
+
+/// Returns true if the group shrank while most requests were refused by something before it: that
+/// load did not come to the group.
+fn is_refused(facts: &Facts<'_>, [_, second]: &[SizeChange; 2]) -> bool {
+    let of = |at| instances::second(facts.times.started, at).unwrap_or_default();
+    let seconds: Vec<u32> = (of(second.since)..=of(second.at)).collect();
+    let tally = over(facts.results, &seconds).tally;
+    second.by < 0 && tally.status_4xx as f64 > tally.requests() as f64 * REFUSED
 }
 
 /// Returns true if the load turned between the first datapoint behind one change and the decision on
@@ -273,7 +284,7 @@ mod tests {
         activity, alarm, change, group, levels as levels_of_spikes, with_facts, with_load,
     };
     use evidence::timeline::Observation;
-    use model::measure::Results;
+    use model::measure::{Cell, Interval, Key, LatencyHistogram, Results, Tally};
     use model::scenario::{LoadPhase, Model, PhaseRole, Scenario, example};
 
     /// The scenario jumps at 20 s and falls at 30 s.
@@ -354,6 +365,44 @@ mod tests {
             Verdict::Failed,
             "the spike did not, although the load has fallen since"
         );
+        let answered = |tally: Tally| {
+            let cells = (13..21).map(|second| Cell {
+                second,
+                key: Key {
+                    phase: 0,
+                    flow: 0,
+                    step: 0,
+                },
+                tally,
+                latency: LatencyHistogram::default().pack(),
+            });
+            let mut results = Results::default();
+            let interval = Interval {
+                cells: cells.collect(),
+                ..Interval::default()
+            };
+            results.add(0, &interval);
+            with_load(
+                &levels_of_spikes(),
+                story(14, (13, 20)),
+                &results,
+                |facts| judge(facts, &BTreeSet::new()).unwrap().verdict,
+            )
+        };
+        let refused = Tally {
+            status_4xx: 90,
+            ..Tally::default()
+        };
+        assert_eq!(
+            answered(refused),
+            Verdict::Passed,
+            "nothing came to the group"
+        );
+        let failed = Tally {
+            status_5xx: 90,
+            ..Tally::default()
+        };
+        assert_eq!(answered(failed), Verdict::Failed);
     }
 
     /// Two instances track 50 % CPU, with 100/s each, under teeth of 60/s to 260/s and back, each

@@ -254,7 +254,8 @@ fn stayed(facts: &Facts<'_>) -> (Verdict, ScaleOutReason) {
             ScaleOutReason::HighAlarmUnknown { call },
         );
     }
-    if let Some(found) = held(facts, Suspect::BlindMetric) {
+    let mut blind = facts.hypotheses.iter();
+    if let Some(found) = blind.find(|one| one.suspect == Suspect::BlindMetric) {
         let below = found.pro.iter().find_map(|clue| match clue {
             Clue::MetricBelow {
                 metric,
@@ -264,11 +265,17 @@ fn stayed(facts: &Facts<'_>) -> (Verdict, ScaleOutReason) {
                 metric: metric.clone(),
                 highest: *highest,
                 threshold: *threshold,
+                open: !found.holds(),
             }),
             _ => None,
         });
         if let Some(reason) = below {
-            return (Verdict::Failed, reason);
+            // Where more instances may not have helped, the policy need not have asked for them.
+            let verdict = match found.holds() {
+                true => Verdict::Failed,
+                false => Verdict::Inconclusive,
+            };
+            return (verdict, reason);
         }
     }
     let peaks = timeline

@@ -208,6 +208,20 @@ impl Results {
             .collect()
     }
 
+    /// Returns the longest time by which generators delayed requests around a second; `None` if they
+    /// lacked something that delays for an unknown time.
+    pub fn delayed_by(&self, second: u32) -> Option<Duration> {
+        let around = second.saturating_sub(1)..=second.saturating_add(1);
+        let mut all = self.saturation.iter();
+        all.try_fold(
+            Duration::ZERO,
+            |longest, ((at, _), saturation)| match around.contains(at) {
+                true => saturation.delay().map(|delay| delay.max(longest)),
+                false => Some(longest),
+            },
+        )
+    }
+
     /// Returns the same results without the requests that ended in these seconds.
     #[must_use]
     pub fn without(&self, seconds: &BTreeSet<u32>) -> Self {

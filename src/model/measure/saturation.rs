@@ -1,6 +1,8 @@
 //! The generator's own health, second by second. Numbers of a saturated generator are not the
 //! target's.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// One second of one worker, or several merged.
@@ -97,6 +99,18 @@ pub enum Bound {
 }
 
 impl Saturation {
+    /// Returns the longest time by which the generator delayed a request, or saw an answer late;
+    /// `None` if it lacked something else, which delays for an unknown time.
+    pub fn delay(&self) -> Option<Duration> {
+        let lacks = self.dropped > 0
+            || self.busy >= BUSY
+            || [self.files, self.ports, self.memory]
+                .iter()
+                .any(|used| *used >= SCARCE);
+        let longest = self.late_micros.max(self.lag_micros);
+        (!lacks).then(|| Duration::from_micros(longest))
+    }
+
     /// Adds the same second of another worker or task: counts add up, and shares and delays keep
     /// the maximum.
     pub fn merge(&mut self, other: &Self) {

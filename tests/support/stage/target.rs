@@ -1,4 +1,5 @@
-//! A proxy before the target: a shared database, cold caches, or one sick instance.
+//! A proxy before the target: a shared database, cold caches, sick instances, or a time in which every
+//! answer is late.
 //!
 //! It knows instances only by the header of their answers, as a user's own proxy would.
 
@@ -32,6 +33,8 @@ struct Settings {
     cold: Option<Cold>,
     #[serde(default)]
     sick: Option<Sick>,
+    #[serde(default)]
+    slow: Option<Slow>,
 }
 
 /// A database that every answer needs, after the work of its instance.
@@ -58,18 +61,37 @@ struct Cold {
     ms: u64,
 }
 
-/// One instance answers with an error for a while.
+/// Every answer is late for a while.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Slow {
+    /// In seconds after the first request.
+    from: u64,
+    /// The same.
+    to: u64,
+    /// By how much.
+    ms: u64,
+}
+
+/// One instance answers with an error for a while, or some do.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Sick {
-    /// The instance, from 0 in the order of first answers.
+    /// The first of them, from 0 in the order of first answers.
     nth: usize,
+    /// Their number.
+    #[serde(default = "one")]
+    count: usize,
     /// In seconds after the first request.
     from: u64,
     /// The same.
     to: u64,
     /// Its answer.
     status: u16,
+}
+
+fn one() -> usize {
+    1
 }
 
 /// The proxy.
@@ -162,6 +184,11 @@ impl State {
                 None => status = Some(db.status),
             }
         }
+        if let Some(slow) = &self.settings.slow
+            && (slow.from..slow.to).contains(&first.elapsed().as_secs())
+        {
+            sleep(Duration::from_millis(slow.ms)).await;
+        }
         if let Some(status) = status {
             *answer.status_mut() = StatusCode::from_u16(status).unwrap();
         }
@@ -196,7 +223,8 @@ impl State {
         let sick = self.settings.sick.as_ref()?;
         let since = first.elapsed();
         let from = Duration::from_secs(sick.from);
-        let is_sick = place == sick.nth && since >= from && since < Duration::from_secs(sick.to);
+        let is_one = (sick.nth..sick.nth + sick.count).contains(&place);
+        let is_sick = is_one && since >= from && since < Duration::from_secs(sick.to);
         is_sick.then(|| {
             self.known.lock().unwrap().sick = Some(id.to_owned());
             sick.status

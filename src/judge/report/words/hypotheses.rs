@@ -212,6 +212,16 @@ fn clue(clue: &Clue) -> String {
             rate(*missed),
             rate(*held)
         ),
+        Clue::MissedBefore {
+            missed,
+            held,
+            seconds,
+        } => format!(
+            "limits were missed for {} before the load rose, at {} for each instance, where {} held later",
+            units::count(*seconds, "second"),
+            rate(*missed),
+            rate(*held)
+        ),
         Clue::MetricBelow { .. }
         | Clue::WouldHaveSeen { .. }
         | Clue::MetricFell { .. }
@@ -513,6 +523,15 @@ fn of_requests_and_launches(clue: &Clue) -> String {
             } else {
                 format!("all {seconds} slow seconds")
             }
+        ),
+        Clue::LongerThanDelay { p95_us, delay_us } => format!(
+            "it delayed requests by {} at most, and p95 was {}",
+            micros(*delay_us),
+            micros(*p95_us)
+        ),
+        Clue::GeneratorMostly { seconds, of } => format!(
+            "a generator was at its own limit in {seconds} of these {}",
+            units::count(*of, "second")
         ),
         Clue::Unresolved { requests } => {
             format!(

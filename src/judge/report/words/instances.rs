@@ -231,7 +231,9 @@ fn drops_unclear(errors: u64, capacity_known: bool, by_header: bool) -> String {
             "{errors} of the load balancer itself came while instances left, but all others had too much to do as well"
         ),
         (true, false) => {
-            format!("{errors} came while instances left, but all had too much to do: {BY_NAME}")
+            format!(
+                "{errors} came while instances left, but all had too much to do, or as many failed before: {BY_NAME}"
+            )
         }
     }
 }

@@ -105,10 +105,15 @@ fn obstacle(reason: &ScaleOutReason) -> String {
             metric,
             highest,
             threshold,
+            open,
         } => {
+            let else_shared = match open {
+                true => ", or more instances would not have helped",
+                false => "",
+            };
             format!(
                 "limits were missed while {metric} stayed at {highest:.1} or less, below the alarm's {threshold:.1}: the metric does not see \
-                 this load"
+                 this load{else_shared}"
             )
         }
         _ => String::new(),

@@ -55,6 +55,9 @@ pub enum ScaleOutReason {
         highest: f64,
         /// The threshold of the alarm.
         threshold: f64,
+        /// True if the run does not show that more instances would have helped.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        open: bool,
     },
     /// The group was at its maximum before the load.
     AtMaximumBefore {

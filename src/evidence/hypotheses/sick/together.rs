@@ -1,0 +1,93 @@
+//! Several instances that fail at the same time while the others are well: a bad host, zone or
+//! version. Beside each of them the others are not well, so they are looked for together.
+
+use std::collections::BTreeSet;
+
+use super::{FAILS, LEAST_ANSWERS, LEAST_SECONDS, OTHERS, STEADY, UNEVEN};
+use crate::hypotheses::seen::Seen;
+use crate::hypotheses::{Clue, Hypothesis, Standing, Suspect};
+use model::measure::{Merged, Tally};
+
+/// Returns a hypothesis for each of these instances, if names show them: old ones, at most half of
+/// all, that fail most of their answers at a load that had held, and have no more than their part.
+pub(super) fn all(seen: &Seen<'_>) -> Vec<Hypothesis> {
+    let contradicted = seen.contradicted();
+    let failing: Vec<(usize, BTreeSet<&str>)> = contradicted
+        .iter()
+        .map(|second| (*second, failing(seen, *second)))
+        .filter(|(_, ids)| ids.len() > 1)
+        .collect();
+    let (Some((first, ids)), Some((last, _))) = (failing.first(), failing.last()) else {
+        return Vec::new();
+    };
+    let is_same = |(_, others): &&(usize, BTreeSet<&str>)| others == ids;
+    let same = failing.iter().filter(is_same).count();
+    let span = *first..*last + 1;
+    let is_steady = same >= LEAST_SECONDS && same as f64 >= span.len() as f64 * STEADY;
+    let launched = &seen.of.reaction.launched;
+    let is_new = |id: &&str| launched.iter().any(|one| one.id == **id);
+    if !is_steady || ids.iter().any(is_new) {
+        return Vec::new();
+    }
+    let of = |is_in: &dyn Fn(&str) -> bool| {
+        let mut merged = Merged::default();
+        for second in span.clone() {
+            merged.merge(&seen.others(second, |id| !is_in(id)));
+        }
+        merged.tally
+    };
+    let others = of(&|id| !ids.contains(id));
+    let spanned: BTreeSet<usize> = span.clone().collect();
+    let (explained, missed) = seen.held_without(&spanned, |id, _| ids.contains(id));
+    let without = Clue::HeldWithout {
+        seconds: explained.len() as u32,
+        of: missed,
+    };
+    let one = |id: &str| {
+        let clue = Clue::OneFailed {
+            instance: id.to_owned(),
+            share: share(&of(&|other| other == id)),
+            others: share(&others),
+        };
+        Hypothesis::new(
+            Suspect::SickInstance,
+            Standing::Holds,
+            vec![clue, without.clone()],
+        )
+        .explains(&explained)
+    };
+    ids.iter().copied().map(one).collect()
+}
+
+/// Returns the instances that fail most of their answers in a second, if the others are well, at
+/// least as many, and have no smaller part of the requests.
+fn failing<'a>(seen: &Seen<'a>, second: usize) -> BTreeSet<&'a str> {
+    let answered: Vec<(&str, Tally)> = seen
+        .of
+        .results
+        .instances()
+        .map(|id| (id, seen.own(id, second).tally))
+        .filter(|(_, tally)| tally.requests() > 0)
+        .collect();
+    let (bad, well): (Vec<_>, Vec<_>) = answered
+        .into_iter()
+        .partition(|(_, tally)| share(tally) >= FAILS);
+    let sum = |of: &[(&str, Tally)]| {
+        let mut sum = Tally::default();
+        of.iter().for_each(|(_, tally)| sum.merge(tally));
+        sum
+    };
+    let (own, others) = (sum(&bad), sum(&well));
+    let each = |tally: &Tally, of: usize| tally.requests() as f64 / of.max(1) as f64;
+    let is_part = each(&own, bad.len()) <= each(&others, well.len()) * UNEVEN;
+    let are_others_well = share(&others) <= share(&own) / OTHERS;
+    let is_enough = own.requests() >= LEAST_ANSWERS && bad.len() <= well.len();
+    match is_part && are_others_well && is_enough {
+        true => bad.into_iter().map(|(id, _)| id).collect(),
+        false => BTreeSet::new(),
+    }
+}
+
+fn share(tally: &Tally) -> f64 {
+    tally.errors() as f64 / tally.requests().max(1) as f64
+}
