@@ -120,7 +120,7 @@ impl ApiCall {
     }
 
     /// Returns the caller's own version of JSON.
-    fn json_type(&self) -> &'static str {
+    pub(crate) fn json_type(&self) -> &'static str {
         let kind = self.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
         match kind.is_some_and(|kind| kind.starts_with(b"application/x-amz-json-1.0")) {
             true => "application/x-amz-json-1.0",

@@ -35,6 +35,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 mod alarms; // the alarms of the group's policies, with their history in CloudWatch's texts
+mod amend; // what moto answers otherwise than AWS
 mod autoscaling; // Auto Scaling's API over the group
 mod call; // an AWS call on the wire, and the shapes of an answer
 mod cbor; // CBOR bodies, as newer clients of CloudWatch speak them
