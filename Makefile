@@ -9,6 +9,7 @@ VENV    := $(WORK)/venv
 TOOLS   := $(WORK)/bench
 LINTERS := $(WORK)/linters
 AUDIT   := $(WORK)/audit
+MODELS  := $(WORK)/models
 SBOM    := $(WORK)/sbom
 DIST    := $(WORK)/dist
 MOTO    := moto[server]==5.2.5
@@ -26,8 +27,9 @@ export SPIKEPROOF_PLUGIN_DIR := $(MIRROR)
 endif
 endif
 export SPIKEPROOF_MOTO := $(CURDIR)/$(VENV)/bin/moto_server
+export SPIKEPROOF_MODELS := $(CURDIR)/$(MODELS)
 
-.PHONY: help demo test tests program check truth cases advice teardown calls chaos module image build dist sbom bench builds deny audit fuzz venv terraform lint clean
+.PHONY: help demo test tests program check truth cases advice teardown calls chaos module image build dist sbom bench builds deny audit fuzz venv models terraform lint clean
 
 help: ## prints this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -35,7 +37,7 @@ help: ## prints this list
 demo: terraform venv program ## a whole run against an AWS emulator on this machine, 90 seconds after the build
 	@$(PROGRAM) lab -- $(PROGRAM) run --runs-dir $(WORK)/runs scenarios/spike-and-recover.yaml
 
-test: terraform venv tests module ## every test, including end-to-end runs with real terraform; one line per group
+test: terraform venv models tests module ## every test, including end-to-end runs with real terraform; one line per group
 	@tests/groups.sh
 
 check: lint test ## lint and test: must pass before a commit
@@ -55,8 +57,9 @@ lint: $(LINTERS)/ready ## formatting, clippy, links of the code's documentation,
 # The oldest Python that the packages of each list take.
 PYTHON_FOR_linters := 3.9
 PYTHON_FOR_audit := 3.11
+PYTHON_FOR_models := 3.10
 
-$(LINTERS)/ready $(AUDIT)/ready: $(WORK)/%/ready: .github/%.txt
+$(LINTERS)/ready $(AUDIT)/ready $(MODELS)/ready: $(WORK)/%/ready: .github/%.txt
 	@python3 -c 'import sys; sys.exit(sys.version_info < tuple(map(int, "$(PYTHON_FOR_$*)".split("."))))' 2>/dev/null || { \
 	  echo 'python3 is missing or too old: install Python $(PYTHON_FOR_$*) or newer (Debian: apt-get install python3 python3-venv)' >&2; exit 1; }
 	@rm -rf $(@D)
@@ -175,6 +178,8 @@ fuzz: ## fuzzes every parser of foreign text, FUZZ_SECONDS (60) each; FUZZ='wire
 	    -artifact_prefix=$(WORK)/fuzz/$$target- -max_total_time=$(or $(FUZZ_SECONDS),60) \
 	    || failed="$$failed $$target"; \
 	done; [ -z "$$failed" ] || { echo "found in:$$failed" >&2; exit 1; }
+
+models: $(MODELS)/ready ## installs AWS's own models, command line and boto3, with which the lab is compared
 
 venv: $(VENV)/moto-5.2.5 ## installs the pinned moto into the project's own folder
 

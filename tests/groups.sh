@@ -42,7 +42,7 @@ end() {
 trap end INT TERM
 
 # These mostly wait: for terraform, for a load's end, for a lease. The longest ones come first.
-waits=(teardown try_advice permissions secrets hostile inventory image terraform architecture docs)
+waits=(teardown try_advice models permissions secrets hostile inventory image terraform architecture docs)
 
 # Nothing runs beside the others: they measure.
 group unit --lib --bins

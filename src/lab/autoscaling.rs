@@ -167,8 +167,14 @@ fn launch_template() -> String {
 
 fn warm_pool(group: &LabGroup) -> String {
     let waiting = (0..group.pooled).map(|index| {
-        element("InstanceId", &format!("i-pool{index}"))
-            + &element("LifecycleState", "Warmed:Stopped")
+        [
+            element("InstanceId", &format!("i-pool{index}")),
+            element("AvailabilityZone", &format!("{REGION}a")),
+            element("LifecycleState", "Warmed:Stopped"),
+            element("HealthStatus", "Healthy"),
+            element("ProtectedFromScaleIn", "false"),
+        ]
+        .concat()
     });
     members("Instances", waiting)
 }

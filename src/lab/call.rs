@@ -7,10 +7,11 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{HeaderMap, Method, Response, StatusCode, Uri};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::cbor::Cbor;
+use super::cbor;
 use super::keys::Principal;
+use super::tree::Tree;
 
 pub(crate) type LabResponse = Response<Full<Bytes>>;
 
@@ -97,19 +98,49 @@ impl ApiCall {
         QueryParameters::read(&self.body)
     }
 
+    /// Returns the parameters, whatever the protocol; a query has texts only.
+    pub(crate) fn parameters(&self) -> Result<Value, ApiError> {
+        match self.protocol {
+            Protocol::Json => self.json(),
+            Protocol::Cbor => cbor::decode(&self.body)
+                .map_err(|error| ApiError::new("SerializationException", error.to_string())),
+            Protocol::Query => Ok(self.form().tree()),
+            Protocol::Rest => Ok(Value::Object(Map::new())),
+        }
+    }
+
+    /// Answers in the protocol of the call.
+    pub(crate) fn give(&self, output: &Tree) -> LabResponse {
+        match self.protocol {
+            Protocol::Json => answer(StatusCode::OK, self.json_type(), output.json().to_string()),
+            Protocol::Cbor => answer(StatusCode::OK, "application/cbor", cbor::encode(output)),
+            Protocol::Query => answer_query(&self.action, &output.xml()),
+            Protocol::Rest => answer(StatusCode::OK, "application/xml", output.xml()),
+        }
+    }
+
+    /// Returns the caller's own version of JSON.
+    pub(crate) fn json_type(&self) -> &'static str {
+        let kind = self.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+        match kind.is_some_and(|kind| kind.starts_with(b"application/x-amz-json-1.0")) {
+            true => "application/x-amz-json-1.0",
+            false => "application/x-amz-json-1.1",
+        }
+    }
+
     pub(crate) fn refuse(&self, fault: &ApiError) -> LabResponse {
         let ApiError { code, message } = fault;
         let (kind, body): (&'static str, Vec<u8>) = match self.protocol {
             Protocol::Json => {
                 let body = json!({ "__type": code, "message": message }).to_string();
-                ("application/x-amz-json-1.1", body.into_bytes())
+                (self.json_type(), body.into_bytes())
             }
             Protocol::Cbor => {
-                let body = Cbor::map([
-                    ("__type", Cbor::text(code)),
-                    ("message", Cbor::text(message)),
+                let body = Tree::map([
+                    ("__type", Tree::text(code)),
+                    ("message", Tree::text(message)),
                 ]);
-                ("application/cbor", body.encode())
+                ("application/cbor", cbor::encode(&body))
             }
             Protocol::Query => ("text/xml", self.query_error(code, message).into_bytes()),
             Protocol::Rest => {
@@ -122,15 +153,18 @@ impl ApiCall {
         };
         // The status tells the clients whose fault the error is, and whether to try again.
         let theirs = ["ServiceUnavailable", "InternalFailure"].contains(&code.as_str());
-        answer(
-            if theirs {
-                StatusCode::SERVICE_UNAVAILABLE
-            } else {
-                StatusCode::BAD_REQUEST
-            },
-            kind,
-            body,
-        )
+        let (status, whose) = match theirs {
+            true => (StatusCode::SERVICE_UNAVAILABLE, "Receiver"),
+            false => (StatusCode::BAD_REQUEST, "Sender"),
+        };
+        let mut refusal = answer(status, kind, body);
+        // A client that asks for it gets the code that the query protocol has for the error.
+        if self.headers.contains_key("x-amzn-query-mode")
+            && let Ok(value) = HeaderValue::from_str(&format!("{code};{whose}"))
+        {
+            refusal.headers_mut().insert("x-amzn-query-error", value);
+        }
+        refusal
     }
 
     /// Returns an error of the query protocol. EC2 wraps its errors differently from all other
@@ -154,10 +188,6 @@ pub(crate) fn answer_json(body: &Value) -> LabResponse {
         "application/x-amz-json-1.1",
         body.to_string(),
     )
-}
-
-pub(crate) fn answer_cbor(body: &Cbor) -> LabResponse {
-    answer(StatusCode::OK, "application/cbor", body.encode())
 }
 
 /// Returns `<ActionResponse><ActionResult>...`, the envelope of the query protocol.
@@ -201,6 +231,47 @@ pub(crate) fn members(name: &str, items: impl IntoIterator<Item = String>) -> St
     format!("<{name}>{items}</{name}>")
 }
 
+/// The most parts that a parameter's name has: `MetricDataQueries.member.1.MetricStat...` has ten.
+const MOST_PARTS: usize = 32;
+
+/// Puts a text into a tree of objects.
+fn put(at: &mut Value, path: &[&str], text: &str) {
+    let Some((first, rest)) = path.split_first() else {
+        *at = Value::from(text);
+        return;
+    };
+    if !at.is_object() {
+        *at = Value::Object(Map::new());
+    }
+    if let Some(entries) = at.as_object_mut() {
+        let entry = entries.entry(*first).or_insert(Value::Null);
+        put(entry, rest, text);
+    }
+}
+
+/// Makes lists of the objects whose only entry is `member`.
+fn with_lists(value: Value) -> Value {
+    let Value::Object(mut entries) = value else {
+        return value;
+    };
+    if entries.len() == 1
+        && let Some(Value::Object(items)) = entries.remove("member")
+    {
+        let mut items: Vec<(u32, Value)> = items
+            .into_iter()
+            .map(|(number, item)| (number.parse().unwrap_or(u32::MAX), with_lists(item)))
+            .collect();
+        items.sort_by_key(|(number, _)| *number);
+        return Value::Array(items.into_iter().map(|(_, item)| item).collect());
+    }
+    let entries = entries.into_iter();
+    Value::Object(
+        entries
+            .map(|(name, value)| (name, with_lists(value)))
+            .collect(),
+    )
+}
+
 /// The parameters of a query call, in their order.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct QueryParameters(Vec<(String, String)>);
@@ -226,6 +297,16 @@ impl QueryParameters {
     /// Returns the value of a key as a number; `None` if it is absent or no number.
     pub(crate) fn number<T: std::str::FromStr>(&self, key: &str) -> Option<T> {
         self.get(key)?.parse().ok()
+    }
+
+    /// Returns the tree that the same parameters have in JSON, with a text at each leaf.
+    pub(crate) fn tree(&self) -> Value {
+        let mut root = Value::Object(Map::new());
+        for (name, text) in &self.0 {
+            let path: Vec<&str> = name.splitn(MOST_PARTS, '.').collect();
+            put(&mut root, &path, text);
+        }
+        with_lists(root)
     }
 
     /// Returns every parameter except those that name the call.
@@ -394,5 +475,48 @@ mod tests {
     fn form_values_are_unescaped() {
         let form = QueryParameters::read(b"Action=X&Names.member.1=a%2Fb+c&Names.member.2=d");
         assert_eq!(form.members("Names"), ["a/b c", "d"]);
+    }
+
+    #[test]
+    fn names_of_a_query_are_a_tree() {
+        let form = QueryParameters::read(
+            b"Q.member.2.Id=b&Q.member.1.Id=a&Q.member.10.Id=c&Q.member.1.Stat.Period=60&None=&Odd=1&Odd.x=2",
+        );
+        assert_eq!(
+            form.tree(),
+            json!({
+                "Q": [{ "Id": "a", "Stat": { "Period": "60" } }, { "Id": "b" }, { "Id": "c" }],
+                "None": "", "Odd": { "x": "2" },
+            })
+        );
+        let deep = ".".repeat(100_000) + "=1";
+        assert!(QueryParameters::read(deep.as_bytes()).tree().is_object());
+    }
+
+    #[test]
+    fn a_refusal_has_the_form_of_its_protocol_and_the_code_of_the_query_protocol_on_request() {
+        let headers = [
+            ("content-type", "application/x-amz-json-1.0"),
+            (
+                "x-amz-target",
+                "GraniteServiceVersion20100801.DescribeAlarms",
+            ),
+            ("x-amzn-query-mode", "true"),
+        ];
+        let headers = headers.map(|(name, value)| {
+            let name: hyper::header::HeaderName = name.parse().unwrap();
+            (name, value.parse().unwrap())
+        });
+        let call = ApiCall::read(
+            Method::POST,
+            "/".parse().unwrap(),
+            headers.into_iter().collect(),
+            Bytes::from("{}"),
+        );
+        let refusal = call.refuse(&ApiError::new("InvalidNextToken", "no such page"));
+        let header = |name: &str| refusal.headers()[name].to_str().unwrap();
+        assert_eq!(refusal.status(), StatusCode::BAD_REQUEST);
+        assert_eq!(header("content-type"), "application/x-amz-json-1.0");
+        assert_eq!(header("x-amzn-query-error"), "InvalidNextToken;Sender");
     }
 }

@@ -1,71 +1,43 @@
 //! CBOR bodies, as the CloudWatch SDK speaks them (Smithy rpc-v2-cbor).
 
-use std::time::Duration;
-
 use aws_smithy_cbor::data::Type;
 use aws_smithy_cbor::decode::DeserializeError;
 use aws_smithy_cbor::{Decoder, Encoder};
 use aws_smithy_types::DateTime;
 use serde_json::{Map, Value};
 
-/// An answer's tree: JSON with instants.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Cbor {
-    Text(String),
-    Integer(i32),
-    Double(f64),
-    Boolean(bool),
-    /// An instant since 1970; written with tag 1.
-    Instant(Duration),
-    List(Vec<Cbor>),
-    Map(Vec<(&'static str, Cbor)>),
+use super::tree::Tree;
+
+/// Returns an answer's body; instants have tag 1.
+pub(crate) fn encode(tree: &Tree) -> Vec<u8> {
+    let mut encoder = Encoder::new(Vec::new());
+    write(tree, &mut encoder);
+    encoder.into_writer()
 }
 
-impl Cbor {
-    pub(crate) fn text(text: impl Into<String>) -> Self {
-        Self::Text(text.into())
-    }
-
-    pub(crate) fn map<const N: usize>(entries: [(&'static str, Cbor); N]) -> Self {
-        Self::Map(entries.into())
-    }
-
-    pub(crate) fn list(items: impl IntoIterator<Item = Cbor>) -> Self {
-        Self::List(items.into_iter().collect())
-    }
-
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut encoder = Encoder::new(Vec::new());
-        self.write(&mut encoder);
-        encoder.into_writer()
-    }
-
-    fn write(&self, encoder: &mut Encoder) {
-        match self {
-            Self::Text(text) => encoder.str(text),
-            Self::Integer(number) => encoder.integer(*number),
-            Self::Double(number) => encoder.double(*number),
-            Self::Boolean(value) => encoder.boolean(*value),
-            Self::Instant(since) => {
-                encoder.timestamp(&DateTime::from_secs_f64(since.as_secs_f64()))
+fn write(tree: &Tree, encoder: &mut Encoder) {
+    match tree {
+        Tree::Text(text) => encoder.str(text),
+        Tree::Integer(number) => encoder.integer(*number),
+        Tree::Double(number) => encoder.double(*number),
+        Tree::Boolean(value) => encoder.boolean(*value),
+        Tree::Instant(since) => encoder.timestamp(&DateTime::from_secs_f64(since.as_secs_f64())),
+        Tree::List(items) => {
+            encoder.array(items.len());
+            for item in items {
+                write(item, encoder);
             }
-            Self::List(items) => {
-                encoder.array(items.len());
-                for item in items {
-                    item.write(encoder);
-                }
-                encoder
+            encoder
+        }
+        Tree::Map(entries) => {
+            encoder.map(entries.len());
+            for (key, value) in entries {
+                encoder.str(key);
+                write(value, encoder);
             }
-            Self::Map(entries) => {
-                encoder.map(entries.len());
-                for (key, value) in entries {
-                    encoder.str(key);
-                    value.write(encoder);
-                }
-                encoder
-            }
-        };
-    }
+            encoder
+        }
+    };
 }
 
 /// Returns a request's body as JSON; instants become seconds since 1970.
@@ -137,23 +109,26 @@ fn more(decoder: &mut Decoder<'_>, left: &mut Option<u64>) -> Result<bool, Deser
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
+
     use serde_json::json;
+
+    use super::*;
 
     #[test]
     fn what_is_encoded_is_decoded() {
-        let tree = Cbor::map([
-            ("Name", Cbor::text("high")),
-            ("Period", Cbor::Integer(60)),
-            ("Values", Cbor::list([Cbor::Double(1.5), Cbor::Double(2.0)])),
-            ("Enabled", Cbor::Boolean(true)),
+        let tree = Tree::map([
+            ("Name", Tree::text("high")),
+            ("Period", Tree::Integer(60)),
+            ("Values", Tree::list([Tree::Double(1.5), Tree::Double(2.0)])),
+            ("Enabled", Tree::Boolean(true)),
             (
                 "At",
-                Cbor::Instant(Duration::from_millis(1_764_000_000_250)),
+                Tree::Instant(Duration::from_millis(1_764_000_000_250)),
             ),
         ]);
         assert_eq!(
-            decode(&tree.encode()).unwrap(),
+            decode(&encode(&tree)).unwrap(),
             json!({ "Name": "high", "Period": 60, "Values": [1.5, 2.0], "Enabled": true, "At": 1_764_000_000.25 })
         );
         assert_eq!(decode(b"").unwrap(), json!({}));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::World;
+use super::amend::drop_nulls;
 use super::call::{ApiCall, ApiError, LabResponse, answer_json};
 use super::clock::LabInstant;
 use super::ids::{self, ACCOUNT, REGION};
@@ -353,17 +354,6 @@ fn describe(task: &LabTask) -> Value {
     });
     drop_nulls(&mut output);
     output
-}
-
-fn drop_nulls(value: &mut Value) {
-    match value {
-        Value::Object(entries) => {
-            entries.retain(|_, entry| !entry.is_null());
-            entries.values_mut().for_each(drop_nulls);
-        }
-        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
-        _ => {}
-    }
 }
 
 /// Returns the task metadata endpoint's document on a task.

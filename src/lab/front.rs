@@ -149,7 +149,10 @@ async fn carry_out(world: &World, call: &ApiCall) -> LabResponse {
         status = answer.status().as_u16(),
         "AWS call"
     );
-    answer
+    match &world.recorder {
+        Some(recorder) => recorder.record(world, call, answer).await,
+        None => answer,
+    }
 }
 
 async fn route(world: &World, call: &ApiCall) -> Result<LabResponse, ApiError> {
@@ -173,7 +176,9 @@ async fn route(world: &World, call: &ApiCall) -> Result<LabResponse, ApiError> {
         ("autoscaling", Protocol::Query) => autoscaling::answer(world, call),
         ("elasticloadbalancing", Protocol::Query) => elb::answer(world, call),
         ("s3", Protocol::Rest) => policies::answer_call(world, call),
-        ("monitoring", Protocol::Cbor) => cloudwatch::answer(world, call),
+        ("monitoring", Protocol::Cbor | Protocol::Json | Protocol::Query) => {
+            cloudwatch::answer(world, call)?
+        }
         _ => None,
     };
     match ours {

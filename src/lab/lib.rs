@@ -25,7 +25,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -35,9 +35,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 mod alarms; // the alarms of the group's policies, with their history in CloudWatch's texts
+mod amend; // what moto answers otherwise than AWS
 mod autoscaling; // Auto Scaling's API over the group
 mod call; // an AWS call on the wire, and the shapes of an answer
-mod cbor; // CBOR bodies, as the CloudWatch SDK speaks them
+mod cbor; // CBOR bodies, as newer clients of CloudWatch speak them
 mod clock; // one clock that cannot jump
 mod cloudwatch; // CloudWatch's API over the group
 mod config; // the lab file, with a default for every key
@@ -60,6 +61,7 @@ mod permissions; // holds callers to policy documents
 mod policies; // bucket policies, given back as they were put
 mod queue; // one instance as a queue of requests
 mod reconfigure; // changes of the group's settings by callers
+mod recorder; // a file with every AWS call and its answer
 mod resize; // changes of the group's size
 mod route; // a request's way through load balancer, instance and backend
 mod secret; // random texts, compared in constant time
@@ -69,6 +71,7 @@ mod signature; // whether a call is signed by a key of this lab
 pub mod tap; // hears of every AWS call, and may refuse it
 mod target; // the HTTP server that stands for load balancer and instances
 mod tasks; // a Fargate task as a process of this machine
+mod tree; // an answer, in the form of each protocol
 pub mod truth; // every instant that the group lived through
 mod worlds; // optional causes of slow or failed answers
 
@@ -86,6 +89,7 @@ use moto::Moto;
 pub use moto::MotoError;
 use permissions::Permissions;
 pub use permissions::{PolicyFiles, Usage};
+use recorder::Recorder;
 pub use secret::Secret;
 use tap::{Line, Tap};
 use tasks::LabTask;
@@ -102,6 +106,8 @@ pub struct Options {
     pub moto: Option<PathBuf>,
     /// Hears of each call and may refuse it; the default does neither.
     pub tap: Tap,
+    /// A new file for every call and its answer; without one, none is written.
+    pub calls: Option<PathBuf>,
 }
 
 /// The reason why the lab did not start, or could not list its account.
@@ -144,6 +150,14 @@ pub enum LabError {
     /// The work folder, a temporary one, could not be made or written.
     #[error("the lab's work folder: {0}")]
     Folder(#[source] std::io::Error),
+    /// The file for the calls could not be made; it may exist.
+    #[error("{}: {source}", path.display())]
+    Calls {
+        /// Path of the file.
+        path: PathBuf,
+        /// The system's error.
+        source: std::io::Error,
+    },
     /// The system gave no random bytes for the keys.
     #[error("the lab's keys: {0}")]
     Keys(#[source] std::io::Error),
@@ -185,6 +199,7 @@ struct World {
     /// How many calls each refusal of the lab file has met.
     refused: Vec<AtomicUsize>,
     line: Line,
+    recorder: Option<Recorder>,
     /// When the target was last asked for something: milliseconds since 1970, and 0 for never.
     last_request: AtomicU64,
     permissions: Permissions,
@@ -268,6 +283,7 @@ pub async fn start_held(options: Options, files: PolicyFiles) -> Result<Lab, Lab
             .map(|_| AtomicUsize::new(0))
             .collect(),
         line: Line::new(options.tap),
+        recorder: options.calls.as_deref().map(record).transpose()?,
         last_request: AtomicU64::new(0),
         closing: CancellationToken::new(),
         config,
@@ -302,6 +318,13 @@ pub async fn start_held(options: Options, files: PolicyFiles) -> Result<Lab, Lab
         moto,
         before,
         folder,
+    })
+}
+
+fn record(path: &Path) -> Result<Recorder, LabError> {
+    Recorder::create(path).map_err(|source| LabError::Calls {
+        path: path.to_owned(),
+        source,
     })
 }
 

@@ -22,6 +22,7 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStdin, Command};
 
 use super::LabError;
+use super::amend;
 use super::call::{ApiCall, ApiError, LabResponse};
 use super::ids::REGION;
 
@@ -228,14 +229,15 @@ impl Client {
     /// Passes a caller's request on, unchanged.
     pub(crate) async fn forward(&self, call: &ApiCall) -> Result<LabResponse, ApiError> {
         let path = call.uri.path_and_query().map_or("/", |path| path.as_str());
-        self.send(
-            call.method.clone(),
-            path,
-            call.headers.clone(),
-            call.body.clone(),
-        )
-        .await
-        .map_err(ApiError::from)
+        let answer = self
+            .send(
+                call.method.clone(),
+                path,
+                call.headers.clone(),
+                call.body.clone(),
+            )
+            .await?;
+        Ok(amend::as_aws(call, answer).await)
     }
 
     /// Makes the lab's own JSON call, such as `DescribeTaskDefinition`.

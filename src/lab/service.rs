@@ -92,15 +92,13 @@ fn describe_services(group: &LabGroup, input: &Value, now: LabInstant) -> Value 
         .flatten()
         .filter_map(Value::as_str)
         .collect();
-    if group.is_deleted(now)
-        || !asked
-            .iter()
-            .any(|name| name.rsplit('/').next() == Some(SERVICE))
-    {
-        let failures: Vec<Value> = asked
-            .iter()
-            .map(|name| json!({ "arn": name, "reason": "MISSING" }))
-            .collect();
+    let is_there = |name: &str| name.rsplit('/').next() == Some(SERVICE) && !group.is_deleted(now);
+    let failures: Vec<Value> = asked
+        .iter()
+        .filter(|name| !is_there(name))
+        .map(|name| json!({ "arn": name, "reason": "MISSING" }))
+        .collect();
+    if !asked.iter().any(|name| is_there(name)) {
         return json!({ "services": [], "failures": failures });
     }
     let running = group
@@ -114,7 +112,7 @@ fn describe_services(group: &LabGroup, input: &Value, now: LabInstant) -> Value 
         .filter(|known| known.lifecycle(now) == "Pending")
         .count();
     let definition = format!("arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/{SERVICE}:1");
-    json!({ "failures": [], "services": [{
+    json!({ "failures": failures, "services": [{
         "serviceArn": format!("arn:aws:ecs:{REGION}:{ACCOUNT}:{}", resource()),
         "serviceName": SERVICE,
         "clusterArn": cluster_arn(),

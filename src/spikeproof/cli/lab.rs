@@ -27,6 +27,10 @@ pub(super) struct LabArgs {
     /// When the lab stops, writes every real moment of the target's group to this file, as JSON
     #[arg(long, value_name = "OUT.json")]
     pub truth: Option<PathBuf>,
+    /// Writes every AWS call and its answer to this new file, one JSON object per line, without
+    /// signatures and contents of objects
+    #[arg(long, value_name = "OUT.jsonl")]
+    pub calls: Option<PathBuf>,
     /// Denies the command and its terraform every action that this IAM policy document does not
     /// allow
     #[arg(long, value_name = "POLICY.json")]
@@ -78,6 +82,7 @@ async fn lab(args: LabArgs) -> Result<u8, LabRunError> {
     let LabArgs {
         file,
         truth,
+        calls,
         permissions,
         task_permissions,
         port,
@@ -88,9 +93,16 @@ async fn lab(args: LabArgs) -> Result<u8, LabRunError> {
         operator: permissions,
         tasks: task_permissions,
     };
+    let options = Options {
+        file,
+        port,
+        moto,
+        calls,
+        ..Options::default()
+    };
     let mut signals = Signals::listen().map_err(LabRunError::Signals)?;
     let lab = tokio::select! {
-        lab = lab::start_held(Options { file, port, moto, ..Options::default() }, held) => lab?,
+        lab = lab::start_held(options, held) => lab?,
         // Dropping the start kills what it started.
         _ = signals.next() => return Ok(INTERRUPTED),
     };
