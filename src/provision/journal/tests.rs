@@ -55,7 +55,10 @@ fn a_folder_that_others_could_have_filled_is_not_used() {
     std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700)).unwrap();
     // Workspaces of CI systems are open to all, in containers of one user.
     std::fs::set_permissions(home.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
-    assert!(!is_refused(&folder), "what others put in its place is theirs");
+    assert!(
+        !is_refused(&folder),
+        "what others put in its place is theirs"
+    );
 }
 
 #[test]
