@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::Clue;
 use super::bottleneck::{EARLY, GROWN, LATE, NO_GAIN, TELLING, is_settled_large};
-use super::seen::{NEARLY, Seen, median};
+use super::seen::{NEARLY, Seen, mean, median};
 
 /// Share of the gain that the growth should bring, from which it brought it.
 const GAIN: f64 = 0.7;
@@ -57,18 +57,26 @@ fn in_spike(seen: &Seen<'_>, refused: &[usize], spike: &Range<usize>) -> Option<
         .filter(|at| full.contains(at) && seen.serving(*at) == from)
         .collect();
     let is_large = |at: usize| f64::from(seen.serving(at)) >= f64::from(from) * ratio * 0.9;
+    let few: Vec<usize> = full
+        .iter()
+        .copied()
+        .filter(|at| seen.serving(*at) == from)
+        .collect();
     let late: Vec<usize> = full
         .into_iter()
         .filter(|at| is_large(*at) && is_settled_large(seen, *at, from))
         .collect();
-    if early.len() < EARLY || late.len() < LATE {
+    if late.len() < LATE {
         return None;
     }
     let answered = |seconds: &[usize]| {
         let each = seconds.iter().map(|at| seen.of.load[*at].answered() as u64);
         median(each).map(|answered| answered as f64)
     };
-    let (before, later) = (answered(&early)?, answered(&late)?);
+    let is_enough = early.len() >= EARLY;
+    let before =
+        over_windows(seen, &refused, &few).or_else(|| answered(&early).filter(|_| is_enough))?;
+    let later = over_windows(seen, &refused, &late).or_else(|| answered(&late))?;
     if before <= 0.0 {
         return None;
     }
@@ -100,6 +108,26 @@ fn in_spike(seen: &Seen<'_>, refused: &[usize], spike: &Range<usize>) -> Option<
         _ => return None,
     };
     Some((ratio, clue))
+}
+
+/// Returns what is answered well per second, over whole windows of a limit: each lasts from the first
+/// second of a row of refusals to that of the next. `None` where requests are refused all the time, or
+/// in one row only. The first window may be longer than it looks, since it began before the load rose.
+fn over_windows(seen: &Seen<'_>, refused: &[usize], seconds: &[usize]) -> Option<f64> {
+    let is_refused = |at: usize| refused.binary_search(&at).is_ok();
+    let begins = |at: usize| is_refused(at) && !is_refused(at.saturating_sub(1));
+    let first = refused.first().copied();
+    let starts: Vec<usize> = seconds.iter().copied().filter(|at| begins(*at)).collect();
+    let windows = starts.windows(2).map(|pair| pair[0]..pair[1]);
+    let is_whole =
+        |window: &Range<usize>| window.clone().all(|at| seconds.binary_search(&at).is_ok());
+    let mut whole: Vec<Range<usize>> = windows.filter(is_whole).collect();
+    if whole.len() > 1 && whole.first().map(|window| window.start) == first {
+        whole.remove(0);
+    }
+    let answered = whole.iter().cloned().flatten();
+    let of = |at: usize| seen.of.load[at].answered();
+    (!whole.is_empty()).then(|| mean(answered.map(of)))
 }
 
 /// Says whether the answers of some seconds took as long as usual: as in the seconds before them

@@ -35,10 +35,13 @@ impl Limit {
         self.suspected.iter().copied().filter(move |_| is_rival)
     }
 
-    /// Returns the clue of each instance's own limit, where more instances get less than that.
+    /// Returns the clue of each instance's own limit, where more instances get less than that, or were
+    /// seen to be refused less.
     pub(super) fn own_of_size(&self) -> Option<Clue> {
         let own = self.own.as_ref().filter(|own| own.is_of_size);
-        own.map(|own| own.clue.clone())
+        let gain = |clue: &&Clue| matches!(clue, Clue::GrewWithGain { .. });
+        let gain = || self.found.against.iter().find(gain).cloned();
+        own.map(|own| own.clue.clone()).or_else(gain)
     }
 
     /// Returns its hypothesis, and the one that the requests are not spread over limits that would

@@ -12,6 +12,7 @@ use self::health::Unwell;
 use super::pooled::{self, Beside};
 use super::seen::{Seen, median, p95};
 use super::{Clue, Hypothesis, Standing, Suspect, TellingRun, second_of};
+use crate::instances::Why;
 use crate::load::ERRORS;
 use model::measure::Merged;
 
@@ -370,13 +371,17 @@ fn were_others_bad(
 fn life(seen: &Seen<'_>, id: &str) -> Option<(usize, usize)> {
     let from = seen.of.results.first_answer(id)?.as_secs() as usize;
     let left = seen.of.reaction.left.iter().find(|one| one.id == id);
-    let left = left.and_then(|one| {
-        let began = one.began.at.checked_sub(one.began.within).ok()?;
-        second_of(seen.of.times, began)
-    });
     let end = seen.merged.len();
-    // Requests that were under way when it left are lost for that reason.
-    let until = left.map_or(end, |left| (left as usize).saturating_sub(1));
+    let until = left.and_then(|one| {
+        if one.why == Why::FailedChecks {
+            // Its last requests failed as its checks did.
+            return Some(second_of(seen.of.times, one.began.at)? as usize);
+        }
+        let began = one.began.at.checked_sub(one.began.within).ok()?;
+        // Requests that were under way when it left are lost for that reason.
+        Some((second_of(seen.of.times, began)? as usize).saturating_sub(1))
+    });
+    let until = until.unwrap_or(end);
     Some((from, until.min(end)))
 }
 

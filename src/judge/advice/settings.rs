@@ -322,12 +322,14 @@ pub(super) fn around(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) 
     ))
 }
 
+/// Returns the new instances that failed their health checks. Old ones had started long before.
 fn failed_checks(evidence: &Evidence<'_>, group: &GroupState) -> Option<OtherSetting> {
-    let failed = evidence
-        .reaction
+    let reaction = evidence.reaction;
+    let is_new = |id: &str| reaction.launched.iter().any(|one| one.id == id);
+    let failed = reaction
         .left
         .iter()
-        .filter(|one| one.why == Why::FailedChecks)
+        .filter(|one| one.why == Why::FailedChecks && is_new(&one.id))
         .count() as u64;
     (failed > 0).then_some(OtherSetting::FailedChecks {
         instances: failed,

@@ -14,10 +14,11 @@ const UNNOTICED: usize = 15;
 /// Seconds after a load balancer leaves an instance out, until the last requests to it have ended.
 const LATER: usize = 3;
 
-/// An instance that was healthy, and then failed its health checks as the only one.
+/// An instance that was healthy, and then failed its health checks as the only one: it was seen
+/// unhealthy, or replaced for it.
 pub(super) struct Unwell<'a> {
     pub(super) id: &'a str,
-    /// The second of the first look that saw it unhealthy.
+    /// The second of the first look that saw it unhealthy, or in which it was replaced.
     at: usize,
     /// The instances that were healthy in that look.
     others: u32,
@@ -83,6 +84,10 @@ pub(super) fn alone<'a>(seen: &Seen<'a>) -> Vec<Unwell<'a>> {
             }
         }
     }
+    let ended = replaced(seen);
+    let is_unseen = |one: &Unwell<'_>| !found.iter().any(|other| other.id == one.id);
+    let unseen: Vec<Unwell<'a>> = ended.filter(is_unseen).collect();
+    found.extend(unseen);
     let unnoticed = unnoticed(seen);
     let is_alone = |one: &Unwell<'_>| {
         let near =
@@ -93,6 +98,30 @@ pub(super) fn alone<'a>(seen: &Seen<'a>) -> Vec<Unwell<'a>> {
     let mut kept = kept.into_iter();
     found.retain(|_| kept.next().unwrap_or(false));
     found
+}
+
+/// Returns the instances that were healthy when last looked at, and then replaced for their checks:
+/// some leave so soon that no look sees them unhealthy.
+fn replaced<'a>(seen: &Seen<'a>) -> impl Iterator<Item = Unwell<'a>> {
+    let failed = seen.of.reaction.left.iter();
+    let failed = failed.filter(|one| one.why == Why::FailedChecks);
+    failed.filter_map(|left| {
+        let at = second_of(seen.of.times, left.began.at)? as usize;
+        let looks = seen.of.timeline.targets();
+        let looks = looks.take_while(|(at, _)| *at <= left.began.at);
+        let has = |id: &str| id == left.id;
+        let (_, look) = looks
+            .filter(|(_, look)| look.targets.iter().any(|(id, _)| has(id)))
+            .last()?;
+        let healthy = look.targets.iter();
+        let healthy = healthy.filter(|(_, state)| *state == TargetState::Healthy);
+        let (own, others): (Vec<_>, Vec<_>) = healthy.partition(|(id, _)| has(id));
+        (!own.is_empty()).then_some(Unwell {
+            id: &left.id,
+            at,
+            others: others.len() as u32,
+        })
+    })
 }
 
 /// Returns the seconds that health checks may take to find an instance that fails.
@@ -360,6 +389,47 @@ mod tests {
         assert_eq!(standing(found), Some((Standing::Holds, 2)));
         let found = sick(&["i-2"], [later, slowly].concat(), slow(18..24));
         assert_eq!(found, None);
+    }
+
+    /// The second instance is ended at 24 s, for this reason.
+    fn ended(cause: &str) -> Observation {
+        let mut found = activity(24, "Terminating EC2 instance: i-2", 4, 3);
+        if let Observed::Activity(activity) = &mut found.seen {
+            cause.clone_into(&mut activity.cause);
+        }
+        found
+    }
+
+    const FAILED: &str = "At 2025-06-11T04:41:24Z an instance was taken out of service in response to an ELB \
+                          system health check failure.";
+
+    #[test]
+    fn an_instance_that_is_replaced_before_a_look_saw_it_unhealthy_has_failed_its_checks() {
+        // Healthy in every look.
+        let found = sick(&[], vec![ended(FAILED)], slow(18..24)).unwrap();
+        assert_eq!(found.pro[0], unhealthy_alone());
+        let by_hand = ended(
+            "At 2025-06-11T04:41:24Z instance i-2 was taken out of service in response to a user request.",
+        );
+        assert_eq!(sick(&[], vec![by_hand], slow(18..24)), None);
+    }
+
+    #[test]
+    fn the_last_requests_of_an_instance_that_fails_its_checks_are_its_own() {
+        let named = |second: u32, asked: u64| {
+            let each = asked / 4;
+            let of = |id: &'static str| match id == "i-2" && (21..24).contains(&second) {
+                true => (id, 0, each, 40),
+                false => (id, each, 0, 40),
+            };
+            ALL.map(of).to_vec()
+        };
+        let found = sick(&[], vec![ended(FAILED)], named).unwrap();
+        assert_eq!(
+            (found.standing, &found.seconds[..]),
+            (Standing::Holds, &[(21, 24)][..])
+        );
+        assert!(found.pro.contains(&unhealthy_alone()), "{found:?}");
     }
 
     #[test]

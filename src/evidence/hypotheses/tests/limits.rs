@@ -617,6 +617,54 @@ fn a_window_that_ends_is_no_growth_that_helps() {
 }
 
 #[test]
+fn a_limit_by_short_windows_is_told_from_one_of_each_instance() {
+    // In each two seconds as many are answered as in one: all of the first, none of the second.
+    let told = |is_each: bool| {
+        let refused = move |second: u32, serving: u64| {
+            second >= 10 && second % 2 == 1 && !(is_each && serving > 2)
+        };
+        let ok = move |second: u32, asked: u64, serving: u64| match refused(second, serving) {
+            true if asked > 300 => even(serving, 0, 0, 40),
+            _ => even(serving, asked, 0, 40),
+        };
+        let all = told(grows(), ok, |answered| {
+            for second in 10..30 {
+                if refused(second, if second < 15 { 2 } else { 4 }) {
+                    add(answered, second..second + 1, too_many(600));
+                }
+            }
+        });
+        let limit = of(&all, Suspect::RateLimit).unwrap();
+        let clues = [&limit.pro[..], &limit.against].concat();
+        let few = standing(&all, Suspect::TooFewInstances);
+        (limit.standing, few, clues.last().cloned())
+    };
+    let grew = |later: f64| {
+        let (from, to, before, asked) = (2, 4, 300.0, 600.0);
+        match later > before {
+            true => Clue::GrewWithGain {
+                from,
+                to,
+                before,
+                later,
+                asked,
+            },
+            false => Clue::GrewWithoutGain {
+                from,
+                to,
+                before,
+                later,
+                asked,
+            },
+        }
+    };
+    let whole = (Standing::Holds, Some(Standing::Excluded), Some(grew(300.0)));
+    assert_eq!(told(false), whole);
+    let each = (Standing::Excluded, Some(Standing::Holds), Some(grew(600.0)));
+    assert_eq!(told(true), each);
+}
+
+#[test]
 fn a_limit_that_passes_as_the_group_grows_shows_no_cure() {
     // Connections are refused until a sixth instance serves: a growth too small to tell by its gain.
     let five = ["i-1", "i-2", "i-3", "i-4", "i-5"];
