@@ -172,88 +172,61 @@ mod tests {
 
     #[test]
     fn a_redirect_leads_to_the_targets_host_or_has_its_reason() {
+        let elsewhere = |location| RefusedRedirect::RedirectElsewhere { location };
+        let to_http = |location| RefusedRedirect::RedirectToHttp { location };
+        let unclear = |location| RefusedRedirect::RedirectNotUnderstood { location };
+        let none = || Err(RefusedRedirect::RedirectWithoutLocation);
         let with = |location: &str| location.to_owned();
-        for (url, status, location, leads) in [
-            ("http://shop/a", 302, Some("/b?c"), Ok("http://shop/b?c")),
-            ("http://shop/a/", 308, Some("b"), Ok("http://shop/a/b")),
+        let (http, https) = ("http://shop/a", "https://shop/a");
+        for (url, location, leads) in [
+            (http, Some("/b?c"), Ok("http://shop/b?c")),
+            ("http://shop/a/", Some("b"), Ok("http://shop/a/b")),
+            (http, Some("//SHOP:81/b"), Ok("http://shop:81/b")),
+            (http, Some("https://shop/b"), Ok("https://shop/b")),
+            (http, None, none()),
+            (http, Some(""), none()),
             (
-                "http://shop/a",
-                302,
-                Some("//SHOP:81/b"),
-                Ok("http://shop:81/b"),
-            ),
-            (
-                "http://shop/a",
-                301,
-                Some("https://shop/b"),
-                Ok("https://shop/b"),
-            ),
-            (
-                "http://shop/a",
-                302,
-                None,
-                Err(RefusedRedirect::RedirectWithoutLocation),
-            ),
-            (
-                "http://shop/a",
-                302,
-                Some(""),
-                Err(RefusedRedirect::RedirectWithoutLocation),
-            ),
-            (
-                "http://shop/a",
-                302,
+                http,
                 Some("mailto:ada@shop"),
-                Err(RefusedRedirect::RedirectNotUnderstood {
-                    location: with("mailto:ada@shop"),
-                }),
+                Err(unclear(with("mailto:ada@shop"))),
             ),
             (
-                "http://shop/a",
-                302,
+                http,
                 Some("http://other/b?token=x"),
-                Err(RefusedRedirect::RedirectElsewhere {
-                    location: with("http://other/b"),
-                }),
+                Err(elsewhere(with("http://other/b"))),
             ),
             (
-                "http://shop/a",
-                302,
+                http,
                 Some("http://ada:hunter2@other/b@c"),
-                Err(RefusedRedirect::RedirectElsewhere {
-                    location: with("http://other/b@c"),
-                }),
+                Err(elsewhere(with("http://other/b@c"))),
             ),
             (
-                "http://shop/a",
-                302,
+                http,
                 Some("\\\\ada:hunter2@other\\b"),
-                Err(RefusedRedirect::RedirectElsewhere {
-                    location: with("\\\\other\\b"),
-                }),
+                Err(elsewhere(with("\\\\other\\b"))),
             ),
             (
-                "https://shop/a",
-                302,
+                https,
                 Some("http://shop/b"),
-                Err(RefusedRedirect::RedirectToHttp {
-                    location: with("http://shop/b"),
-                }),
+                Err(to_http(with("http://shop/b"))),
             ),
             (
-                "https://shop/a",
-                302,
+                https,
                 Some("http://shop:443/b"),
-                Err(RefusedRedirect::RedirectToHttp {
-                    location: with("http://shop:443/b"),
-                }),
+                Err(to_http(with("http://shop:443/b"))),
             ),
         ] {
-            let found = match onward(&answer(status, location), &from(url, true)) {
-                Onward::To(to) => Ok(to.to_string()),
-                Onward::Refused(refused) => Err(refused),
-            };
-            assert_eq!(found, leads.map(str::to_owned), "{url} {location:?}");
+            for status in [301, 302, 308] {
+                let found = match onward(&answer(status, location), &from(url, true)) {
+                    Onward::To(to) => Ok(to.to_string()),
+                    Onward::Refused(refused) => Err(refused),
+                };
+                assert_eq!(
+                    found,
+                    leads.clone().map(str::to_owned),
+                    "{url} {location:?}"
+                );
+            }
         }
         assert!(is_redirect(307) && !is_redirect(304) && !is_redirect(200));
         let location = with("/b");

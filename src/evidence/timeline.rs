@@ -159,7 +159,7 @@ pub mod series {
     /// `RejectedConnectionCount`: connections that the load balancer itself had no room for.
     pub const REJECTED: &str = "rejected connections";
 
-    /// What a load balancer counts a series for.
+    /// The part of a load balancer that it counts a series for.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum CountedFor {
         /// For each of its target groups: CloudWatch has a dimension for them.

@@ -80,7 +80,10 @@ impl Recorder {
         answer: LabResponse,
     ) -> LabResponse {
         let (parts, body) = answer.into_parts();
-        let Ok(body) = body.collect().await.map(|body| body.to_bytes());
+        let Ok(body) = body
+            .collect()
+            .await
+            .map(http_body_util::Collected::to_bytes);
         let secrets = secrets(world);
         let (asked, given) = (
             is_upload(call),

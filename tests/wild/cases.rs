@@ -20,6 +20,7 @@ pub(crate) fn cases() -> Vec<Case> {
     all.extend(http2());
     all.extend(rare_http2());
     all.extend(scenarios());
+    all.extend(values());
     all
 }
 
@@ -396,14 +397,6 @@ fn http2() -> Vec<Case> {
 }
 
 fn scenarios() -> Vec<Case> {
-    let one_unsent = Tally {
-        ok: 1,
-        unsent: 1,
-        ..Tally::default()
-    };
-    let object = Failure::ObjectInPath {
-        value: "item".to_owned(),
-    };
     let down = Tally {
         status_5xx: 40,
         status_5xx_retry_after: 40,
@@ -431,6 +424,20 @@ fn scenarios() -> Vec<Case> {
             "minute-rate",
             vec![ok("GET /a", "a rate of `1/min`, for 2 s", 1)],
         ),
+    ]
+}
+
+/// Rows of data files and values of answers.
+fn values() -> Vec<Case> {
+    let one_unsent = Tally {
+        ok: 1,
+        unsent: 1,
+        ..Tally::default()
+    };
+    let object = Failure::ObjectInPath {
+        value: "item".to_owned(),
+    };
+    vec![
         case(
             "row-per-session",
             vec![

@@ -33,7 +33,7 @@ pub(super) struct OwnLimit {
     pub(super) busiest: Option<(String, f64)>,
 }
 
-/// What the refusals by name show.
+/// The limits that the refusals by name show.
 pub(super) struct Named {
     pub(super) own: Option<OwnLimit>,
     /// The instances that take part in the load became more: growth can tell.
@@ -162,7 +162,7 @@ fn same_at_any_part(by_number: &ByNumber<'_>) -> Option<Clue> {
     let gain = most.good / least.good.max(1.0);
     let is_own = match least.refuses() {
         true => gain - 1.0 <= (ratio - 1.0) * NONE,
-        // What gets less than its limit refuses nothing.
+        // One that gets less than its limit refuses nothing.
         false => least.share() <= most.share() * NONE,
     };
     (is_own && gain >= AS_MUCH).then_some(Clue::RefusedByPart {

@@ -46,8 +46,8 @@ mod tests {
         all(&[found])
     }
 
-    #[test]
-    fn a_limit_of_each_instance_that_was_idle_can_be_raised() {
+    /// Clues of a limit of each instance, of its CPU, and of its latency.
+    fn clues() -> [Clue; 7] {
         let with_gain = Clue::GrewWithGain {
             from: 2,
             to: 4,
@@ -83,6 +83,14 @@ mod tests {
             p95_us: 450_000,
             usual_us: 41_000,
         };
+        [with_gain, same, part, idle, full, usual, late]
+    }
+
+    #[test]
+    fn a_limit_of_each_instance_that_was_idle_can_be_raised() {
+        use Standing::{Excluded, Holds, Open};
+        use Suspect::{ConnectionLimit, RateLimit};
+        let [with_gain, same, part, idle, full, usual, late] = clues();
         let (connections, requests, none) = (
             vec![NotAPolicy::ConnectionsOfEachInstance],
             vec![NotAPolicy::RequestsOfEachInstance],
@@ -91,60 +99,25 @@ mod tests {
         let of = |clues: &[&Clue]| clues.iter().copied().cloned().collect::<Vec<_>>();
         for (suspect, standing, clues, expected) in [
             (
-                Suspect::ConnectionLimit,
-                Standing::Holds,
+                ConnectionLimit,
+                Holds,
                 of(&[&with_gain, &usual, &idle]),
                 &connections,
             ),
-            (
-                Suspect::RateLimit,
-                Standing::Excluded,
-                of(&[&same, &usual, &idle]),
-                &requests,
-            ),
-            (
-                Suspect::RateLimit,
-                Standing::Excluded,
-                of(&[&part, &usual, &idle]),
-                &requests,
-            ),
+            (RateLimit, Excluded, of(&[&same, &usual, &idle]), &requests),
+            (RateLimit, Excluded, of(&[&part, &usual, &idle]), &requests),
             // A limit of the whole, one that is open, and instances that were full.
+            (ConnectionLimit, Holds, of(&[&usual, &idle]), &none),
             (
-                Suspect::ConnectionLimit,
-                Standing::Holds,
-                of(&[&usual, &idle]),
-                &none,
-            ),
-            (
-                Suspect::ConnectionLimit,
-                Standing::Open,
+                ConnectionLimit,
+                Open,
                 of(&[&with_gain, &usual, &idle]),
                 &none,
             ),
-            (
-                Suspect::RateLimit,
-                Standing::Excluded,
-                of(&[&same, &usual]),
-                &none,
-            ),
-            (
-                Suspect::RateLimit,
-                Standing::Excluded,
-                of(&[&same, &usual, &full]),
-                &none,
-            ),
-            (
-                Suspect::RateLimit,
-                Standing::Excluded,
-                of(&[&same, &late, &idle]),
-                &none,
-            ),
-            (
-                Suspect::RateLimit,
-                Standing::Holds,
-                of(&[&usual, &idle]),
-                &none,
-            ),
+            (RateLimit, Excluded, of(&[&same, &usual]), &none),
+            (RateLimit, Excluded, of(&[&same, &usual, &full]), &none),
+            (RateLimit, Excluded, of(&[&same, &late, &idle]), &none),
+            (RateLimit, Holds, of(&[&usual, &idle]), &none),
         ] {
             assert_eq!(
                 told(suspect, standing, &clues),

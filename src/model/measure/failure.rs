@@ -41,7 +41,7 @@ pub enum Failure {
     NoSocket(NoSocket),
 }
 
-/// What the generator's own system lacked for one more connection.
+/// The thing that the generator's own system lacked for one more connection.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]

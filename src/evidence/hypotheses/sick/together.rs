@@ -74,7 +74,9 @@ fn failing<'a>(seen: &Seen<'a>, second: usize) -> BTreeSet<&'a str> {
         .partition(|(_, tally)| share(tally) >= FAILS);
     let sum = |of: &[(&str, Tally)]| {
         let mut sum = Tally::default();
-        of.iter().for_each(|(_, tally)| sum.merge(tally));
+        for (_, tally) in of {
+            sum.merge(tally);
+        }
         sum
     };
     let (own, others) = (sum(&bad), sum(&well));

@@ -232,10 +232,13 @@ fn clue(clue: &Clue) -> String {
         | Clue::AnsweredAsUsual { .. }
         | Clue::AnsweredLate { .. }
         | Clue::RefusedBelow { .. } => of_connections(clue),
-        Clue::SlowAtFirst { .. }
-        | Clue::FailedAtFirst { .. }
-        | Clue::HeldWithout { .. }
-        | Clue::SinceNewInstance { .. }
+        Clue::SlowAtFirst { .. } | Clue::FailedAtFirst { .. } | Clue::SinceNewInstance { .. } => {
+            of_new_instances(clue)
+        }
+        Clue::GeneratorAtItsLimit { .. }
+        | Clue::LongerThanDelay { .. }
+        | Clue::GeneratorMostly { .. } => of_generators(clue),
+        Clue::HeldWithout { .. }
         | Clue::OneFailed { .. }
         | Clue::OneSlow { .. }
         | Clue::UnhealthyAlone { .. }
@@ -361,7 +364,7 @@ fn of_connections(clue: &Clue) -> String {
     }
 }
 
-fn of_instances(clue: &Clue) -> String {
+fn of_new_instances(clue: &Clue) -> String {
     match clue {
         Clue::SlowAtFirst {
             instances,
@@ -389,13 +392,19 @@ fn of_instances(clue: &Clue) -> String {
             percent(round(*share)),
             percent(round(*others))
         ),
+        Clue::SinceNewInstance { second } => {
+            format!("it began when a new instance served, at {second} s")
+        }
+        _ => String::new(),
+    }
+}
+
+fn of_instances(clue: &Clue) -> String {
+    match clue {
         Clue::HeldWithout { seconds, of } => format!(
             "without those answers the limits hold in {seconds} of {}",
             units::count(*of, "second")
         ),
-        Clue::SinceNewInstance { second } => {
-            format!("it began when a new instance served, at {second} s")
-        }
         Clue::OneFailed {
             instance,
             share,
@@ -459,6 +468,29 @@ fn of_instances(clue: &Clue) -> String {
     }
 }
 
+fn of_generators(clue: &Clue) -> String {
+    match clue {
+        Clue::GeneratorAtItsLimit { seconds } => format!(
+            "a generator was at its own limit in {}, and no other second was slow",
+            if *seconds == 1 {
+                "the one slow second".to_owned()
+            } else {
+                format!("all {seconds} slow seconds")
+            }
+        ),
+        Clue::LongerThanDelay { p95_us, delay_us } => format!(
+            "it delayed requests by {} at most, and p95 was {}",
+            micros(*delay_us),
+            micros(*p95_us)
+        ),
+        Clue::GeneratorMostly { seconds, of } => format!(
+            "a generator was at its own limit in {seconds} of these {}",
+            units::count(*of, "second")
+        ),
+        _ => String::new(),
+    }
+}
+
 fn of_requests_and_launches(clue: &Clue) -> String {
     match clue {
         Clue::AlwaysFails {
@@ -515,23 +547,6 @@ fn of_requests_and_launches(clue: &Clue) -> String {
             "{} that had served failed the health checks, and {} got no answer around that time",
             units::count(*instances, "instance"),
             units::count(*requests, "request")
-        ),
-        Clue::GeneratorAtItsLimit { seconds } => format!(
-            "a generator was at its own limit in {}, and no other second was slow",
-            if *seconds == 1 {
-                "the one slow second".to_owned()
-            } else {
-                format!("all {seconds} slow seconds")
-            }
-        ),
-        Clue::LongerThanDelay { p95_us, delay_us } => format!(
-            "it delayed requests by {} at most, and p95 was {}",
-            micros(*delay_us),
-            micros(*p95_us)
-        ),
-        Clue::GeneratorMostly { seconds, of } => format!(
-            "a generator was at its own limit in {seconds} of these {}",
-            units::count(*of, "second")
         ),
         Clue::Unresolved { requests } => {
             format!(
