@@ -53,11 +53,16 @@ const FLAPS: u32 = 2;
 /// not exact enough to tell less.
 const WORTHWHILE: f64 = 0.05;
 
+/// Periods of an alarm, and seconds with as many failed requests, up to which a replay is not exact.
+const EXACT: usize = 2;
+
 /// Seconds and errors that a candidate may miss and still hold the limit.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tolerance {
     seconds: u32,
     errors: u64,
+    /// Fewer missed seconds and lost requests that a replay cannot tell from none.
+    exact: (u32, u64),
 }
 
 impl Tolerance {
@@ -67,10 +72,28 @@ impl Tolerance {
             .spike
             .map_or(all, |(from, until)| until.min(all).saturating_sub(from));
         let requests: f64 = evidence.seconds.iter().map(|second| second.demand).sum();
+        let alarms = evidence.timeline.alarms().into_iter();
+        let periods = alarms.filter(|alarm| alarm.is_high());
+        let period = periods.map(|alarm| alarm.period.as_secs()).min();
+        let exact = EXACT * period.unwrap_or(1).max(1) as usize;
+        let mut worst: Vec<u64> = evidence.seconds.iter().map(|one| one.errors).collect();
+        worst.sort_unstable_by(|one, other| other.cmp(one));
         Self {
             seconds: (f64::from(spike) * AS_GOOD) as u32,
             errors: (requests * AS_FEW) as u64,
+            exact: (exact as u32, worst.iter().take(exact).sum()),
         }
+    }
+
+    /// Returns true if a candidate is not dearer than the policy that ran, or gains more than the
+    /// replay may be wrong by: in missed seconds, or in lost requests without more missed seconds.
+    fn is_worth_its_price(self, candidate: &Candidate, now: &Candidate) -> bool {
+        let (seconds, errors) = self.exact;
+        let is_dearer = candidate.instance_minutes > now.instance_minutes * (1.0 + WORTHWHILE);
+        let misses_less = candidate.over_limit + seconds < now.over_limit;
+        let loses_less =
+            candidate.over_limit <= now.over_limit && candidate.errors + errors < now.errors;
+        !is_dearer || misses_less || loses_less
     }
 
     pub(super) fn is_held_by(self, candidate: &Candidate) -> bool {
@@ -516,13 +539,16 @@ fn recommend(
 
 /// Returns the index of the cheapest candidate that is as good as any within the tolerance. The
 /// policy that ran, which is the first, stays if it is as good and hardly dearer. Candidates under
-/// which the group flaps never count, those with an assumption only if `assuming`.
+/// which the group flaps never count, nor dearer ones that hardly gain, and those with an assumption
+/// only if `assuming`.
 fn best(candidates: &[Candidate], assuming: bool, tolerance: Tolerance) -> Option<usize> {
+    let now = candidates.first()?;
     let able = || {
         candidates
             .iter()
             .enumerate()
             .filter(|(index, one)| *index == 0 || one.turns < FLAPS)
+            .filter(|(_, one)| tolerance.is_worth_its_price(one, now))
             .filter(|(_, one)| assuming || one.assumes.is_none())
     };
     let over = able()
@@ -538,8 +564,8 @@ fn best(candidates: &[Candidate], assuming: bool, tolerance: Tolerance) -> Optio
     let (cheapest, least) = good()
         .map(|(index, one)| (index, one.instance_minutes))
         .min_by(|(_, a), (_, b)| a.total_cmp(b))?;
-    let now = good().find(|(index, _)| *index == 0);
-    let stays = now.is_some_and(|(_, now)| !is_worth(least, now));
+    let is_good = good().any(|(index, _)| index == 0);
+    let stays = is_good && !is_worth(least, now);
     Some(if stays { 0 } else { cheapest })
 }
 
@@ -581,6 +607,7 @@ mod tests {
         let tolerance = Tolerance {
             seconds: 5,
             errors: 10,
+            exact: (2, 100),
         };
         let chosen = recommend(&mut rows, tolerance, nothing_missed).unwrap();
         let row = rows.into_iter().find(|row| row.recommended).unwrap();
@@ -644,6 +671,21 @@ mod tests {
         ] {
             assert_eq!(chosen(rows), (name.to_owned(), reason));
         }
+    }
+
+    #[test]
+    fn a_dearer_policy_gains_more_than_the_replay_may_be_wrong_by() {
+        let of = |over, errors, minutes| {
+            let rows = vec![
+                row("now", 10, 300, 10.0, false),
+                row("dearer", over, errors, minutes, false),
+            ];
+            recommended(rows)
+        };
+        assert_eq!(of(8, 210, 11.0), "now", "two seconds and 90 requests fewer");
+        assert_eq!(of(7, 210, 11.0), "dearer");
+        assert_eq!(of(8, 190, 11.0), "dearer");
+        assert_eq!(of(8, 210, 10.2), "dearer", "hardly dearer");
     }
 
     #[test]
