@@ -485,6 +485,8 @@ pub enum TellingRun {
     InstanceHeader,
     /// One in which the group has more instances from the start.
     MoreInstances,
+    /// The same load from more or larger tasks.
+    MoreTasks,
     /// One that sends the load in steps, each of them held.
     Steps,
     /// One that sends the same load for longer, or more of it.
@@ -605,7 +607,9 @@ pub(crate) fn all(observed: &Observed<'_>, baseline: &Baseline) -> Vec<Hypothesi
     let (rate, connections) = (refused::rate_limit(&seen), connections::test(&seen));
     let rivals = [&rate, &connections].into_iter().flatten();
     let rivals: BTreeSet<u32> = rivals.flat_map(refused::Limit::open_for).collect();
-    let own = rate.as_ref().and_then(refused::Limit::own_of_size);
+    let own = rate
+        .as_ref()
+        .and_then(|limit| Some((limit.own_of_size()?, limit.suspected.clone())));
     found.extend(rate.into_iter().flat_map(refused::Limit::hypotheses));
     found.extend(refused::others(&seen));
     found.extend(connections.map(|limit| limit.found));
@@ -618,10 +622,13 @@ pub(crate) fn all(observed: &Observed<'_>, baseline: &Baseline) -> Vec<Hypothesi
     found.extend(launches::test(&seen));
     let explained = |found: &[Hypothesis]| Explained::of(found).skip;
     let taken = explained(&found);
-    found.extend(bottleneck::test(&seen, &taken));
+    // A limit that each instance has is not shared.
+    let of_each = own.iter().flat_map(|(_, seconds)| seconds).copied();
+    let not_shared: BTreeSet<u32> = taken.iter().copied().chain(of_each).collect();
+    found.extend(bottleneck::test(&seen, &not_shared));
     found.extend(timeouts::test(&seen, &taken));
     let taken = explained(&found);
-    found.extend(metric::test(&seen, &taken));
+    found.extend(metric::test(&seen, &taken, &rivals));
     found.extend(growth::test(&seen, &taken, &rivals, own));
     found
 }

@@ -227,6 +227,26 @@ pub enum Why {
     Other,
 }
 
+/// The finding of the health checks for which an instance left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Checked {
+    /// It did not pass them.
+    Unwell,
+    /// It was stopped or terminated before, by somebody or by AWS.
+    Ended,
+}
+
+/// Returns the finding of the health checks for which an instance left; `None` if it left for
+/// another reason.
+pub(crate) fn checked(timeline: &Timeline, left: &Left) -> Option<Checked> {
+    let is_its_own = |one: &&Activity| {
+        let is_same = one.instance() == Some(left.id.as_str());
+        is_same && one.terminates() && one.start == left.began.at
+    };
+    let mut all = timeline.activities().into_iter();
+    all.find(is_its_own)?.checked()
+}
+
 /// Returns the instances launched since a moment, in the order of their launches.
 pub fn launched(timeline: &Timeline, since: Timestamp) -> Vec<Launched> {
     let mut found: Vec<Launched> = Vec::new();

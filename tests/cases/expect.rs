@@ -1,6 +1,6 @@
 //! The expectations of a case, one key for each line of its reasoning.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Deserialize;
@@ -35,9 +35,13 @@ pub(crate) struct Expect {
     no_change: bool,
     #[serde(default)]
     capacity: Option<Capacity>,
-    /// Texts that the report must contain; `{sick}` is the instance that was sick.
+    /// Texts that the report must contain; `{sick}` is each instance that was sick.
     #[serde(default)]
     texts: Vec<String>,
+    /// The number of instances that the proxy made sick: the report must name each of them by its
+    /// errors.
+    #[serde(default)]
+    sick: Option<usize>,
     /// Texts that the report must not contain.
     #[serde(default)]
     never: Vec<String>,
@@ -126,10 +130,25 @@ impl Expect {
             });
         }
         let all = report.to_string();
-        let sick = seen.sick.as_deref().unwrap_or("no instance was sick");
+        if let Some(number) = self.sick {
+            let named = named_sick(report);
+            let sick: BTreeSet<&str> = seen.sick.iter().map(String::as_str).collect();
+            checked.verdict(sick.len() == number && sick == named, || {
+                format!("{number} should be sick, {sick:?} were, and {named:?} are named")
+            });
+        }
         for text in &self.texts {
-            let text = text.replace("{sick}", sick);
-            checked.verdict(all.contains(&text), || format!("`{text}` is not said"));
+            let said = |text: &str| all.contains(text);
+            let is_said = match text.contains("{sick}") {
+                true => {
+                    let mut sick = seen.sick.iter();
+                    !seen.sick.is_empty() && sick.all(|id| said(&text.replace("{sick}", id)))
+                }
+                false => said(text),
+            };
+            checked.verdict(is_said, || {
+                format!("`{text}` is not said; sick were {:?}", seen.sick)
+            });
         }
         for text in &self.never {
             checked.verdict(!all.contains(text), || format!("`{text}` is said"));
@@ -197,6 +216,19 @@ impl Capacity {
                 .as_deref()
                 .is_none_or(|most| rank(confidence) <= rank(most))
     }
+}
+
+/// Returns the instances that hypotheses which hold call sick by their errors.
+fn named_sick(report: &Value) -> BTreeSet<&str> {
+    let all = report["judged"]["hypotheses"].as_array();
+    all.into_iter()
+        .flatten()
+        .filter(|one| one["id"] == "sick-instance" && one["standing"] == "holds")
+        .filter_map(|one| one["for"].as_array())
+        .flatten()
+        .filter(|clue| clue["id"] == "one-failed")
+        .filter_map(|clue| clue["instance"].as_str())
+        .collect()
 }
 
 /// Returns all judgements that count for the verdict.

@@ -25,6 +25,7 @@ mod said;
 #[path = "../support/stage/mod.rs"]
 mod stage;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -44,8 +45,8 @@ const SAMPLE: [&str; 2] = ["shared-database", "no-capacity"];
 struct Seen {
     /// `report.json`.
     report: Value,
-    /// The id of the instance that the proxy made sick.
-    sick: Option<String>,
+    /// The ids of the instances that the proxy made sick.
+    sick: BTreeSet<String>,
     /// The folder with the run, if it is kept.
     kept: Option<PathBuf>,
 }

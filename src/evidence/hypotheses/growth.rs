@@ -17,12 +17,12 @@ const SHORTER: f64 = 0.7;
 
 /// Tests whether more instances would have helped in the seconds that nothing else explains.
 /// `taken` are the seconds that another hypothesis explains, and `rivals` those that an open limit
-/// may explain. `own` is the clue of a limit that each instance has for itself.
+/// may explain. `own` is the clue of a limit that each instance has for itself, with its seconds.
 pub(super) fn test(
     seen: &Seen<'_>,
     taken: &BTreeSet<u32>,
     rivals: &BTreeSet<u32>,
-    own: Option<Clue>,
+    own: Option<(Clue, BTreeSet<u32>)>,
 ) -> Option<Hypothesis> {
     if !seen.is_any_bad() {
         return None;
@@ -43,8 +43,11 @@ pub(super) fn test(
     // An open limit may have passed by itself.
     let is_own = |second: &usize| !rivals.contains(&(*second as u32));
     let of_no_rival: Vec<usize> = seconds.iter().copied().filter(is_own).collect();
+    // A limit in a few seconds says nothing of the others.
+    let is_most = |of: &BTreeSet<u32>| rest.intersection(of).count() * 2 >= rest.len();
+    let own = own.filter(|(_, of)| is_most(of)).map(|(clue, _)| clue);
     let mut pro: Vec<Clue> = [
-        cured(seen, &of_no_rival),
+        cured(seen, &of_no_rival, &seconds),
         bottleneck::at_ceiling(seen, &seconds),
         only_above(seen, &seconds),
         own,
@@ -100,8 +103,9 @@ pub(super) fn test(
     Some(found)
 }
 
-/// Returns the clue that the limits were missed before the load rose, for most of that time, at a load
-/// of an instance that held them later: then it was not the load that missed them.
+/// Returns the clue that the limits were missed before the load rose, for most of that time and right
+/// up to the rise, at a load of an instance that held them later: then it was not the load that missed
+/// them.
 fn missed_before(seen: &Seen<'_>, seconds: &[usize]) -> Option<Clue> {
     let rose = seen.spikes.first()?.start;
     let held = seen.held_before(seen.bad.len())?;
@@ -110,7 +114,8 @@ fn missed_before(seen: &Seen<'_>, seconds: &[usize]) -> Option<Clue> {
     let below: Vec<f64> = loads.filter(|each| *each <= held * FAR_BELOW).collect();
     let missed = below.iter().copied().max_by(f64::total_cmp)?;
     let is_most = below.len() >= STEADY && below.len() * 2 >= rose;
-    is_most.then_some(Clue::MissedBefore {
+    let is_until_the_rise = (rose.saturating_sub(STEADY)..rose).any(|second| seen.bad[second]);
+    (is_most && is_until_the_rise).then_some(Clue::MissedBefore {
         missed,
         held,
         seconds: below.len() as u32,
@@ -139,22 +144,23 @@ fn room(seen: &Seen<'_>, seconds: &[usize]) -> Option<Clue> {
 }
 
 /// Returns the clue that the limits held again under the same load once more instances served, and
-/// that they were not missed again. `seconds` missed a limit for no other reason.
-pub(super) fn cured(seen: &Seen<'_>, seconds: &[usize]) -> Option<Clue> {
+/// that they were not missed again. `missed` are the seconds that missed a limit for no other reason,
+/// and `all` those that speak against a cure if they come after the growth.
+pub(super) fn cured(seen: &Seen<'_>, missed: &[usize], all: &[usize]) -> Option<Clue> {
     let last = seen.bad.len();
-    seconds.iter().find_map(|missed| {
+    missed.iter().find_map(|missed| {
         let (from, load) = (seen.serving(*missed), seen.of.load.get(*missed)?.demand);
         let is_as_much = |at: usize| seen.of.load[at].demand * NEARLY >= load;
         let is_same = |at: usize| is_as_much(at) && !seen.bad[at] && seen.requests(at) > 0;
         let held = (missed + 1..last.saturating_sub(STEADY))
             .find(|at| (*at..at + STEADY).all(is_same))
-            .filter(|at| seen.serving(*at) > from && is_for_growth(seen, seconds, *at))?;
+            .filter(|at| seen.serving(*at) > from && is_for_growth(seen, all, *at))?;
         let is_again = |at: &usize| {
             let is_more = seen.of.load[*at].demand > load * NEARLY;
             *at > held && seen.serving(*at) > from && is_as_much(*at) && !is_more
         };
         let kept = (held..last).filter(|at| seen.serving(*at) > from && is_same(*at));
-        let again = seconds.iter().copied().filter(is_again).count();
+        let again = all.iter().copied().filter(is_again).count();
         let is_kept = again as f64 <= kept.count() as f64 * CHANCE;
         is_kept.then(|| Clue::Cured {
             from,

@@ -20,7 +20,11 @@ const ROSE: f64 = 1.5;
 /// Returns the hypothesis if limits were missed for longer than the alarm needs, and the metric of
 /// every policy stayed below its threshold. The limits must have held before. It is open where the
 /// run does not show that more instances would have helped.
-pub(super) fn test(seen: &Seen<'_>, taken: &BTreeSet<u32>) -> Option<Hypothesis> {
+pub(super) fn test(
+    seen: &Seen<'_>,
+    taken: &BTreeSet<u32>,
+    rivals: &BTreeSet<u32>,
+) -> Option<Hypothesis> {
     let unexplained = |spike: &Range<usize>| {
         let bad = seen.bad_in(spike.clone());
         bad.filter(|second| !taken.contains(&(*second as u32)))
@@ -55,8 +59,14 @@ pub(super) fn test(seen: &Seen<'_>, taken: &BTreeSet<u32>) -> Option<Hypothesis>
     }
     let before = 0..spike.start;
     clues.extend(others(seen, &alarms, &before, &missed));
-    let all: Vec<usize> = seen.all_bad().collect();
-    let cured = growth::cured(seen, &all);
+    // The same cure as that of too few instances.
+    let rest: Vec<usize> = seen
+        .all_bad()
+        .filter(|second| !taken.contains(&(*second as u32)))
+        .collect();
+    let is_own = |second: &usize| !rivals.contains(&(*second as u32));
+    let of_no_rival: Vec<usize> = rest.iter().copied().filter(is_own).collect();
+    let cured = growth::cured(seen, &of_no_rival, &rest);
     let found = |standing| Hypothesis::new(Suspect::BlindMetric, standing, clues.clone());
     Some(match cured {
         Some(cured) => {

@@ -76,20 +76,23 @@ fn in_spike(seen: &Seen<'_>, refused: &[usize], spike: &Range<usize>) -> Option<
     let is_enough = early.len() >= EARLY;
     let before =
         over_windows(seen, &refused, &few).or_else(|| answered(&early).filter(|_| is_enough))?;
-    let later = over_windows(seen, &refused, &late).or_else(|| answered(&late))?;
+    let of_windows = over_windows(seen, &refused, &late);
+    let later = of_windows.or_else(|| answered(&late))?;
     if before <= 0.0 {
         return None;
     }
     let expected = ratio.min(top / before);
     let gain_to = |later: f64| (later / before - 1.0) / (expected - 1.0);
     let gain = gain_to(later);
-    // A limit with a window of time refuses as much with more instances, until the window ends.
+    // A limit with one window of time refuses as much with more instances, until the window ends.
     let still: Vec<usize> = refused
         .iter()
         .copied()
         .filter(|at| *at >= FRESH && is_large(*at) && seen.serving(*at - FRESH) > from)
         .collect();
-    let is_flat = still.len() >= EARLY && answered(&still).is_some_and(|at| gain_to(at) < GAIN);
+    let is_flat = of_windows.is_none()
+        && still.len() >= EARLY
+        && answered(&still).is_some_and(|at| gain_to(at) < GAIN);
     let clue = match expected >= TELLING {
         true if gain <= NO_GAIN => Clue::GrewWithoutGain {
             from,

@@ -196,7 +196,7 @@ pub(super) fn rate_limit(seen: &Seen<'_>) -> Option<Limit> {
     let same = same.filter(|_| is_spread && own.is_none());
     // A limit that growth lifts is that of each instance. One with a window of time passes at last,
     // whatever the size.
-    let cured = growth::cured(seen, &refused).filter(|_| same.is_none());
+    let cured = growth::cured(seen, &refused, &refused).filter(|_| same.is_none());
     if cured.is_some() || more.is_some() || own.is_some() {
         let shown = own.as_ref().map(|own| own.clue.clone());
         let found = found(Standing::Excluded).against(cured.into_iter().chain(more).chain(shown));

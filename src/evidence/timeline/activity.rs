@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::super::vocabulary::ActivityStatus;
 use super::NotScaled;
 use super::cause::{ResponseTo, Sentence, sentences};
-use crate::instances::{LaunchReason, Why};
+use crate::instances::{Checked, LaunchReason, Why};
+
+/// AWS's words for an instance that EC2 found ended, in the cause of its replacement.
+const ENDED: &str = "terminated or stopped";
 
 /// A scaling activity of the group or service.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -131,6 +134,15 @@ impl Activity {
             }
         }
         why
+    }
+
+    /// Returns the finding of the health checks for which an instance was terminated; `None` if it
+    /// was for another reason.
+    pub(crate) fn checked(&self) -> Option<Checked> {
+        (self.leaving_reason() == Why::FailedChecks).then(|| match self.cause.contains(ENDED) {
+            true => Checked::Ended,
+            false => Checked::Unwell,
+        })
     }
 
     /// Returns true if a service's capacity was raised, or if a launch tells a decision to grow.
@@ -371,6 +383,7 @@ mod tests {
         ] {
             let termination = activity("Terminating EC2 instance: i-1", cause);
             assert_eq!(termination.leaving_reason(), why, "{cause}");
+            assert_eq!(termination.checked().is_some(), why == Why::FailedChecks);
         }
         for check in [
             "a ELB system health check failure",
@@ -388,6 +401,11 @@ mod tests {
             );
             let termination = activity("Terminating EC2 instance: i-1", &cause);
             assert_eq!(termination.leaving_reason(), Why::FailedChecks, "{check}");
+            let found = match check.ends_with("terminated or stopped") {
+                true => Checked::Ended,
+                false => Checked::Unwell,
+            };
+            assert_eq!(termination.checked(), Some(found), "{check}");
             assert!(!termination.shrinks(), "{check}");
         }
     }

@@ -10,8 +10,7 @@ use super::expectations::over;
 use super::{Expectation, Finding, LeavingReason, Measured};
 use evidence::Facts;
 use evidence::instances::{self, Left, Why};
-use evidence::overload::Overload;
-use model::measure::{Select, Tally};
+use model::measure::Tally;
 use model::outcome::Verdict;
 use model::units::Seconds;
 
@@ -37,7 +36,7 @@ struct Dropped {
     /// itself.
     sure: u64,
     /// Errors that the load may have caused: all instances were overloaded, or it is unknown
-    /// whether they were.
+    /// whether they were. Also as many as fail without an instance that leaves.
     doubtful: u64,
     /// Requests that were sent again on a new connection: nothing of them is lost.
     sent_again: u64,
@@ -59,7 +58,7 @@ pub(super) fn nothing_dropped(facts: &Facts<'_>) -> Finding {
     }
     let overload = &facts.overload;
     let by_header = facts.results.names_instances();
-    let seen = dropped(facts, &leaving, overload, by_header);
+    let seen = dropped(facts, &leaving);
     let last = leaving
         .iter()
         .map(|one| one.began.at)
@@ -141,7 +140,7 @@ fn unclear(reason: LeavingReason) -> Finding {
     )
 }
 
-fn dropped(facts: &Facts<'_>, leaving: &[&Left], overload: &Overload, by_header: bool) -> Dropped {
+fn dropped(facts: &Facts<'_>, leaving: &[&Left]) -> Dropped {
     let span = |one: &Left| {
         let second = |at| instances::second(facts.times.started, at).unwrap_or(0);
         let gone = one.gone.map_or(one.began.at, |seen| seen.at);
@@ -157,81 +156,99 @@ fn dropped(facts: &Facts<'_>, leaving: &[&Left], overload: &Overload, by_header:
     seconds.sort_unstable();
     seconds.dedup();
     let mut seen = Dropped::default();
-    for second in seconds.iter().copied() {
+    for row in seconds.chunk_by(|a, b| a + 1 == *b) {
+        let mut spare = Spare::default();
+        for second in row.iter().copied() {
+            let leaves = |id: &str| {
+                let mut leaving = leaving.iter();
+                leaving.any(|one| one.id == id && (span(one).0..=span(one).1).contains(&second))
+            };
+            seen.add(facts, second, leaves, &mut spare);
+        }
+        let usual = usual(facts, &seconds, row, &spare);
+        seen.sure += spare.errors - usual;
+        seen.doubtful += usual;
+    }
+    seen
+}
+
+/// Errors and requests of seconds with load to spare, without a header.
+#[derive(Debug, Default)]
+struct Spare {
+    errors: u64,
+    requests: u64,
+}
+
+impl Dropped {
+    /// Adds the errors of a second in which instances leave. Those that nobody can tell from the
+    /// usual ones by that second alone go to `spare`.
+    fn add(
+        &mut self,
+        facts: &Facts<'_>,
+        second: u32,
+        leaves: impl Fn(&str) -> bool,
+        spare: &mut Spare,
+    ) {
         let window = Some((second, second + 1));
-        let all = facts
-            .results
-            .merged(Select {
-                seconds: window,
-                ..Select::default()
-            })
-            .tally;
+        let all = over(facts.results, &[second]).tally;
         let of = |id: &str| facts.results.of_instance(id, window).tally.status_5xx;
-        seen.requests += all.requests();
-        seen.sent_again += all.reconnects;
+        self.requests += all.requests();
+        self.sent_again += all.reconnects;
         let cut = cut_off(&all);
-        let leaves = |id: &str| {
-            let mut leaving = leaving.iter();
-            leaving.any(|one| one.id == id && (span(one).0..=span(one).1).contains(&second))
-        };
         let by_leaving = beyond_others(facts, window, leaves);
         let named: u64 = facts.results.instances().map(of).sum();
         // Errors that are there whatever the load are no drops.
         let unnamed_5xx = all.status_5xx.saturating_sub(named);
         let constant = facts.baseline.errors_5xx(second);
         let all_5xx = all.status_5xx.saturating_sub(constant);
-        let is_elsewhere = facts.explained.skip.contains(&second);
         // A 5xx that names no instance is the load balancer's own: 502 where an instance cut it
         // off.
         let unnamed = unnamed_5xx.saturating_sub(constant);
-        let over = overload.in_second(second) || is_elsewhere;
-        match (by_header, overload.is_known(), over) {
-            (true, _, false) => seen.sure += cut + by_leaving + unnamed,
+        let (by_header, is_known) = (facts.results.names_instances(), facts.overload.is_known());
+        match (by_header, is_known, has_other_reason(facts, second)) {
+            (true, _, false) => self.sure += cut + by_leaving + unnamed,
             (true, _, true) => {
-                seen.sure += cut + by_leaving;
-                seen.doubtful += unnamed;
+                self.sure += cut + by_leaving;
+                self.doubtful += unnamed;
             }
             (false, true, false) => {
-                let errors = cut + all_5xx;
-                let usual = errors.min(usual(facts, &seconds, second));
-                seen.sure += errors - usual;
-                seen.doubtful += usual;
+                spare.errors += cut + all_5xx;
+                spare.requests += all.requests();
             }
-            (false, ..) => seen.doubtful += cut + all_5xx,
+            (false, ..) => self.doubtful += cut + all_5xx,
         }
     }
-    seen
 }
 
-/// Returns the errors that a second makes likely by the share that failed just before any instance
-/// left, or just after it was gone: nobody can tell these from drops without a header. `leaving` are the seconds in which one
-/// leaves.
-fn usual(facts: &Facts<'_>, leaving: &[u32], second: u32) -> u64 {
-    let row = (0..=second).rev().take_while(|at| leaving.contains(at));
-    let first = row.last().unwrap_or(second);
-    let row = (second..).take_while(|at| leaving.contains(at));
-    let end = row.last().unwrap_or(second) + 1;
-    let failed = |seconds: &[u32]| {
-        let tally = over(facts.results, seconds).tally;
-        let constant: u64 = seconds
-            .iter()
-            .map(|at| facts.baseline.errors_5xx(*at))
-            .sum();
-        let errors = cut_off(&tally) + tally.status_5xx.saturating_sub(constant);
-        (errors as f64, tally.requests() as f64)
+/// Returns true if errors of this second may have another reason than an instance that leaves: all
+/// were overloaded, or a hypothesis explains it.
+fn has_other_reason(facts: &Facts<'_>, second: u32) -> bool {
+    facts.overload.in_second(second) || facts.explained.skip.contains(&second)
+}
+
+/// Returns how many of the errors with load to spare are likely in a row of seconds by the share
+/// that failed just before any instance left, or just after it was gone: nobody can tell these from
+/// drops without a header. `leaving` are all seconds in which one leaves, sorted.
+fn usual(facts: &Facts<'_>, leaving: &[u32], row: &[u32], spare: &Spare) -> u64 {
+    let (Some(first), Some(last)) = (row.first(), row.last()) else {
+        return 0;
     };
     let share = |seconds: std::ops::Range<u32>| {
-        let beside: Vec<u32> = seconds.filter(|at| !leaving.contains(at)).collect();
-        let (errors, all) = failed(&beside);
-        errors / f64::max(all, 1.0)
+        let is_beside =
+            |at: &u32| leaving.binary_search(at).is_err() && !has_other_reason(facts, *at);
+        let beside: Vec<u32> = seconds.filter(is_beside).collect();
+        let tally = over(facts.results, &beside).tally;
+        let constant: u64 = beside.iter().map(|at| facts.baseline.errors_5xx(*at)).sum();
+        let errors = cut_off(&tally) + tally.status_5xx.saturating_sub(constant);
+        errors as f64 / tally.requests().max(1) as f64
     };
     // Drops end with the leaving.
-    let before = share(first.saturating_sub(BESIDE)..first);
-    let share = f64::max(before, share(end..end + BESIDE));
-    let (_, requests) = failed(&[second]);
-    let expected = requests * share;
-    // Three standard deviations of a binomial share.
-    (expected + 3.0 * (expected * (1.0 - share)).max(0.0).sqrt()).ceil() as u64
+    let before = share(first.saturating_sub(BESIDE)..*first);
+    let share = f64::max(before, share(last + 1..last + 1 + BESIDE));
+    let expected = spare.requests as f64 * share;
+    // Three standard deviations of a binomial share, once for the whole row.
+    let likely = expected + 3.0 * (expected * (1.0 - share)).max(0.0).sqrt();
+    spare.errors.min(likely.ceil() as u64)
 }
 
 /// Returns the 5xx of the instances that leave, beyond those that the other instances make likely.
@@ -293,6 +310,77 @@ mod tests {
             let judged = words::judgement(nothing_dropped(facts));
             (judged.verdict, judged.answer())
         })
+    }
+
+    /// Without a header, i-3 is told to leave at the first of these seconds and is gone at the last.
+    /// The other two fail a third from the spike on, and these fail in the seconds before.
+    fn nameless_around(
+        levels: &[(f64, bool)],
+        leaves: Range<u32>,
+        spike: Range<u32>,
+        bad: impl Fn(u32) -> u64,
+    ) -> (Verdict, String) {
+        let scenario = phases(levels);
+        let story = vec![
+            group(0, 3, &["i-1", "i-2", "i-3"]),
+            activity(leaves.start, "Terminating EC2 instance: i-3", 3, 2),
+            shrinking(leaves.start + 1, &["i-1", "i-2"], &["i-3"]),
+            group(leaves.end, 2, &["i-1", "i-2"]),
+            group(70, 2, &["i-1", "i-2"]),
+        ];
+        let results = results(&scenario, |second, level| {
+            let all = (level * 100.0) as u64;
+            match spike.contains(&second) {
+                true => vec![("", 600, 300, 900)],
+                false => vec![("", all - bad(second), bad(second), 50)],
+            }
+        });
+        with_load(&scenario, story, &results, |facts| {
+            let judged = words::judgement(nothing_dropped(facts));
+            (judged.verdict, judged.answer())
+        })
+    }
+
+    #[test]
+    fn an_overload_right_after_an_instance_is_gone_makes_no_drop_usual() {
+        let levels = [
+            (1.0, false),
+            (9.0, true),
+            (2.0, false),
+            (9.0, true),
+            (2.0, false),
+        ];
+        // The row ends at 27 s, and the overload begins at 30 s.
+        let bad = |second| if second == 24 { 4 } else { 0 };
+        let (verdict, why) = nameless_around(&levels, 22..25, 30..40, bad);
+        assert!(
+            verdict == Verdict::Failed && why.starts_with("4 of "),
+            "{why}"
+        );
+    }
+
+    #[test]
+    fn one_stray_error_before_does_not_make_a_drop_in_each_second_usual() {
+        let levels = [
+            (1.0, false),
+            (9.0, true),
+            (4.0, false),
+            (4.0, false),
+            (4.0, false),
+            (9.0, true),
+            (4.0, false),
+        ];
+        let bad = |second| match second {
+            24 => 1,
+            28..48 => 2,
+            _ => 0,
+        };
+        let (verdict, why) = nameless_around(&levels, 28..46, 50..60, bad);
+        // Of 40 errors, chance makes about 11 of the 8,400 requests likely.
+        assert!(
+            verdict == Verdict::Failed && why.starts_with("29 of "),
+            "{why}"
+        );
     }
 
     fn saturated(second: u32) -> bool {

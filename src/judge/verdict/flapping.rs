@@ -19,7 +19,8 @@ use model::outcome::Verdict;
 /// Share by which the load must fall from its highest between two changes to ask for the second of
 /// them, or rise from its lowest. A ramp that turns has moved less than [`SAME_LEVEL`] at first.
 const TURNED: f64 = 0.05;
-/// Share of the requests that were answered 4xx from which most of the load was refused.
+/// Share of the requests that were answered 4xx, by no instance, from which most of the load was
+/// refused.
 const REFUSED: f64 = 0.5;
 /// Distance of two looks at the planned load.
 const STEP: Duration = Duration::from_millis(250);
@@ -84,12 +85,16 @@ fn is_asked(facts: &Facts<'_>, [first, second]: &[SizeChange; 2]) -> bool {
 }
 
 /// Returns true if the group shrank while most requests were refused by something before it: that
-/// load did not come to the group.
+/// load did not come to the group. An answer that names an instance did.
 fn is_refused(facts: &Facts<'_>, [_, second]: &[SizeChange; 2]) -> bool {
     let of = |at| instances::second(facts.times.started, at).unwrap_or_default();
-    let seconds: Vec<u32> = (of(second.since)..=of(second.at)).collect();
+    let (from, until) = (of(second.since), of(second.at) + 1);
+    let seconds: Vec<u32> = (from..until).collect();
     let tally = over(facts.results, &seconds).tally;
-    second.by < 0 && tally.status_4xx as f64 > tally.requests() as f64 * REFUSED
+    let own = |id: &str| facts.results.of_instance(id, Some((from, until))).tally;
+    let named: u64 = facts.results.instances().map(|id| own(id).status_4xx).sum();
+    let refused = tally.status_4xx.saturating_sub(named);
+    second.by < 0 && refused as f64 > tally.requests() as f64 * REFUSED
 }
 
 /// Returns true if the load turned between the first datapoint behind one change and the decision on
@@ -284,7 +289,7 @@ mod tests {
         activity, alarm, change, group, levels as levels_of_spikes, with_facts, with_load,
     };
     use evidence::timeline::Observation;
-    use model::measure::{Cell, Interval, Key, LatencyHistogram, Results, Tally};
+    use model::measure::{Cell, InstanceCell, Interval, Key, LatencyHistogram, Results, Tally};
     use model::scenario::{LoadPhase, Model, PhaseRole, Scenario, example};
 
     /// The scenario jumps at 20 s and falls at 30 s.
@@ -365,7 +370,7 @@ mod tests {
             Verdict::Failed,
             "the spike did not, although the load has fallen since"
         );
-        let answered = |tally: Tally| {
+        let answered = |by: &str, tally: Tally| {
             let cells = (13..21).map(|second| Cell {
                 second,
                 key: Key {
@@ -377,8 +382,17 @@ mod tests {
                 latency: LatencyHistogram::default().pack(),
             });
             let mut results = Results::default();
+            let named = (13..21_u32).filter(|_| !by.is_empty());
+            let instances = named.map(|second| InstanceCell {
+                second,
+                instance: by.to_owned(),
+                first: Duration::from_secs(second.into()),
+                tally,
+                latency: LatencyHistogram::default().pack(),
+            });
             let interval = Interval {
                 cells: cells.collect(),
+                instances: instances.collect(),
                 ..Interval::default()
             };
             results.add(0, &interval);
@@ -394,15 +408,20 @@ mod tests {
             ..Tally::default()
         };
         assert_eq!(
-            answered(refused),
+            answered("", refused),
             Verdict::Passed,
             "nothing came to the group"
+        );
+        assert_eq!(
+            answered("i-1", refused),
+            Verdict::Failed,
+            "the group's own answers"
         );
         let failed = Tally {
             status_5xx: 90,
             ..Tally::default()
         };
-        assert_eq!(answered(failed), Verdict::Failed);
+        assert_eq!(answered("", failed), Verdict::Failed);
     }
 
     /// Two instances track 50 % CPU, with 100/s each, under teeth of 60/s to 260/s and back, each

@@ -7,7 +7,7 @@ mod api;
 mod http;
 mod target;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -64,9 +64,9 @@ struct Proxies {
 }
 
 impl Stage<'_> {
-    /// Plays the run, and returns its folder with the report, and the id of the instance that the
-    /// proxy made sick. In `folder` are also `truth.json` of the lab, and `said.txt`.
-    pub(crate) async fn play(&self, folder: &Path) -> (PathBuf, Option<String>) {
+    /// Plays the run, and returns its folder with the report, and the ids of the instances that
+    /// the proxy made sick. In `folder` are also `truth.json` of the lab, and `said.txt`.
+    pub(crate) async fn play(&self, folder: &Path) -> (PathBuf, BTreeSet<String>) {
         let at = |file: &str| folder.join(file);
         std::fs::write(at("lab.yaml"), self.lab).unwrap();
         std::fs::write(at("scenario.yaml"), self.scenario).unwrap();
@@ -106,7 +106,8 @@ impl Stage<'_> {
         std::fs::write(at("said.txt"), &said).unwrap();
         let run = run_folder(&runs).unwrap_or_else(|| panic!("{said}"));
         assert!(run.join("report.json").exists(), "{said}");
-        (run, proxies.target.and_then(|target| target.sick()))
+        let sick = proxies.target.map(|target| target.sick());
+        (run, sick.unwrap_or_default())
     }
 
     /// Returns the path of a file with settings, if the case has it.

@@ -3,7 +3,7 @@
 //!
 //! It knows instances only by the header of their answers, as a user's own proxy would.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -117,8 +117,8 @@ struct Known {
     instances: HashMap<String, (Instant, usize)>,
     /// The instant at which each slot of the database is free.
     slots: Vec<Instant>,
-    /// The instance that was sick.
-    sick: Option<String>,
+    /// The instances that were sick.
+    sick: BTreeSet<String>,
 }
 
 impl Target {
@@ -152,8 +152,8 @@ impl Target {
         self.state.first.subscribe()
     }
 
-    /// Returns the id of the instance that was sick.
-    pub(crate) fn sick(&self) -> Option<String> {
+    /// Returns the ids of the instances that were sick.
+    pub(crate) fn sick(&self) -> BTreeSet<String> {
         self.state.known.lock().unwrap().sick.clone()
     }
 }
@@ -226,7 +226,7 @@ impl State {
         let is_one = (sick.nth..sick.nth + sick.count).contains(&place);
         let is_sick = is_one && since >= from && since < Duration::from_secs(sick.to);
         is_sick.then(|| {
-            self.known.lock().unwrap().sick = Some(id.to_owned());
+            self.known.lock().unwrap().sick.insert(id.to_owned());
             sick.status
         })
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::seen::{FAR_BELOW, NEARLY, Seen};
 use super::super::{Clue, Hypothesis, Standing, Suspect, TellingRun, lost, second_of};
 use super::LEAST_SECONDS;
-use crate::instances::Why;
+use crate::instances::{Checked, Left, Why, checked};
 use crate::vocabulary::TargetState;
 
 /// Fewest seconds around a look in which other instances must not fail their checks, and in which an
@@ -101,10 +101,11 @@ pub(super) fn alone<'a>(seen: &Seen<'a>) -> Vec<Unwell<'a>> {
 }
 
 /// Returns the instances that were healthy when last looked at, and then replaced for their checks:
-/// some leave so soon that no look sees them unhealthy.
+/// some leave so soon that no look sees them unhealthy. One that somebody had ended was not sick.
 fn replaced<'a>(seen: &Seen<'a>) -> impl Iterator<Item = Unwell<'a>> {
     let failed = seen.of.reaction.left.iter();
-    let failed = failed.filter(|one| one.why == Why::FailedChecks);
+    let is_unwell = |one: &&Left| checked(seen.of.timeline, one) == Some(Checked::Unwell);
+    let failed = failed.filter(is_unwell);
     failed.filter_map(|left| {
         let at = second_of(seen.of.times, left.began.at)? as usize;
         let looks = seen.of.timeline.targets();
@@ -412,6 +413,15 @@ mod tests {
             "At 2025-06-11T04:41:24Z instance i-2 was taken out of service in response to a user request.",
         );
         assert_eq!(sick(&[], vec![by_hand], slow(18..24)), None);
+    }
+
+    #[test]
+    fn an_instance_that_somebody_stopped_has_not_failed_its_checks() {
+        let stopped = ended(
+            "At 2025-06-11T04:41:24Z an instance was taken out of service in response to an EC2 health check \
+             indicating it has been terminated or stopped.",
+        );
+        assert_eq!(sick(&[], vec![stopped], slow(18..24)), None);
     }
 
     #[test]

@@ -665,6 +665,33 @@ fn a_limit_by_short_windows_is_told_from_one_of_each_instance() {
 }
 
 #[test]
+fn windows_that_growth_only_eases_are_of_each_instance() {
+    // Nameless answers. From second 9 on, one of three seconds is answered with two instances, and two of
+    // three are with four.
+    let refused = |second: u32, serving: u64| {
+        let at = second.saturating_sub(9) % 3;
+        second >= 10 && (at == 2 || at == 1 && serving == 2)
+    };
+    let ok = move |second: u32, asked: u64, serving: u64| match refused(second, serving) {
+        true if asked > 300 => vec![("", 0, 0, 40)],
+        _ => vec![("", asked, 0, 40)],
+    };
+    let all = told(grows(), ok, |answered| {
+        for second in 10..30 {
+            if refused(second, if second < 15 { 2 } else { 4 }) {
+                add(answered, second..second + 1, too_many(600));
+            }
+        }
+    });
+    let limit = of(&all, Suspect::RateLimit).unwrap();
+    assert_eq!(limit.standing, Standing::Excluded, "{limit:?}");
+    let is_gain = |clue: &Clue| matches!(clue, Clue::GrewWithGain { .. });
+    assert!(limit.against.iter().any(is_gain), "{limit:?}");
+    let few = standing(&all, Suspect::TooFewInstances);
+    assert_eq!(few, Some(Standing::Holds), "{all:?}");
+}
+
+#[test]
 fn a_limit_that_passes_as_the_group_grows_shows_no_cure() {
     // Connections are refused until a sixth instance serves: a growth too small to tell by its gain.
     let five = ["i-1", "i-2", "i-3", "i-4", "i-5"];
@@ -697,6 +724,37 @@ fn a_limit_that_passes_as_the_group_grows_shows_no_cure() {
     assert_eq!(of_millis(95), (Standing::Open, Standing::Open, false));
     // Full instances: the sixth was the cure.
     assert_eq!(of_millis(350), (Standing::Excluded, Standing::Holds, true));
+}
+
+#[test]
+fn seconds_of_an_open_limit_after_the_growth_speak_against_a_cure() {
+    // One slow second as the load rises. Then connections are refused until second 24, long after a sixth
+    // instance serves.
+    let five = ["i-1", "i-2", "i-3", "i-4", "i-5"];
+    let six = ["i-1", "i-2", "i-3", "i-4", "i-5", "i-6"];
+    let story = vec![
+        group(0, 5, &five),
+        alarm("high", "GreaterThanThreshold", 50.0, 3),
+        activity(13, "Launching a new EC2 instance: i-6", 5, 6),
+        group(13, 6, &five),
+        group(15, 6, &six),
+        group(40, 6, &six),
+    ];
+    let ok = |second: u32, asked: u64, _: u64| match second {
+        10 => vec![("", asked, 0, 900)],
+        11..24 => vec![("", 300, 0, 95)],
+        _ => vec![("", asked, 0, 40)],
+    };
+    let all = told(story, ok, |answered| {
+        add(answered, 11..24, no_connection(300));
+    });
+    let few = of(&all, Suspect::TooFewInstances).unwrap();
+    let is_cure = |clue: &Clue| matches!(clue, Clue::Cured { .. });
+    assert_eq!(
+        (few.standing, few.pro.iter().any(is_cure)),
+        (Standing::Open, false),
+        "{all:?}"
+    );
 }
 
 #[test]
@@ -958,4 +1016,80 @@ fn a_higher_spike_does_not_hide_what_growth_showed_in_the_first() {
     });
     let found = of(&all, Suspect::RateLimit).unwrap();
     assert_eq!((found.standing, found.count()), (Standing::Holds, 30));
+}
+
+#[test]
+fn an_even_part_a_little_over_each_limit_is_no_question_of_the_spread() {
+    // Two answer 280 of 600, and four 560: the growth brought all its gain, and a fifth mends the rest.
+    let all = named(grows(), evenly, |_, _| 140, too_many);
+    let own = Clue::RefusedAtSameRate {
+        few: 2,
+        many: 4,
+        before: 140.0,
+        later: 140.0,
+    };
+    let found = of(&all, Suspect::RateLimit).unwrap();
+    assert_eq!(found.standing, Standing::Excluded, "{found:?}");
+    assert!(found.against.contains(&own), "{found:?}");
+    assert_eq!(standing(&all, Suspect::UnevenLoad), None);
+    let few = of(&all, Suspect::TooFewInstances).unwrap();
+    assert_eq!(few.standing, Standing::Holds, "{few:?}");
+}
+
+#[test]
+fn limits_that_no_spread_kept_before_the_growth_are_of_the_size() {
+    // Two get 300 each, over 160. Of four only one gets too much.
+    let uneven_later = |second: u32| match second {
+        ..15 => vec![("i-1", 300), ("i-2", 300)],
+        _ => vec![("i-1", 240), ("i-2", 120), ("i-3", 120), ("i-4", 120)],
+    };
+    let all = named(grows(), uneven_later, |_, _| 160, too_many);
+    assert_eq!(standing(&all, Suspect::UnevenLoad), None);
+    let few = standing(&all, Suspect::TooFewInstances);
+    assert_ne!(few, Some(Standing::Excluded));
+    // Two that could have answered all, had each got 300.
+    let uneven_first = |second: u32| match second {
+        ..15 => vec![("i-1", 430), ("i-2", 170)],
+        _ => vec![("i-1", 150), ("i-2", 150), ("i-3", 150), ("i-4", 150)],
+    };
+    let all = named(grows(), uneven_first, |_, _| 350, too_many);
+    let holds = Some(Standing::Holds);
+    assert_eq!(standing(&all, Suspect::UnevenLoad), holds);
+}
+
+#[test]
+fn chance_does_not_tell_whose_limit_it_is() {
+    let steady_of = |ids: &[&str]| {
+        vec![
+            group(0, ids.len() as u32, ids),
+            alarm("high", "GreaterThanThreshold", 50.0, 3),
+        ]
+    };
+    let told = |all: &[Hypothesis]| {
+        let found = of(all, Suspect::RateLimit).unwrap();
+        (found.standing, found.tells, found.against.clone())
+    };
+    let open = (Standing::Open, Some(TellingRun::MoreInstances), Vec::new());
+    // Five share a limit. In each other second one of them gets few of the requests: five take part.
+    let few_each = |second: u32| -> Vec<(&'static str, u64)> {
+        let ids = ["i-1", "i-2", "i-3", "i-4", "i-5"];
+        let part = |at: usize| match second % 2 == 1 && second as usize / 2 % 5 == at {
+            true => 2,
+            false => 8,
+        };
+        let parts = ids.into_iter().enumerate();
+        parts.map(|(at, id)| (id, part(at))).collect()
+    };
+    let five = steady_of(&["i-1", "i-2", "i-3", "i-4", "i-5"]);
+    let all = named(five, few_each, |part, _| part / 2, too_many);
+    assert_eq!(told(&all), open);
+    // Two share one for some seconds: 15 of 30 are answered well, and 15 of 21.
+    let few_requests = |second: u32| match second {
+        ..14 => vec![("i-1", 10), ("i-2", 7)],
+        _ => vec![("i-1", 300), ("i-2", 300)],
+    };
+    let most = |part: u64, _: u64| if part < 300 { 5 } else { part };
+    let two = steady_of(&["i-1", "i-2"]);
+    let all = named(two, few_requests, most, too_many);
+    assert_eq!(told(&all), open);
 }

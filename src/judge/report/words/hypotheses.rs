@@ -150,6 +150,7 @@ pub fn telling(run: TellingRun) -> &'static str {
         }
         TellingRun::InstanceHeader => "a run whose answers name their instance, `instance_header`",
         TellingRun::MoreInstances => "the same load with more instances from the start",
+        TellingRun::MoreTasks => "the same load from more or larger tasks",
         TellingRun::Steps => "the load in steps, each held until the group has settled",
         TellingRun::MoreRequests => {
             "the same load for longer or more of it, so that each instance answers enough"

@@ -232,7 +232,7 @@ fn drops_unclear(errors: u64, capacity_known: bool, by_header: bool) -> String {
         ),
         (true, false) => {
             format!(
-                "{errors} came while instances left, but all had too much to do, or as many failed before: {BY_NAME}"
+                "{errors} came while instances left, but all had too much to do, or as many failed before or after: {BY_NAME}"
             )
         }
     }
