@@ -175,12 +175,7 @@ async fn what_is_not_as_the_models_say_is_told() {
         json_call(&format!("{ecs}.FlyTask"), "{}", "{}"),
         query_call,
     ];
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("calls.jsonl");
-    std::fs::write(&file, lines.map(|line| line.to_string()).join("\n")).unwrap();
-    let output = checked(&[&file]).await;
-    let said = text(&output);
-    assert_eq!(output.status.code(), Some(1), "{said}");
+    let said = said_of(&lines).await;
     for told in [
         "ecs:RunTask request content-type: is application/x-amz-json-1.1",
         "ecs:RunTask request .count: is of type integer: 'two'",
@@ -197,6 +192,58 @@ async fn what_is_not_as_the_models_say_is_told() {
     ] {
         assert!(said.contains(told), "{told}\nin:\n{said}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_as_the_models_say_is_told_in_cbor_rest_and_refusals() {
+    let call = |service: &str, [method, path]: [&str; 2], headers: Value, body: &[u8]| {
+        json!({
+            "service": service, "method": method, "path": path, "status": 200,
+            "headers": headers, "answer_headers": {},
+            "body": { "base64": base64::encode(body) }, "answer": { "base64": "" },
+        })
+    };
+    let describe = "/service/GraniteServiceVersion20100801/operation/DescribeAlarms";
+    let cbor = json!({ "content-type": "application/cbor" });
+    // A map of one entry, a text of ten bytes, and one of three.
+    let asked = b"\xa1\x6aMaxRecords\x63two";
+    let mut alarms = call("monitoring", ["POST", describe], cbor, asked);
+    alarms["answer"]["base64"] = json!(base64::encode(b"\xa1\x6cMetricAlarms\x63two"));
+    let tags = b"<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value><Colour>red</Colour></Tag></TagSet></Tagging>";
+    let colour = json!({ "x-amz-colour": "red" });
+    let tagged = call("s3", ["PUT", "/bucket?tagging"], colour, tags);
+    let list = json!({
+        "content-type": "application/x-amz-json-1.1",
+        "x-amz-target": "AmazonEC2ContainerServiceV20141113.ListTasks",
+    });
+    let mut refused = call("ecs", ["POST", "/"], list, b"{}");
+    refused["status"] = json!(400);
+    refused["answer"]["base64"] = json!(base64::encode(r#"{ "__type": "x#NoSuchThing" }"#));
+
+    let said = said_of(&[alarms, tagged, refused]).await;
+    for told in [
+        "monitoring:DescribeAlarms request .MaxRecords: is of type integer: 'two'",
+        "monitoring:DescribeAlarms answer smithy-protocol: is rpc-v2-cbor",
+        "monitoring:DescribeAlarms answer .MetricAlarms: is of type list: 'two'",
+        "s3:PutBucketTagging request .Tagging.TagSet[].Colour: is no member",
+        "s3:PutBucketTagging request x-amz-colour: is no member",
+        "ecs:ListTasks answer error: has a message",
+        "ecs:ListTasks answer error: is one of the operation's or of every operation's: 'NoSuchThing'",
+    ] {
+        assert!(said.contains(told), "{told}\nin:\n{said}");
+    }
+}
+
+/// Holds calls to the models, which they deviate from; returns everything that is told.
+async fn said_of(calls: &[Value]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("calls.jsonl");
+    let lines: Vec<String> = calls.iter().map(Value::to_string).collect();
+    std::fs::write(&file, lines.join("\n")).unwrap();
+    let output = checked(&[&file]).await;
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    said
 }
 
 /// Holds recordings to the models.
@@ -284,6 +331,8 @@ fn client(lab: &Lab, folder: &Path, name: &str) -> Command {
         .env("AWS_SHARED_CREDENTIALS_FILE", folder.join("none"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env_remove("AWS_PROFILE")
+        .env_remove("AWS_DEFAULT_PROFILE")
+        .env_remove("AWS_DEFAULT_OUTPUT")
         .env_remove("AWS_SESSION_TOKEN")
         .stdin(Stdio::null())
         .kill_on_drop(true);

@@ -19,6 +19,9 @@ pub(crate) enum NotDialled {
     /// An address ended the connection with a reset. A port that is closed refuses it instead: so the
     /// connection was there, perhaps before this end knew it.
     Reset,
+    /// This system has no way to the address, as to IPv6 addresses in many networks. It tells nothing of
+    /// the target, nor of a limit.
+    NoRoute,
     /// The generator's own system had no socket for any attempt.
     OwnLimit(NoSocket),
 }
@@ -27,7 +30,7 @@ impl NotDialled {
     /// Returns the class of a request that has no connection for this reason.
     pub(crate) fn ending(self) -> Ending {
         match self {
-            Self::ByTarget => Ending::Connect,
+            Self::ByTarget | Self::NoRoute => Ending::Connect,
             Self::Reset => Ending::Broken(Broken::ResetBeforeAnswer),
             Self::OwnLimit(_) => Ending::NoSocket,
         }
@@ -39,6 +42,8 @@ impl NotDialled {
     fn and(before: Option<Self>, latest: Self) -> Self {
         match (before, latest) {
             (Some(Self::Reset), _) | (_, Self::Reset) => Self::Reset,
+            (Some(Self::NoRoute), latest) => latest,
+            (Some(before), Self::NoRoute) => before,
             (Some(Self::ByTarget), _) => Self::ByTarget,
             (_, latest) => latest,
         }
@@ -47,10 +52,19 @@ impl NotDialled {
     fn of(error: &io::Error) -> Self {
         match own_limit(error) {
             Some(limit) => Self::OwnLimit(limit),
+            None if has_no_route(error) => Self::NoRoute,
             None if error.kind() == io::ErrorKind::ConnectionReset => Self::Reset,
             None => Self::ByTarget,
         }
     }
+}
+
+/// True if this system knows no way to the address, or not even its family.
+fn has_no_route(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::NETUNREACH | Errno::AFNOSUPPORT)
+    )
 }
 
 /// Returns the limit of this system that a failed `connect` met (connect(2), socket(2)); `None` if
@@ -104,7 +118,7 @@ mod tests {
 
     #[test]
     fn what_the_own_system_lacks_is_no_refusal_of_the_target() {
-        use NotDialled::{ByTarget, OwnLimit, Reset};
+        use NotDialled::{ByTarget, NoRoute, OwnLimit, Reset};
         for (code, expected) in [
             (Errno::ADDRNOTAVAIL, OwnLimit(NoSocket::NoSourcePort)),
             (Errno::MFILE, OwnLimit(NoSocket::TooManyFiles)),
@@ -115,7 +129,8 @@ mod tests {
             (Errno::CONNRESET, Reset),
             (Errno::TIMEDOUT, ByTarget),
             (Errno::HOSTUNREACH, ByTarget),
-            (Errno::NETUNREACH, ByTarget),
+            (Errno::NETUNREACH, NoRoute),
+            (Errno::AFNOSUPPORT, NoRoute),
         ] {
             assert_eq!(NotDialled::of(&code.into()), expected, "{code:?}");
         }
@@ -138,10 +153,19 @@ mod tests {
         for attempts in [[own, reset], [reset, target], [target, reset]] {
             assert_eq!(all(&attempts), Some(reset), "{attempts:?}");
         }
+        // An address without a way says nothing of the others.
+        let none = NotDialled::NoRoute;
+        for one in [own, target, reset, none] {
+            for attempts in [[none, one], [one, none]] {
+                assert_eq!(all(&attempts), Some(one), "{attempts:?}");
+            }
+        }
+        assert_eq!(all(&[none, own, own]), Some(own));
         assert_eq!(
-            [own.ending(), target.ending(), reset.ending()],
+            [own, target, none, reset].map(NotDialled::ending),
             [
                 Ending::NoSocket,
+                Ending::Connect,
                 Ending::Connect,
                 Ending::Broken(Broken::ResetBeforeAnswer)
             ]

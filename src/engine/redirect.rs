@@ -44,6 +44,10 @@ pub(crate) fn onward(answer: &HttpAnswer, asked: &Asked<'_>) -> Onward {
     let text = as_text(location);
     let location = shown(&text);
     let joined = asked.url.as_ref().and_then(|url| url.join(&text).ok());
+    let location = match joined.as_ref().and_then(of_no_user) {
+        Some(clean) => shown(clean.as_str()),
+        None => location,
+    };
     let Some(to) = joined.filter(|to| matches!(to.scheme(), "http" | "https")) else {
         return Onward::Refused(RefusedRedirect::RedirectNotUnderstood { location });
     };
@@ -60,6 +64,19 @@ pub(crate) fn onward(answer: &HttpAnswer, asked: &Asked<'_>) -> Onward {
         return Onward::Refused(RefusedRedirect::TooManyRedirects { location });
     }
     Onward::To(Box::new(to))
+}
+
+/// Returns the place without its user and password; `None` if it names none. In the URL standard a
+/// user may also come after one slash, after none, or after slashes with a tab between them.
+fn of_no_user(to: &Url) -> Option<Url> {
+    if to.username().is_empty() && to.password().is_none() {
+        return None;
+    }
+    let mut clean = to.clone();
+    // A place with a user has a host: neither call fails.
+    clean.set_username("").ok()?;
+    clean.set_password(None).ok()?;
+    Some(clean)
 }
 
 /// Returns the value of `Location` as text. One that is no UTF-8 has its bytes percent-encoded as they
@@ -203,7 +220,22 @@ mod tests {
             (
                 http,
                 Some("\\\\ada:hunter2@other\\b"),
-                Err(elsewhere(with("\\\\other\\b"))),
+                Err(elsewhere(with("http://other/b"))),
+            ),
+            (
+                https,
+                Some("http:/ada:hunter2@other/b?c"),
+                Err(elsewhere(with("http://other/b"))),
+            ),
+            (
+                https,
+                Some("http:ada:hunter2@other/b"),
+                Err(elsewhere(with("http://other/b"))),
+            ),
+            (
+                http,
+                Some("https:/\t/:hunter2@other/b"),
+                Err(elsewhere(with("https://other/b"))),
             ),
             (
                 https,

@@ -170,7 +170,7 @@ impl Session {
         Done {
             ended,
             abandon,
-            refused: !ending.has_latency(),
+            refused: had_no_connection(ending, trace.on_wire),
         }
     }
 
@@ -293,6 +293,12 @@ impl Session {
     }
 }
 
+/// True if there was no connection to send the request on. A target that sheds may reset a connection
+/// before anything is sent on it; that answers no request.
+fn had_no_connection(ending: Ending, on_wire: Option<Instant>) -> bool {
+    !ending.has_latency() || (matches!(ending, Ending::Broken(_)) && on_wire.is_none())
+}
+
 /// Unpacks a body that will be read. Where that fails, the answer is marked as one whose body
 /// cannot be looked at.
 fn unpack(answer: &mut HttpAnswer) -> Result<(), Failure> {
@@ -338,4 +344,26 @@ fn codings(answer: &HttpAnswer) -> Vec<u8> {
     let transfer = of("transfer-encoding").filter(packs);
     let all: Vec<&[u8]> = of("content-encoding").chain(transfer).collect();
     all.join(&b", "[..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::measure::Broken;
+
+    #[test]
+    fn a_connection_that_was_reset_before_the_request_is_none() {
+        let reset = Ending::Broken(Broken::ResetBeforeAnswer);
+        let sent = Some(Instant::now());
+        for (ending, on_wire, none) in [
+            (reset, None, true),
+            (reset, sent, false),
+            (Ending::Connect, None, true),
+            (Ending::Connect, sent, true),
+            (Ending::Timeout, None, false),
+            (Ending::Ok, sent, false),
+        ] {
+            assert_eq!(had_no_connection(ending, on_wire), none, "{ending:?}");
+        }
+    }
 }

@@ -27,7 +27,8 @@ pub enum Distrust {
     OpenToGroup(PathBuf),
 }
 
-/// The user that no id of a user namespace stands for: in one, root's own folders belong to it.
+/// The user as whom a user namespace shows each that it has no id for: in one, root's own folders
+/// belong to it. Elsewhere it is `nobody`, a user like others.
 const UNMAPPED: u32 = 65_534;
 /// Links followed on the way to a folder: the kernel's own limit.
 const MOST_LINKS: u32 = 40;
@@ -88,6 +89,8 @@ struct Us {
     user: u32,
     /// Groups without other members.
     groups: Vec<u32>,
+    /// True if every user has an id here: this is no user namespace, or one that leaves nobody out.
+    sees_all: bool,
 }
 
 /// The properties of a folder or link on the disk that tell who may change it.
@@ -166,6 +169,8 @@ impl Us {
         Self {
             user,
             groups: alone.map(|(group, _)| group).collect(),
+            sees_all: std::fs::read_to_string("/proc/self/uid_map")
+                .is_ok_and(|map| names_all(&map)),
         }
     }
 
@@ -183,7 +188,9 @@ impl Us {
     /// Returns the doubt in a folder or link above ours. In a sticky folder each user renames the
     /// own folders only. Root trusts the owners of the folders above its own.
     fn doubt_above(&self, seen: &Seen) -> Option<Doubt> {
-        if self.user != 0 && ![self.user, 0, UNMAPPED].contains(&seen.owner) {
+        let is_trusted =
+            [self.user, 0].contains(&seen.owner) || (!self.sees_all && seen.owner == UNMAPPED);
+        if self.user != 0 && !is_trusted {
             return Some(Doubt::OfAnother);
         }
         match seen.kind {
@@ -201,6 +208,11 @@ impl Us {
         let by_others = seen.mode & BY_GROUP != 0 && !self.groups.contains(&seen.group);
         by_others.then_some(Doubt::OpenToGroup)
     }
+}
+
+/// True for the map of a system's own users (user_namespaces(7)): each stands for itself.
+fn names_all(map: &str) -> bool {
+    map.split_whitespace().eq(["0", "0", "4294967295"])
 }
 
 #[cfg(test)]
@@ -222,12 +234,17 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_folder_of_ours_is_one_that_nobody_else_writes_to() {
-        let us = Us {
+    fn ada() -> Us {
+        Us {
             user: ADA,
             groups: vec![0, ADA],
-        };
+            sees_all: true,
+        }
+    }
+
+    #[test]
+    fn a_folder_of_ours_is_one_that_nobody_else_writes_to() {
+        let us = ada();
         let link = Seen {
             kind: Kind::Link,
             ..folder(ADA, ADA, 0o777)
@@ -251,10 +268,7 @@ mod tests {
 
     #[test]
     fn nobody_else_renames_the_folders_above() {
-        let us = Us {
-            user: ADA,
-            groups: vec![0, ADA],
-        };
+        let us = ada();
         let link = |owner| Seen {
             kind: Kind::Link,
             ..folder(owner, STAFF, 0o777)
@@ -263,7 +277,7 @@ mod tests {
             (folder(0, 0, 0o755), None),
             (folder(0, 0, 0o775), None),
             (folder(0, 0, 0o1777), None),
-            (folder(UNMAPPED, UNMAPPED, 0o755), None),
+            (folder(UNMAPPED, UNMAPPED, 0o755), Some(Doubt::OfAnother)),
             (folder(ADA, ADA, 0o775), None),
             (folder(0, STAFF, 0o3775), None),
             (folder(0, STAFF, 0o2775), Some(Doubt::OpenToGroup)),
@@ -279,6 +293,7 @@ mod tests {
         let root = Us {
             user: 0,
             groups: vec![0],
+            sees_all: true,
         };
         assert_eq!(root.doubt_above(&folder(EVE, EVE, 0o755)), None);
         let open = folder(EVE, EVE, 0o775);
@@ -286,15 +301,34 @@ mod tests {
     }
 
     #[test]
+    fn only_a_user_namespace_shows_roots_folders_as_those_of_nobody() {
+        assert!(names_all("         0          0 4294967295\n"));
+        assert!(!names_all("         0       1000          1\n"));
+        assert!(!names_all("0 1000 1\n1 100000 65536\n"));
+        let inside = Us {
+            sees_all: false,
+            ..ada()
+        };
+        let of_nobody = |mode| folder(UNMAPPED, UNMAPPED, mode);
+        assert_eq!(inside.doubt_above(&of_nobody(0o755)), None);
+        let open = of_nobody(0o757);
+        assert_eq!(inside.doubt_above(&open), Some(Doubt::OpenToAll));
+        let of_eve = folder(EVE, EVE, 0o755);
+        assert_eq!(inside.doubt_above(&of_eve), Some(Doubt::OfAnother));
+    }
+
+    #[test]
     fn the_folders_above_the_end_of_a_link_are_looked_at_too() {
         let home = tempfile::tempdir().unwrap();
         let at = |name: &str| home.path().join(name);
-        for name in ["open", "open/real", "open/real/own", "closed", "closed/own"] {
-            std::fs::create_dir(at(name)).unwrap();
-        }
         let set = |name: &str, mode| {
             std::fs::set_permissions(at(name), std::fs::Permissions::from_mode(mode)).unwrap();
         };
+        for name in ["open", "open/real", "open/real/own", "closed", "closed/own"] {
+            std::fs::create_dir(at(name)).unwrap();
+            // A umask may leave more to a group.
+            set(name, 0o755);
+        }
         set("open", 0o777);
         symlink(at("open/real"), at("way")).unwrap();
         symlink("way", at("longer")).unwrap();

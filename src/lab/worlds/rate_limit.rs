@@ -53,10 +53,13 @@ impl RateLimit {
 
     /// Returns the number of requests that a window takes.
     fn most(self, window: Duration) -> u64 {
-        (self.rate.per_second() * window.as_secs_f64()).max(1.0) as u64
+        // The product of two fractions may be a hair less than the whole number that is meant.
+        (self.rate.per_second() * window.as_secs_f64() + HAIR).max(1.0) as u64
     }
 }
 
+/// Far less than a request, and far more than a product of numbers is wrong by.
+const HAIR: f64 = 1e-6;
 const BURST: Duration = Duration::from_secs(1);
 
 /// The answer of a request over the limit.
@@ -215,6 +218,20 @@ mod tests {
             assert_eq!(waits.collect::<Vec<_>>(), until);
         }
         assert_eq!(limiter.refused, 30);
+    }
+
+    #[test]
+    fn a_window_has_room_for_its_whole_number() {
+        for (text, room) in [
+            ("{ rate: 123/min, window: 1m }", 123),
+            ("{ rate: 90/s, window: 700ms }", 63),
+            ("{ rate: 3/s, window: 500ms }", 1),
+            ("{ rate: 30/min, window: 1s }", 1),
+        ] {
+            let mut limiter = limiter(text);
+            let asked = (0..200).map(|_| limiter.refuses(1, Some(START), START));
+            assert_eq!(asked.filter(Option::is_none).count(), room, "{text}");
+        }
     }
 
     #[test]

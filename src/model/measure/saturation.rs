@@ -59,6 +59,8 @@ pub struct Saturation {
 pub(super) const LATE_MICROS: u64 = 10_000;
 /// One late start in a hundred: then the 99th percentile is the generator's.
 const LATE_SHARE: f64 = 0.01;
+/// Fewer late starts than this leave the 95th percentile where it is.
+const LATE_FOR_P95: f64 = 0.05;
 /// A worker this busy has requests waiting for it, not for the target.
 const BUSY: u32 = 950;
 /// Nine tenths of files, ports or memory: the next jump may not find any.
@@ -99,15 +101,17 @@ pub enum Bound {
 }
 
 impl Saturation {
-    /// Returns the longest time by which the generator delayed a request, or saw an answer late;
-    /// `None` if it lacked something else, which delays for an unknown time.
+    /// Returns the longest time by which the generator can have moved the 95th percentile: it sent
+    /// requests late, or saw answers late. `None` if a worker or the memory was used up, which delays
+    /// for an unknown time. Files and ports delay nothing: an attempt to connect gets one, or fails.
+    /// An iteration that was not started has no latency.
     pub fn delay(&self) -> Option<Duration> {
-        let lacks = self.dropped > 0
-            || self.busy >= BUSY
-            || [self.files, self.ports, self.memory]
-                .iter()
-                .any(|used| *used >= SCARCE);
-        let longest = self.late_micros.max(self.lag_micros);
+        let lacks = self.busy >= BUSY || self.memory >= SCARCE;
+        let late = match self.late as f64 >= self.starts as f64 * LATE_FOR_P95 {
+            true => self.late_micros,
+            false => self.late_micros.min(LATE_MICROS),
+        };
+        let longest = late.max(self.lag_micros);
         (!lacks).then(|| Duration::from_micros(longest))
     }
 
@@ -253,6 +257,48 @@ mod tests {
             ),
         ] {
             assert_eq!(saturation.beyond(), Some(bound));
+        }
+    }
+
+    #[test]
+    fn only_what_delays_requests_explains_slow_ones() {
+        let calm = Saturation {
+            starts: 600,
+            lag_micros: 2_000,
+            ..Saturation::default()
+        };
+        let late = |late| Saturation {
+            late,
+            late_micros: 900_000,
+            ..calm
+        };
+        for (saturation, micros) in [
+            (calm, Some(2_000)),
+            (late(300), Some(900_000)),
+            (late(30), Some(900_000)),
+            // 29 of 600 cannot be the slowest twentieth.
+            (late(29), Some(10_000)),
+            (Saturation { dropped: 9, ..calm }, Some(2_000)),
+            (
+                Saturation {
+                    unopened: 9,
+                    ..calm
+                },
+                Some(2_000),
+            ),
+            (Saturation { files: 990, ..calm }, Some(2_000)),
+            (Saturation { ports: 990, ..calm }, Some(2_000)),
+            (Saturation { busy: 950, ..calm }, None),
+            (
+                Saturation {
+                    memory: 900,
+                    ..calm
+                },
+                None,
+            ),
+        ] {
+            let delay = micros.map(Duration::from_micros);
+            assert_eq!(saturation.delay(), delay, "{saturation:?}");
         }
     }
 

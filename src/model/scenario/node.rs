@@ -7,6 +7,7 @@ use std::fmt;
 use std::ops::Range;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::{DuplicateKeyPolicy, Error as Unread, Location, NonFiniteFloatPolicy, Spanned};
 
 use super::Problem;
@@ -83,6 +84,13 @@ fn syntax_problem(text: &str, error: &Unread) -> Problem {
         Unread::RecursiveReferencesRequireWeakTypes { .. } => (
             "this alias stands inside the value that it names".to_owned(),
             "write what you mean in its place",
+        ),
+        Unread::Budget {
+            breach: BudgetBreach::Depth { .. },
+            ..
+        } => (
+            "this nests deeper than a scenario may".to_owned(),
+            "nest less deep: at most 64 lists and maps in each other",
         ),
         Unread::Budget { .. } => (
             "with its aliases written out, this is more than a scenario may hold".to_owned(),
@@ -413,6 +421,15 @@ mod tests {
             label,
             "with its aliases written out, this is more than a scenario may hold"
         );
+    }
+
+    #[test]
+    fn a_tree_that_is_too_deep_is_told_as_one() {
+        // The map around it is one level more.
+        let nested = |lists| format!("a: {}1{}\n", "[".repeat(lists), "]".repeat(lists));
+        assert!(parse(&nested(63)).is_ok());
+        let label = parse(&nested(64)).unwrap_err().label;
+        assert_eq!(label, "this nests deeper than a scenario may");
     }
 
     #[test]

@@ -95,7 +95,7 @@ pub enum JournalError {
         /// The run whose journal it is.
         run: RunId,
     },
-    /// Somebody else could fill the folder, or put another in its place. Its journal says what to
+    /// Somebody else could fill the folder, or has put it there. Its journal says what to
     /// delete, and terraform runs the programs in it.
     #[error(
         "{} is not used: {why}. A run's folder is its user's alone: change that if you trust what is in it, or name another folder with --runs-dir",
