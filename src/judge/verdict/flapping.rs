@@ -336,24 +336,26 @@ mod tests {
         assert_eq!(judged(&two, &[12]), Said::Failed, "the second turn remains");
     }
 
+    /// A group that grows in a second, and shrinks in the second one of `low`, for its first.
+    fn story(grew: u32, low: (u32, u32)) -> Vec<Observation> {
+        vec![
+            group(0, 1, &["i-1"]),
+            alarm("high", "GreaterThanThreshold", 50.0, 3),
+            alarm("low", "LessThanThreshold", 45.0, 15),
+            change(grew, "high", &[(12, 90.0)]),
+            activity(grew, "Launching a new EC2 instance: i-2", 1, 2),
+            group(grew + 1, 2, &["i-1"]),
+            change(low.1, "low", &[(low.0, 5.0)]),
+            activity(low.1, "Terminating EC2 instance: i-2", 2, 1),
+            group(low.1 + 1, 1, &["i-1"]),
+            group(60, 1, &["i-1"]),
+        ]
+    }
+
     /// Spikes from 10 s to 20 s and from 30 s to 40 s; each decision comes just after the load has
     /// turned, and answers the load before.
     #[test]
     fn a_group_that_follows_a_sawtooth_late_does_not_flap() {
-        let story = |grew: u32, low: (u32, u32)| {
-            vec![
-                group(0, 1, &["i-1"]),
-                alarm("high", "GreaterThanThreshold", 50.0, 3),
-                alarm("low", "LessThanThreshold", 45.0, 15),
-                change(grew, "high", &[(12, 90.0)]),
-                activity(grew, "Launching a new EC2 instance: i-2", 1, 2),
-                group(grew + 1, 2, &["i-1"]),
-                change(low.1, "low", &[(low.0, 5.0)]),
-                activity(low.1, "Terminating EC2 instance: i-2", 2, 1),
-                group(low.1 + 1, 1, &["i-1"]),
-                group(60, 1, &["i-1"]),
-            ]
-        };
         let judged = |grew, low| {
             let none = Results::default();
             with_load(&levels_of_spikes(), story(grew, low), &none, |facts| {
@@ -370,6 +372,10 @@ mod tests {
             Verdict::Failed,
             "the spike did not, although the load has fallen since"
         );
+    }
+
+    #[test]
+    fn a_group_that_shrinks_while_its_requests_are_refused_before_it_does_not_flap() {
         let answered = |by: &str, tally: Tally| {
             let cells = (13..21).map(|second| Cell {
                 second,
