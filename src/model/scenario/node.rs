@@ -40,10 +40,14 @@ pub(super) struct Entry {
     pub node: Node,
 }
 
+/// Most lists and objects in each other: twice as many need more stack than a thread has.
+const DEEPEST: usize = 32;
+
 /// Reads one YAML document; what is not YAML at all is a single problem, because nothing can be
 /// read behind it.
 pub(super) fn parse(text: &str) -> Result<Node, Problem> {
     let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! { max_depth: DEEPEST },
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         strict_booleans: true,
         non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
@@ -90,7 +94,7 @@ fn syntax_problem(text: &str, error: &Unread) -> Problem {
             ..
         } => (
             "this nests deeper than a scenario may".to_owned(),
-            "nest less deep: at most 64 lists and maps in each other",
+            "nest less deep: at most 32 lists and maps in each other",
         ),
         Unread::Budget { .. } => (
             "with its aliases written out, this is more than a scenario may hold".to_owned(),
@@ -427,8 +431,8 @@ mod tests {
     fn a_tree_that_is_too_deep_is_told_as_one() {
         // The map around it is one level more.
         let nested = |lists| format!("a: {}1{}\n", "[".repeat(lists), "]".repeat(lists));
-        assert!(parse(&nested(63)).is_ok());
-        let label = parse(&nested(64)).unwrap_err().label;
+        assert!(parse(&nested(DEEPEST - 1)).is_ok());
+        let label = parse(&nested(DEEPEST)).unwrap_err().label;
         assert_eq!(label, "this nests deeper than a scenario may");
     }
 
