@@ -40,14 +40,11 @@ pub(super) fn test(
             Vec::new(),
         ));
     };
-    // An open limit may have passed by itself.
-    let is_own = |second: &usize| !rivals.contains(&(*second as u32));
-    let of_no_rival: Vec<usize> = seconds.iter().copied().filter(is_own).collect();
     // A limit in a few seconds says nothing of the others.
     let is_most = |of: &BTreeSet<u32>| rest.intersection(of).count() * 2 >= rest.len();
     let own = own.filter(|(_, of)| is_most(of)).map(|(clue, _)| clue);
     let mut pro: Vec<Clue> = [
-        cured(seen, &of_no_rival, &seconds),
+        cured_beside(seen, &seconds, rivals),
         bottleneck::at_ceiling(seen, &seconds),
         only_above(seen, &seconds),
         own,
@@ -141,6 +138,18 @@ fn room(seen: &Seen<'_>, seconds: &[usize]) -> Option<Clue> {
         metric: cpu.metric,
         usual: cpu.usual,
     })
+}
+
+/// Returns the clue of a cure for one of these seconds that no open limit may explain: that may have
+/// passed by itself.
+pub(super) fn cured_beside(
+    seen: &Seen<'_>,
+    seconds: &[usize],
+    rivals: &BTreeSet<u32>,
+) -> Option<Clue> {
+    let is_own = |second: &usize| !rivals.contains(&(*second as u32));
+    let of_no_rival: Vec<usize> = seconds.iter().copied().filter(is_own).collect();
+    cured(seen, &of_no_rival, seconds)
 }
 
 /// Returns the clue that the limits held again under the same load once more instances served, and

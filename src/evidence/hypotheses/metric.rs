@@ -64,17 +64,16 @@ pub(super) fn test(
         .all_bad()
         .filter(|second| !taken.contains(&(*second as u32)))
         .collect();
-    let is_own = |second: &usize| !rivals.contains(&(*second as u32));
-    let of_no_rival: Vec<usize> = rest.iter().copied().filter(is_own).collect();
-    let cured = growth::cured(seen, &of_no_rival, &rest);
-    let found = |standing| Hypothesis::new(Suspect::BlindMetric, standing, clues.clone());
-    Some(match cured {
-        Some(cured) => {
-            let mut found = found(Standing::Holds);
-            found.pro.push(cured);
-            found
-        }
-        None => found(Standing::Open).told_by(TellingRun::MoreInstances),
+    let cured = growth::cured_beside(seen, &rest, rivals);
+    let standing = match cured {
+        Some(_) => Standing::Holds,
+        None => Standing::Open,
+    };
+    clues.extend(cured);
+    let found = Hypothesis::new(Suspect::BlindMetric, standing, clues);
+    Some(match standing {
+        Standing::Open => found.told_by(TellingRun::MoreInstances),
+        _ => found,
     })
 }
 

@@ -8,9 +8,6 @@ use super::NotScaled;
 use super::cause::{ResponseTo, Sentence, sentences};
 use crate::instances::{Checked, LaunchReason, Why};
 
-/// AWS's words for an instance that EC2 found ended, in the cause of its replacement.
-const ENDED: &str = "terminated or stopped";
-
 /// A scaling activity of the group or service.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -99,9 +96,9 @@ impl Activity {
                     return Some(LaunchReason::Rebalanced);
                 }
                 Sentence::Response(ResponseTo::Refresh) => return Some(LaunchReason::Refreshed),
-                Sentence::Response(ResponseTo::HealthCheck | ResponseTo::UnhealthyInstance) => {
-                    return Some(LaunchReason::Replaced);
-                }
+                Sentence::Response(
+                    ResponseTo::HealthCheck | ResponseTo::Ended | ResponseTo::UnhealthyInstance,
+                ) => return Some(LaunchReason::Replaced),
                 Sentence::Desired {
                     change: Some((from, to)),
                     ..
@@ -117,9 +114,9 @@ impl Activity {
         let mut why = Why::Other;
         for sentence in sentences(&self.cause) {
             match sentence {
-                Sentence::Response(ResponseTo::HealthCheck | ResponseTo::UnhealthyInstance) => {
-                    return Why::FailedChecks;
-                }
+                Sentence::Response(
+                    ResponseTo::HealthCheck | ResponseTo::Ended | ResponseTo::UnhealthyInstance,
+                ) => return Why::FailedChecks,
                 Sentence::Response(ResponseTo::Refresh) => return Why::Refreshed,
                 Sentence::Response(ResponseTo::User) => return Why::ByHand,
                 Sentence::Response(ResponseTo::Rebalance | ResponseTo::SpotInterruption) => {
@@ -139,7 +136,8 @@ impl Activity {
     /// Returns the finding of the health checks for which an instance was terminated; `None` if it
     /// was for another reason.
     pub(crate) fn checked(&self) -> Option<Checked> {
-        (self.leaving_reason() == Why::FailedChecks).then(|| match self.cause.contains(ENDED) {
+        let is_ended = || sentences(&self.cause).contains(&Sentence::Response(ResponseTo::Ended));
+        (self.leaving_reason() == Why::FailedChecks).then(|| match is_ended() {
             true => Checked::Ended,
             false => Checked::Unwell,
         })
@@ -385,26 +383,29 @@ mod tests {
             assert_eq!(termination.leaving_reason(), why, "{cause}");
             assert_eq!(termination.checked().is_some(), why == Why::FailedChecks);
         }
-        for check in [
-            "a ELB system health check failure",
-            "an ELB system health check failure",
-            "a EC2 health check indicating it has been terminated or stopped",
-            "an EC2 health check indicating it has been terminated or stopped",
-            "an EC2 instance status checks failure",
-            "a user health-check",
-            "a system health-check failure",
-            "EBS volume health check failure",
-            "a VPC Lattice health check failure",
+        use Checked::{Ended, Unwell};
+        for (check, found) in [
+            ("a ELB system health check failure", Unwell),
+            ("an ELB system health check failure", Unwell),
+            (
+                "a EC2 health check indicating it has been terminated or stopped",
+                Ended,
+            ),
+            (
+                "an EC2 health check indicating it has been terminated or stopped",
+                Ended,
+            ),
+            ("an EC2 instance status checks failure", Unwell),
+            ("a user health-check", Unwell),
+            ("a system health-check failure", Unwell),
+            ("EBS volume health check failure", Unwell),
+            ("a VPC Lattice health check failure", Unwell),
         ] {
             let cause = format!(
                 "At 2021-04-01T21:48:35Z an instance was taken out of service in response to {check}."
             );
             let termination = activity("Terminating EC2 instance: i-1", &cause);
             assert_eq!(termination.leaving_reason(), Why::FailedChecks, "{check}");
-            let found = match check.ends_with("terminated or stopped") {
-                true => Checked::Ended,
-                false => Checked::Unwell,
-            };
             assert_eq!(termination.checked(), Some(found), "{check}");
             assert!(!termination.shrinks(), "{check}");
         }

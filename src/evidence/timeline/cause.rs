@@ -58,6 +58,8 @@ pub(super) enum Decider {
 pub(super) enum ResponseTo {
     /// It failed a health check: of the load balancer, of EC2, of EBS, or one that a user reported.
     HealthCheck,
+    /// EC2 found it stopped or terminated, by somebody or by AWS.
+    Ended,
     /// Another instance was unhealthy, and this one replaces it.
     UnhealthyInstance,
     /// A user terminated it, or moved it to or out of standby.
@@ -171,6 +173,7 @@ fn response(text: &str) -> Option<ResponseTo> {
     let (_, to) = text.split_once("in response to ")?;
     let known = [
         ("unhealthy instance", ResponseTo::UnhealthyInstance),
+        ("terminated or stopped", ResponseTo::Ended),
         ("health check", ResponseTo::HealthCheck),
         ("health-check", ResponseTo::HealthCheck),
         ("status check", ResponseTo::HealthCheck),

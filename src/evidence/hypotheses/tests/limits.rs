@@ -616,23 +616,49 @@ fn a_window_that_ends_is_no_growth_that_helps() {
     assert_eq!(refused(&[(10, 15)]), [excluded, holds]);
 }
 
+/// A sixth instance serves from second 15 on: a growth too small to tell by its gain.
+fn a_sixth() -> Vec<Observation> {
+    let five = ["i-1", "i-2", "i-3", "i-4", "i-5"];
+    let six = ["i-1", "i-2", "i-3", "i-4", "i-5", "i-6"];
+    vec![
+        group(0, 5, &five),
+        alarm("high", "GreaterThanThreshold", 50.0, 3),
+        activity(13, "Launching a new EC2 instance: i-6", 5, 6),
+        group(13, 6, &five),
+        group(15, 6, &six),
+        group(40, 6, &six),
+    ]
+}
+
+/// Tells the windows of a limit: in the seconds that are refused, all 600 requests are, and none in the
+/// others. The answers name their instance if `is_named`.
+fn in_windows(is_named: bool, is_refused: impl Fn(u32, u64) -> bool) -> Vec<Hypothesis> {
+    let refused = |second, serving| second >= 10 && is_refused(second, serving);
+    let ok = |second: u32, asked: u64, serving: u64| {
+        let answered = match refused(second, serving) && asked > 300 {
+            true => 0,
+            false => asked,
+        };
+        match is_named {
+            true => even(serving, answered, 0, 40),
+            false => vec![("", answered, 0, 40)],
+        }
+    };
+    told(grows(), ok, |answered| {
+        for second in 10..30 {
+            if refused(second, if second < 15 { 2 } else { 4 }) {
+                add(answered, second..second + 1, too_many(600));
+            }
+        }
+    })
+}
+
 #[test]
 fn a_limit_by_short_windows_is_told_from_one_of_each_instance() {
     // In each two seconds as many are answered as in one: all of the first, none of the second.
     let told = |is_each: bool| {
-        let refused = move |second: u32, serving: u64| {
-            second >= 10 && second % 2 == 1 && !(is_each && serving > 2)
-        };
-        let ok = move |second: u32, asked: u64, serving: u64| match refused(second, serving) {
-            true if asked > 300 => even(serving, 0, 0, 40),
-            _ => even(serving, asked, 0, 40),
-        };
-        let all = told(grows(), ok, |answered| {
-            for second in 10..30 {
-                if refused(second, if second < 15 { 2 } else { 4 }) {
-                    add(answered, second..second + 1, too_many(600));
-                }
-            }
+        let all = in_windows(true, |second, serving| {
+            second % 2 == 1 && !(is_each && serving > 2)
         });
         let limit = of(&all, Suspect::RateLimit).unwrap();
         let clues = [&limit.pro[..], &limit.against].concat();
@@ -668,20 +694,9 @@ fn a_limit_by_short_windows_is_told_from_one_of_each_instance() {
 fn windows_that_growth_only_eases_are_of_each_instance() {
     // Nameless answers. From second 9 on, one of three seconds is answered with two instances, and two of
     // three are with four.
-    let refused = |second: u32, serving: u64| {
+    let all = in_windows(false, |second, serving| {
         let at = second.saturating_sub(9) % 3;
-        second >= 10 && (at == 2 || at == 1 && serving == 2)
-    };
-    let ok = move |second: u32, asked: u64, serving: u64| match refused(second, serving) {
-        true if asked > 300 => vec![("", 0, 0, 40)],
-        _ => vec![("", asked, 0, 40)],
-    };
-    let all = told(grows(), ok, |answered| {
-        for second in 10..30 {
-            if refused(second, if second < 15 { 2 } else { 4 }) {
-                add(answered, second..second + 1, too_many(600));
-            }
-        }
+        at == 2 || at == 1 && serving == 2
     });
     let limit = of(&all, Suspect::RateLimit).unwrap();
     assert_eq!(limit.standing, Standing::Excluded, "{limit:?}");
@@ -694,22 +709,12 @@ fn windows_that_growth_only_eases_are_of_each_instance() {
 #[test]
 fn a_limit_that_passes_as_the_group_grows_shows_no_cure() {
     // Connections are refused until a sixth instance serves: a growth too small to tell by its gain.
-    let five = ["i-1", "i-2", "i-3", "i-4", "i-5"];
-    let six = ["i-1", "i-2", "i-3", "i-4", "i-5", "i-6"];
-    let story = vec![
-        group(0, 5, &five),
-        alarm("high", "GreaterThanThreshold", 50.0, 3),
-        activity(13, "Launching a new EC2 instance: i-6", 5, 6),
-        group(13, 6, &five),
-        group(15, 6, &six),
-        group(40, 6, &six),
-    ];
     let of_millis = |millis: u64| {
         let ok = move |second: u32, asked: u64, _: u64| match second {
             10..15 => vec![("", 300, 0, millis)],
             _ => vec![("", asked, 0, 40)],
         };
-        let all = told(story.clone(), ok, |answered| {
+        let all = told(a_sixth(), ok, |answered| {
             add(answered, 10..15, no_connection(300));
         });
         let few = of(&all, Suspect::TooFewInstances).unwrap();
@@ -730,22 +735,12 @@ fn a_limit_that_passes_as_the_group_grows_shows_no_cure() {
 fn seconds_of_an_open_limit_after_the_growth_speak_against_a_cure() {
     // One slow second as the load rises. Then connections are refused until second 24, long after a sixth
     // instance serves.
-    let five = ["i-1", "i-2", "i-3", "i-4", "i-5"];
-    let six = ["i-1", "i-2", "i-3", "i-4", "i-5", "i-6"];
-    let story = vec![
-        group(0, 5, &five),
-        alarm("high", "GreaterThanThreshold", 50.0, 3),
-        activity(13, "Launching a new EC2 instance: i-6", 5, 6),
-        group(13, 6, &five),
-        group(15, 6, &six),
-        group(40, 6, &six),
-    ];
     let ok = |second: u32, asked: u64, _: u64| match second {
         10 => vec![("", asked, 0, 900)],
         11..24 => vec![("", 300, 0, 95)],
         _ => vec![("", asked, 0, 40)],
     };
-    let all = told(story, ok, |answered| {
+    let all = told(a_sixth(), ok, |answered| {
         add(answered, 11..24, no_connection(300));
     });
     let few = of(&all, Suspect::TooFewInstances).unwrap();
