@@ -19,6 +19,8 @@ const HARDLY: f64 = 1.1;
 pub(super) const TELLING: f64 = 1.15;
 /// Share of the load that a group answers which misses no throughput.
 const ANSWERED: f64 = 0.9;
+/// Share of the gain that the growth should bring, from which all of it came.
+const FULL_GAIN: f64 = 0.8;
 /// Share of the first latency above which it stayed as long.
 const AS_SLOW: f64 = 0.7;
 /// Fewest seconds with each size.
@@ -193,7 +195,8 @@ fn gain(
     }
     let expected = (f64::from(to) / f64::from(from)).min(asked / before);
     if expected >= TELLING {
-        let is_flat = later / before < 1.0 + NO_GAIN * (expected - 1.0);
+        let gains = |share: f64| later / before >= 1.0 + share * (expected - 1.0);
+        let is_flat = !gains(NO_GAIN);
         // Without a header new instances may be weaker than old ones, or fail by themselves.
         let is_quick = late.iter().all(|at| !is_slow(seen, *at));
         let is_doubtful = is_quick || later / before > HARDLY;
@@ -204,8 +207,10 @@ fn gain(
         if is_flat {
             return Some((vec![clue], standing));
         }
-        // Old instances that keep their clients may stay slow, while new ones answer the rest.
-        let may_be_kept = !seen.names_members() && later >= asked * ANSWERED && stays(seen, late);
+        // Where instances are too few, each answers as much as before. Old ones that keep their clients
+        // may stay slow, while new ones answer the rest, or as much of it as comes to them.
+        let are_too_few = later < asked * ANSWERED && gains(FULL_GAIN);
+        let may_be_kept = !seen.names_members() && !are_too_few && stays(seen, late);
         let clues = slow_despite_growth(seen, (from, to), early, late).filter(|_| may_be_kept)?;
         return Some((clues, Standing::Open));
     }

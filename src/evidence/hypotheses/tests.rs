@@ -1009,6 +1009,27 @@ fn without_names_old_instances_may_stay_slow_while_new_ones_answer_the_rest() {
 }
 
 #[test]
+fn without_names_a_part_of_the_gain_may_be_uneven_load_and_the_whole_gain_is_not() {
+    // Two instances answer `before`, and four `after`, of 600/s; all late for as long as it is high.
+    let judged = |before: u64, after: u64| {
+        let of = |_: u32, asked: u64, serving: u64| {
+            let ok = asked.min(if serving > 2 { after } else { before });
+            vec![("", ok, asked - ok, if asked > 100 { 900 } else { 40 })]
+        };
+        let all = found(grows(), of);
+        [Suspect::SharedBottleneck, Suspect::UnevenLoad]
+            .map(|suspect| about(&all, suspect).is_some())
+    };
+    for after in [470, 500, 550, 600] {
+        assert_eq!(judged(400, after), [true, true], "{after}");
+    }
+    // Each of the four answers as much as each of the two did.
+    for after in [390, 400] {
+        assert_eq!(judged(200, after), [false, false], "{after}");
+    }
+}
+
+#[test]
 fn without_names_weaker_new_instances_may_be_a_shared_bottleneck() {
     // Two carry 150/s each, and the two new ones 37/s each: 300/s, then 374/s of 600/s.
     let of = |named: bool| {

@@ -20,6 +20,10 @@ use model::scenario::{Model, Scenario};
 /// host that stops for a moment or a burst of handshakes does not make a run worthless.
 pub(super) const STRAINED_SHARE: f64 = 0.05;
 const STRAINED_SECONDS: usize = 1;
+/// Share of seconds in which a generator may be late by less than a tenth of a second. Such a second
+/// has its whole load, and a limit that only such seconds missed is inconclusive by itself. From a
+/// quarter on, the figures of the run are no more the target's alone.
+const LATE_SHARE: f64 = 0.25;
 /// Share of iterations that may fail to start; above one in a thousand, load is missing.
 pub(super) const DROPPED_SHARE: f64 = 0.001;
 /// Share of the watch in which the group may be out of sight. A throttled call now and then hides
@@ -136,12 +140,16 @@ fn answered(results: &Results) -> Option<Finding> {
 fn not_saturated(results: &Results, started: Option<Timestamp>) -> Finding {
     const EXPECTATION: Expectation = Expectation::GeneratorNotTheLimit;
     let (mut seconds, mut saturated) = (BTreeSet::new(), BTreeSet::new());
+    let mut more_than_late = BTreeSet::new();
     let mut all = Saturation::default();
     for (_, saturation) in results.saturation() {
         seconds.insert(saturation.second);
         all.merge(saturation);
         if saturation.beyond().is_some() {
             saturated.insert(saturation.second);
+            if !saturation.is_only_late() {
+                more_than_late.insert(saturation.second);
+            }
         }
     }
     if seconds.is_empty() {
@@ -162,8 +170,10 @@ fn not_saturated(results: &Results, started: Option<Timestamp>) -> Finding {
         };
         return unclear(EXPECTATION, measured, reason);
     }
-    let share = saturated.len() as f64 / seconds.len() as f64;
-    if share > STRAINED_SHARE && saturated.len() > STRAINED_SECONDS {
+    let are_many = |found: &BTreeSet<u32>, share: f64| {
+        found.len() as f64 > seconds.len() as f64 * share && found.len() > STRAINED_SECONDS
+    };
+    if are_many(&more_than_late, STRAINED_SHARE) || are_many(&saturated, LATE_SHARE) {
         let reason = ValidityReason::Saturated {
             stretches: stretches(results.saturation()),
             started,
@@ -456,6 +466,19 @@ mod tests {
             not_saturated(&results(blip.collect()), started).verdict,
             Verdict::Passed
         );
+        let late = |second| Saturation {
+            late: 2,
+            late_micros: 99_000,
+            ..calm(second)
+        };
+        for (late_s, verdict) in [(25, Verdict::Passed), (26, Verdict::Inconclusive)] {
+            let seconds = (0..100).map(|second| {
+                let is_late = second < late_s;
+                (3, if is_late { late(second) } else { calm(second) })
+            });
+            let judged = not_saturated(&results(seconds.collect()), started);
+            assert_eq!(judged.verdict, verdict, "{late_s}");
+        }
         let short = vec![(0, calm(0)), (0, busy(1))];
         assert_eq!(
             not_saturated(&results(short), started).verdict,

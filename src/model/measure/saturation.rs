@@ -67,6 +67,8 @@ const BUSY: u32 = 950;
 const SCARCE: u32 = 900;
 /// An event loop this late sees answers late.
 const LAG_MICROS: u64 = 50_000;
+/// Delays below a tenth of a second leave the load of each second what the plan asked for.
+const SHORT_MICROS: u64 = 100_000;
 
 /// The cause that saturated a generator, the gravest first. In JSON a kebab-case id; the aliases
 /// are those of report versions 1 to 4.
@@ -142,6 +144,20 @@ impl Saturation {
 
     /// Returns the bound that this second is beyond, the gravest first.
     pub fn beyond(&self) -> Option<Bound> {
+        self.bounds().next()
+    }
+
+    /// Returns true if the generator was beyond a bound only by delays under a tenth of a second. They
+    /// can lengthen latencies, and hide none.
+    pub fn is_only_late(&self) -> bool {
+        let mut bounds = self.bounds().peekable();
+        let is_short = self.late_micros.max(self.lag_micros) < SHORT_MICROS;
+        let is_late = |bound| matches!(bound, Bound::Late | Bound::Lag);
+        is_short && bounds.peek().is_some() && bounds.all(is_late)
+    }
+
+    /// Returns the bounds that this second is beyond, the gravest first.
+    fn bounds(&self) -> impl Iterator<Item = Bound> + use<> {
         let late = self.late > 0 && self.late as f64 > self.starts as f64 * LATE_SHARE;
         [
             (self.dropped > 0, Bound::Dropped),
@@ -154,7 +170,7 @@ impl Saturation {
             (self.memory >= SCARCE, Bound::Memory),
         ]
         .into_iter()
-        .find_map(|(beyond, bound)| beyond.then_some(bound))
+        .filter_map(|(beyond, bound)| beyond.then_some(bound))
     }
 }
 
@@ -257,6 +273,34 @@ mod tests {
             ),
         ] {
             assert_eq!(saturation.beyond(), Some(bound));
+        }
+    }
+
+    #[test]
+    fn a_generator_that_is_only_late_is_beyond_no_other_bound() {
+        let late = Saturation {
+            starts: 60,
+            late: 2,
+            late_micros: 99_000,
+            lag_micros: 99_000,
+            ..Saturation::default()
+        };
+        assert!(late.is_only_late());
+        assert!(!Saturation::default().is_only_late(), "not late");
+        for more in [
+            Saturation {
+                late_micros: 100_000,
+                ..late
+            },
+            Saturation {
+                lag_micros: 100_000,
+                ..late
+            },
+            Saturation { busy: 950, ..late },
+            Saturation { dropped: 1, ..late },
+            Saturation { ports: 900, ..late },
+        ] {
+            assert!(!more.is_only_late(), "{more:?}");
         }
     }
 

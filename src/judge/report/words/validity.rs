@@ -49,7 +49,7 @@ pub(super) fn validity(reason: &ValidityReason) -> String {
         ValidityReason::Saturated { stretches, started } => return saturated(stretches, *started),
         ValidityReason::SaturatedBriefly { saturated_s, of_s } => {
             return format!(
-                "{saturated_s} of {of_s} seconds were strained: too few to hide anything"
+                "{saturated_s} of {of_s} seconds were strained, too few or by too little to hide anything"
             );
         }
         ValidityReason::EndedEarly { cause } => {
