@@ -17,6 +17,9 @@ terraform {
 provider "aws" {
   region = var.region
 
+  # This version of the provider knows no region that is newer. AWS refuses one that does not exist.
+  skip_region_validation = true
+
   default_tags {
     tags = merge(var.tags, { "spikeproof:run" = var.run })
   }

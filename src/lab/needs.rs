@@ -112,7 +112,8 @@ impl CallSubject {
     }
 }
 
-/// True for actions that IAM knows no resource for: only a statement on `*` allows them.
+/// True for actions that IAM asks about without a resource: only a statement on `*` allows them. Its
+/// tables list a resource for `RegisterTaskDefinition`, and its refusals name `*`.
 fn is_about_nothing(action: &str) -> bool {
     let (service, verb) = action.split_once(':').unwrap_or((action, ""));
     let reads = verb.starts_with("Describe") || verb.starts_with("Get") || verb.starts_with("List");
@@ -122,6 +123,7 @@ fn is_about_nothing(action: &str) -> bool {
                 "CreateCluster",
                 "DeregisterTaskDefinition",
                 "DescribeTaskDefinition",
+                "RegisterTaskDefinition",
             ]
             .contains(&verb)
                 || verb.starts_with("List")
@@ -175,8 +177,8 @@ fn ecs(action: &str, body: &Value) -> CallSubject {
                 "ecs:TagResource",
                 Some(("ecs:CreateAction", action)),
             );
-            if action == "CreateCluster" {
-                // There is none yet; only the tagging is judged by its name.
+            if action != "RunTask" {
+                // It does not exist yet; only the tagging is judged by its name.
                 wanted.resources.clear();
             }
             if let ("RunTask", Some(tagging)) = (action, wanted.more.last_mut()) {
@@ -681,7 +683,7 @@ mod tests {
             r#"{ "family": "sp-1", "taskRoleArn": "arn:aws:iam::1:role/r" }"#,
         );
         let expected = [
-            "ecs:RegisterTaskDefinition on arn:aws:ecs:eu-west-1:123456789012:task-definition/sp-1:*",
+            "ecs:RegisterTaskDefinition on *",
             "iam:PassRole on arn:aws:iam::1:role/r [iam:PassedToService=ecs-tasks.amazonaws.com]",
         ];
         assert_eq!(told(&register, &KnownRoles::new()), expected);

@@ -144,10 +144,14 @@ pub const STATEMENTS: &[Statement] = &[
         ],
     },
     Statement {
-        name: "MakeClusters",
+        name: "MakeClustersAndDefinitions",
+        // Neither exists yet: AWS's refusals of both name the resource `*`.
         on: &["*"],
         when: &[("StringLike", "aws:RequestTag/spikeproof:run", &["sp-*"])],
-        needs: &[terraform("ecs:CreateCluster", "makes the cluster")],
+        needs: &[
+            terraform("ecs:CreateCluster", "makes the cluster"),
+            terraform("ecs:RegisterTaskDefinition", "makes the task definition"),
+        ],
     },
     Statement {
         name: "ClustersAndDefinitions",
@@ -165,7 +169,6 @@ pub const STATEMENTS: &[Statement] = &[
                 BOTH,
                 "deletes deregistered revisions",
             ),
-            terraform("ecs:RegisterTaskDefinition", "makes the task definition"),
         ],
     },
     Statement {
