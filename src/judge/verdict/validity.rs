@@ -17,13 +17,11 @@ use model::outcome::Verdict;
 use model::scenario::{Model, Scenario};
 
 /// Share of strained seconds that a run may have, and a number of them that is always allowed. A
-/// host that stops for a moment or a burst of handshakes does not make a run worthless.
+/// host that stops for a moment or a burst of handshakes does not make a run worthless. A second in
+/// which the generator was only a little late does not count: it has its whole load, and every limit
+/// that only strained seconds missed is inconclusive by itself.
 pub(super) const STRAINED_SHARE: f64 = 0.05;
 const STRAINED_SECONDS: usize = 1;
-/// Share of seconds in which a generator may be late by less than a tenth of a second. Such a second
-/// has its whole load, and a limit that only such seconds missed is inconclusive by itself. From a
-/// quarter on, the figures of the run are no more the target's alone.
-const LATE_SHARE: f64 = 0.25;
 /// Share of iterations that may fail to start; above one in a thousand, load is missing.
 pub(super) const DROPPED_SHARE: f64 = 0.001;
 /// Share of the watch in which the group may be out of sight. A throttled call now and then hides
@@ -140,7 +138,7 @@ fn answered(results: &Results) -> Option<Finding> {
 fn not_saturated(results: &Results, started: Option<Timestamp>) -> Finding {
     const EXPECTATION: Expectation = Expectation::GeneratorNotTheLimit;
     let (mut seconds, mut saturated) = (BTreeSet::new(), BTreeSet::new());
-    let mut more_than_late = BTreeSet::new();
+    let mut counted = BTreeSet::new();
     let mut all = Saturation::default();
     for (_, saturation) in results.saturation() {
         seconds.insert(saturation.second);
@@ -148,7 +146,7 @@ fn not_saturated(results: &Results, started: Option<Timestamp>) -> Finding {
         if saturation.beyond().is_some() {
             saturated.insert(saturation.second);
             if !saturation.is_only_late() {
-                more_than_late.insert(saturation.second);
+                counted.insert(saturation.second);
             }
         }
     }
@@ -170,10 +168,8 @@ fn not_saturated(results: &Results, started: Option<Timestamp>) -> Finding {
         };
         return unclear(EXPECTATION, measured, reason);
     }
-    let are_many = |found: &BTreeSet<u32>, share: f64| {
-        found.len() as f64 > seconds.len() as f64 * share && found.len() > STRAINED_SECONDS
-    };
-    if are_many(&more_than_late, STRAINED_SHARE) || are_many(&saturated, LATE_SHARE) {
+    let share = counted.len() as f64 / seconds.len() as f64;
+    if share > STRAINED_SHARE && counted.len() > STRAINED_SECONDS {
         let reason = ValidityReason::Saturated {
             stretches: stretches(results.saturation()),
             started,
@@ -466,18 +462,16 @@ mod tests {
             not_saturated(&results(blip.collect()), started).verdict,
             Verdict::Passed
         );
-        let late = |second| Saturation {
-            late: 2,
-            late_micros: 99_000,
-            ..calm(second)
-        };
-        for (late_s, verdict) in [(25, Verdict::Passed), (26, Verdict::Inconclusive)] {
-            let seconds = (0..100).map(|second| {
-                let is_late = second < late_s;
-                (3, if is_late { late(second) } else { calm(second) })
-            });
+        for (late_micros, verdict) in [(99_000, Verdict::Passed), (100_000, Verdict::Inconclusive)]
+        {
+            let late = |second| Saturation {
+                late: 2,
+                late_micros,
+                ..calm(second)
+            };
+            let seconds = (0..100).map(|second| (3, late(second)));
             let judged = not_saturated(&results(seconds.collect()), started);
-            assert_eq!(judged.verdict, verdict, "{late_s}");
+            assert_eq!(judged.verdict, verdict, "{late_micros}");
         }
         let short = vec![(0, calm(0)), (0, busy(1))];
         assert_eq!(
