@@ -122,6 +122,21 @@ mod tests {
     }
 
     #[test]
+    fn a_cookie_costs_the_same_however_many_came_before_it() {
+        let mut jar = Jar::default();
+        let mut round = |from: u32| {
+            let begun = std::time::Instant::now();
+            for number in from..from + 2_000 {
+                jar.set(&format!("c{number}={number}; Path=/"), &url());
+            }
+            begun.elapsed()
+        };
+        let first = round(0);
+        let last = (1..10).map(|number| round(number * 2_000)).min().unwrap();
+        assert!(last < first * 5, "{first:?}, {last:?}");
+    }
+
+    #[test]
     fn a_cookie_is_replaced_or_forgotten_in_its_place() {
         let mut jar = Jar::default();
         jar.set("a=1; Path=/", &url());

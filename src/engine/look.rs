@@ -21,6 +21,12 @@ const MOST_VALUES: usize = 1_000_000;
 /// costs a millisecond.
 const PIECE: usize = 256;
 
+/// Levels that a page may have, as in browsers. What looks upwards from each element, and what calls
+/// itself for each level, has an end by it.
+const DEEPEST_PAGE: usize = 512;
+/// Steps upwards from the elements of a page that are taken without a look at the clock.
+const MOST_STEPS: usize = 20_000_000;
+
 /// The time is over, or too much was found: nothing is known of the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooSlow;
@@ -51,7 +57,7 @@ impl Look {
     }
 }
 
-/// Reads a page.
+/// Reads a page; one that is deeper than [`DEEPEST_PAGE`] is given up.
 pub(crate) fn page(text: &str, look: Look) -> Result<Html, TooSlow> {
     let sink = HtmlTreeSink::new(Html::new_document());
     let mut parser = driver::parse_document(sink, driver::ParseOpts::default());
@@ -63,7 +69,40 @@ pub(crate) fn page(text: &str, look: Look) -> Result<Html, TooSlow> {
         rest = after;
     }
     look.go_on()?;
-    Ok(parser.finish())
+    let page = parser.finish();
+    match Extent::of(&page).depth > DEEPEST_PAGE {
+        true => Err(TooSlow),
+        false => Ok(page),
+    }
+}
+
+/// The size of a page.
+struct Extent {
+    nodes: usize,
+    depth: usize,
+}
+
+impl Extent {
+    fn of(page: &Html) -> Self {
+        let (mut nodes, mut level, mut depth) = (0, 1usize, 1);
+        let mut at = Some(page.tree.root());
+        while let Some(node) = at {
+            nodes += 1;
+            depth = depth.max(level);
+            at = node.first_child();
+            level += usize::from(at.is_some());
+            let mut done = node;
+            while at.is_none() {
+                at = done.next_sibling();
+                let Some(above) = done.parent() else { break };
+                if at.is_none() {
+                    done = above;
+                    level -= 1;
+                }
+            }
+        }
+        Self { nodes, depth }
+    }
 }
 
 /// A CSS selector, with what is known of its cost.
@@ -71,6 +110,8 @@ pub(crate) struct PageQuery {
     selector: Selector,
     /// It counts siblings: only the crate's own iterator remembers the counts.
     counts_siblings: bool,
+    /// It looks at all siblings before an element.
+    passes_siblings: bool,
 }
 
 impl PageQuery {
@@ -79,7 +120,17 @@ impl PageQuery {
         Self {
             selector,
             counts_siblings: counting.iter().any(|word| written.contains(word)),
+            passes_siblings: written.contains('~'),
         }
+    }
+
+    /// True if the crate's own iterator has an end in time: its clock is asked at matches only.
+    fn may_count(&self, page: &Html) -> bool {
+        let few_steps = || {
+            let Extent { nodes, depth } = Extent::of(page);
+            nodes.saturating_mul(depth) <= MOST_STEPS
+        };
+        self.counts_siblings && !self.passes_siblings && few_steps()
     }
 
     /// Returns the elements that match, in the order of the page; `most` of them.
@@ -91,7 +142,7 @@ impl PageQuery {
         look: Look,
     ) -> Result<Vec<ElementRef<'p>>, TooSlow> {
         let mut found = Vec::new();
-        if self.counts_siblings {
+        if self.may_count(page) {
             for element in page.select(&self.selector).filter(fits).take(most) {
                 look.go_on()?;
                 found.push(element);
@@ -211,6 +262,47 @@ mod tests {
         let begun = Instant::now();
         assert_eq!(elements(&body, "div"), Err(TooSlow));
         assert!(begun.elapsed() < LONGEST * 5, "{:?}", begun.elapsed());
+    }
+
+    /// A worker has a stack of 2 MiB, and a selector that looks downwards calls itself for each level.
+    #[test]
+    fn a_page_deeper_than_browsers_take_is_given_up_on_the_stack_of_a_worker() {
+        const LEVELS: usize = 170_000;
+        let found = |levels: usize, selector: &'static str| {
+            let worker = std::thread::Builder::new().stack_size(2 << 20);
+            let looked = move || {
+                let look = Look::lasting(LONGEST * 60);
+                // Without its end tags a page costs the parser more with each level.
+                let page = page(&"<span>".repeat(levels), look)?;
+                let query = PageQuery::new(Selector::parse(selector).unwrap(), selector);
+                let found = query.elements(&page, &|_| true, usize::MAX, look)?;
+                Ok(found.len())
+            };
+            worker.spawn(looked).unwrap().join().unwrap()
+        };
+        for selector in ["span:has(b)", "span b", "b", "b:nth-child(2) b"] {
+            assert_eq!(found(LEVELS / 10, selector), Err(TooSlow), "{selector}");
+            assert_eq!(found(500, selector), Ok(0), "{selector}");
+        }
+        assert_eq!(found(500, "span:nth-child(1) span:last-child"), Ok(499));
+        let begun = Instant::now();
+        let body = "<span>".repeat(LEVELS);
+        assert_eq!(elements(&body, "b"), Err(TooSlow));
+        assert!(begun.elapsed() < LONGEST * 5, "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn a_selector_that_counts_and_passes_siblings_is_given_up_in_time() {
+        let body = "<i></i>".repeat(20_000);
+        for selector in ["b ~ i:nth-child(2)", "i:nth-last-child(2) ~ b"] {
+            let page = page(&body, Look::lasting(LONGEST * 60)).unwrap();
+            let query = PageQuery::new(Selector::parse(selector).unwrap(), selector);
+            let look = Look::lasting(Duration::from_millis(50));
+            let begun = Instant::now();
+            let found = query.elements(&page, &|_| true, usize::MAX, look);
+            assert!(found.is_err() || begun.elapsed() < LONGEST, "{selector}");
+            assert!(begun.elapsed() < LONGEST * 5, "{:?}", begun.elapsed());
+        }
     }
 
     #[test]

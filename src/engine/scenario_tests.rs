@@ -20,7 +20,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Work, begin};
 use model::limits::AddressPolicy;
-use model::measure::{Broken, Ending, Failure, Results, Saturation, Select, Tally, TlsFailure};
+use model::measure::{
+    Broken, Ending, Failure, RefusedRedirect, Results, Saturation, Select, Tally, TlsFailure,
+};
 use model::plan::Share;
 use model::scenario::{self, Scenario, Substitutions};
 
@@ -993,6 +995,29 @@ async fn over_tls(shop: &Shop, authority: &Authority, target: &str, rest: &str) 
         ("client.key", &authority.client.1),
     ];
     measure(parsed(&text, &files), Share::WHOLE, 1).await
+}
+
+#[tokio::test]
+async fn no_request_follows_a_redirect_from_tls_to_plain_http() {
+    let own = authority(false);
+    let (shop, plain) = (
+        Shop::with(Some(own.acceptor.clone())).await,
+        Shop::open().await,
+    );
+    let to = format!("http://localhost:{}/items", plain.address.port());
+    let text = format!(
+        "name: t\ntarget: {{ url: \"https://localhost:{}\", tls: {{ ca: ca.pem }} }}\nphases: [{{ users: 1, hold: 1ms }}]\nsteps: [{{ get: \"/to?{to}\" }}]\n",
+        shop.address.port()
+    );
+    let scenario = parsed(&text, &[("ca.pem", own.ca.as_str())]);
+    let results = measure(scenario, Share::WHOLE, 1).await;
+    let refused = RefusedRedirect::RedirectToHttp { location: to };
+    assert_eq!(
+        results.failures(),
+        [((0, 0), Failure::Redirect(refused), 1)]
+    );
+    assert_eq!(shop.log.all().len(), 1);
+    assert!(plain.log.all().is_empty());
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ mod outbox;
 use self::outbox::deliver;
 use super::decide::{self, ChannelView, FIRST_HEARTBEAT, GeneratorAction};
 use super::{RunningWorkers, Work, WorkerError, begin};
-use cloud::channel::message::{Control, End, Plan, Ready, TaskEnd, VERSION};
+use cloud::channel::message::{Control, End, PROGRAM, Plan, Ready, TaskEnd, VERSION};
 use cloud::channel::{Channel, ChannelError, POLL};
 use model::limits::AddressPolicy;
 use model::plan::Share;
@@ -183,6 +183,7 @@ async fn carry_out(
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
     let ready = Ready {
         version: VERSION,
+        program: PROGRAM.to_owned(),
         slot: task.slot,
         attempt: task.attempt,
         identity: task.identity.clone(),

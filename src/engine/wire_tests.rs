@@ -658,6 +658,30 @@ async fn what_http_2_says_it_did_not_begin_is_sent_again_whatever_the_method() {
     }
 }
 
+#[tokio::test]
+async fn a_head_over_http_2_that_is_too_long_breaks_the_rules() {
+    const CONTINUATION: u8 = 9;
+    // Each header counts 133 bytes: its name, its value and 32.
+    let header = [&[0, 1, b'a', 100][..], &[b'x'; 100]].concat();
+    for (headers, reasons) in [
+        (1_900, vec![]),
+        (2_100, vec![(Failure::Broken(Broken::ProtocolError), 1)]),
+    ] {
+        let block = [vec![0x88], header.repeat(headers)].concat();
+        let head = move |id| {
+            let mut parts = block.chunks(16_000);
+            let mut frames = frame(HEADERS, 1, id, parts.next().unwrap());
+            frames.extend(parts.flat_map(|part| frame(CONTINUATION, 0, id, part)));
+            frames.extend(frame(CONTINUATION, 4, id, &[]));
+            frames
+        };
+        let (address, _, _tasks) = two(move |_, _, id| head(id)).await;
+        let results = run_two(address, "{ get: /a }").await;
+        assert_eq!(failures(&results), reasons, "{headers}");
+        assert_eq!(tally(&results).ok, u64::from(reasons.is_empty()));
+    }
+}
+
 /// A server of HTTP/2 that permits one stream at once. It answers the first request, and goes away
 /// when it is told to, with an answer to the second.
 async fn one_stream_at_once(

@@ -1,11 +1,17 @@
 //! Journals that are none, disks that are full, and versions that differ.
 
 use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, Mode, mkfifoat};
 use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, prlimit};
 use spikeproof::files::FileRefused;
 use spikeproof::journal::names::ResourceNames;
 use spikeproof::journal::record::Run;
@@ -13,7 +19,7 @@ use spikeproof::journal::{self, JOURNAL, Journal, JournalError, Record};
 use spikeproof::outcome::Exit;
 use spikeproof::units::RunId;
 
-use super::program::{AT_ONCE, said, said_within, spikeproof};
+use super::program::{AT_ONCE, Said, ended_within, pid_of, said, said_within, spikeproof};
 
 const RUN: &str = "sp-0000000001";
 
@@ -121,6 +127,71 @@ fn a_limit_of_file_sizes_is_like_a_full_disk() {
         let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
         assert!(left.is_empty(), "{blocks}: {left:?}");
     }
+}
+
+/// Opens a server that answers every request, and counts them.
+fn answering() -> (SocketAddr, Arc<AtomicU64>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let count = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&count);
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let (mut connection, count) = (connection.unwrap(), Arc::clone(&counted));
+            std::thread::spawn(move || {
+                let mut head = [0; 4096];
+                while connection.read(&mut head).is_ok_and(|read| read > 0) {
+                    count.fetch_add(1, Ordering::SeqCst);
+                    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+                    if connection.write_all(answer).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    (address, count)
+}
+
+/// Runs some seconds of load. Once it has begun, no file of the run may grow any more.
+fn limited_under_load() -> Said {
+    let home = tempfile::tempdir().unwrap();
+    let (address, count) = answering();
+    let path = home.path().join("scenario.yaml");
+    let text = format!(
+        "name: full\ntarget: {{ url: 'http://{address}' }}\n\
+         phases: [ {{ rate: 20/s, hold: 5s }} ]\nsteps: [ {{ get: / }} ]\n"
+    );
+    std::fs::write(&path, text).unwrap();
+    let mut command = spikeproof(home.path());
+    command
+        .args(["run", "--fleet", "local", "--tasks", "1"])
+        .arg(&path);
+    let child = command.spawn().unwrap();
+    let begun = Instant::now();
+    while count.load(Ordering::SeqCst) < 20 {
+        assert!(begun.elapsed() < AT_ONCE, "no load");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    prlimit(Some(pid_of(&child)), Resource::Fsize, none).unwrap();
+    ended_within(child, AT_ONCE * 3)
+}
+
+#[test]
+fn a_limit_of_file_sizes_under_load_is_a_sentence_of_the_run() {
+    let said = limited_under_load();
+    let full = std::io::Error::from(Errno::FBIG).to_string();
+    for name in ["report.json", "report.html"] {
+        let sentence = format!("could not write {name}: {full}");
+        assert!(said.stderr.contains(&sentence), "{}", said.all());
+    }
+    // The verdict is said all the same; a busy machine may be late.
+    let exits = [Exit::Passed, Exit::Inconclusive];
+    assert!(exits.contains(&said.exit), "{}", said.all());
 }
 
 #[test]

@@ -84,6 +84,16 @@ fn a_scenario_names_regular_files_of_its_folder_only() {
                 format!("{{ post: /, multipart: {{ a: {{ file: '{name}' }} }} }}"),
             ),
             ("tls: { ca: NAME }", "{ get: / }".to_owned()),
+            (
+                "tls: { certificate: NAME, key: NAME }",
+                "{ get: / }".to_owned(),
+            ),
+            (
+                "",
+                format!(
+                    "{{ get: '/{{{{ u.a }}}}' }} ]\ndata: {{ u: {{ file: '{name}' }} }}\nthresholds: ["
+                ),
+            ),
         ] {
             let path = scenario(&own, &more.replace("NAME", &format!("'{name}'")), &step);
             let said = said(home.path(), &["check", &path]);

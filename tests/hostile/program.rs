@@ -2,9 +2,10 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::Pid;
 use spikeproof::outcome::Exit;
 
 /// A refusal comes at once; a hang would last for ever. Machines that test are slow.
@@ -56,13 +57,23 @@ pub(super) fn said_within(mut command: Command, input: &str, limit: Duration) ->
     if let Some(mut stdin) = child.stdin.take() {
         stdin.write_all(input.as_bytes()).unwrap();
     }
-    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    ended_within(child, limit)
+}
+
+/// The process as the system knows it.
+pub(super) fn pid_of(child: &Child) -> Pid {
+    Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap()
+}
+
+/// Waits for the end of a command.
+pub(super) fn ended_within(child: Child, limit: Duration) -> Said {
+    let pid = pid_of(&child);
     let waiting = std::thread::spawn(move || child.wait_with_output().unwrap());
     let begun = Instant::now();
     while !waiting.is_finished() {
         if begun.elapsed() > limit {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-            panic!("no end within {limit:?}: {command:?}");
+            panic!("no end within {limit:?}");
         }
         std::thread::park_timeout(Duration::from_millis(20));
     }

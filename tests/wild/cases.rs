@@ -342,6 +342,20 @@ fn sent_again() -> Vec<Case> {
                 )],
             )
         },
+        Case {
+            closes_idle: true,
+            ..case(
+                "closes-unsaid",
+                vec![
+                    answered(
+                        "POST /a",
+                        "a close after each answer that is not announced; POSTs 50 ms after the answer",
+                        100,
+                    ),
+                    answered("GET /b", "the same; GETs at once after the answer", 200),
+                ],
+            )
+        },
     ]
 }
 

@@ -150,6 +150,7 @@ async fn requests_that_the_server_did_not_begin_are_sent_again_once() {
         "kept-connection",
         "unasked-408",
         "idle-close",
+        "closes-unsaid",
         "refused-stream",
         "http2-reasons",
         "refused-streams",

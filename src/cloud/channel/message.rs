@@ -10,6 +10,8 @@ use model::scenario::Substitutions;
 
 /// The two sides are the same binary, so a difference means that the folder is another version's.
 pub const VERSION: u32 = 6;
+/// The version of this spikeproof: tasks of another one measure by other rules, whatever their messages.
+pub const PROGRAM: &str = env!("CARGO_PKG_VERSION");
 
 /// `plan.json`, written once by the orchestrator.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -87,6 +89,9 @@ pub struct Stop {
 pub struct Ready {
     /// [`VERSION`] of the binary that wrote it.
     pub version: u32,
+    /// [`PROGRAM`] of the binary that wrote it; empty where that one does not say it yet.
+    #[serde(default)]
+    pub program: String,
     /// The task's slot, from 0.
     pub slot: u32,
     /// A slot's second task finds the messages of its first: they are not its own.

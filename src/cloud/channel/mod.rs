@@ -85,6 +85,19 @@ pub enum ChannelError {
         /// Its version.
         theirs: u64,
     },
+    /// The messages are the same, but a task is another spikeproof's.
+    #[error(
+        "channel: {path} is of {}, and this is spikeproof {}: the tasks need the same spikeproof as the run (`--image`, \
+         `--generator-binary`)",
+        program(theirs),
+        message::PROGRAM
+    )]
+    Program {
+        /// The object, below the run's prefix.
+        path: String,
+        /// The version of the program; empty where it does not say it.
+        theirs: String,
+    },
     /// An interval's gzip is damaged, or could not be made.
     #[error("channel: {path} cannot be unpacked: {source}")]
     Packed {
@@ -333,9 +346,18 @@ impl Channel {
             .await
     }
 
-    /// Reads the message of the slot's task that it has come up; `None` if it has not yet.
+    /// Reads the message of the slot's task that it has come up; `None` if it has not yet. A task of
+    /// another spikeproof is refused by its name.
     pub async fn ready(&self, slot: u32) -> Result<Option<Ready>, ChannelError> {
-        self.get_if_there(&format!("tasks/{slot}/ready.json")).await
+        let path = format!("tasks/{slot}/ready.json");
+        let ready: Option<Ready> = self.get_if_there(&path).await?;
+        match ready {
+            Some(ready) if ready.program != message::PROGRAM => Err(ChannelError::Program {
+                path,
+                theirs: ready.program,
+            }),
+            ready => Ok(ready),
+        }
     }
 
     /// Writes `end.json` of the task's slot.
@@ -433,6 +455,14 @@ impl Channel {
     }
 }
 
+/// Names another spikeproof.
+fn program(version: &str) -> String {
+    match version {
+        "" => "an older spikeproof".to_owned(),
+        version => format!("spikeproof {version}"),
+    }
+}
+
 /// Reads a message. One of another version is refused by its name, even if it looks like ours; the
 /// orders of `control.json` keep their form, and are followed.
 fn parse<T: DeserializeOwned>(path: &str, json: &[u8]) -> Result<T, ChannelError> {
@@ -460,7 +490,7 @@ fn parse<T: DeserializeOwned>(path: &str, json: &[u8]) -> Result<T, ChannelError
 impl ChannelError {
     /// True if waiting does not help: the same object would be refused again.
     pub fn is_final(&self) -> bool {
-        matches!(self, Self::Version { .. })
+        matches!(self, Self::Version { .. } | Self::Program { .. })
     }
 }
 
@@ -554,6 +584,7 @@ mod tests {
         let channel = channel();
         let ready = Ready {
             version: VERSION + 1,
+            program: message::PROGRAM.to_owned(),
             slot: 0,
             attempt: 1,
             identity: "pid 1".to_owned(),
@@ -571,6 +602,22 @@ mod tests {
             )),
             "{said}"
         );
+        // The same messages, but another program's.
+        for (program, named) in [
+            ("0.0.1", "is of spikeproof 0.0.1, and"),
+            ("", "is of an older spikeproof, and"),
+        ] {
+            let ready = Ready {
+                version: VERSION,
+                program: program.to_owned(),
+                ..ready.clone()
+            };
+            channel.put_ready(&ready).await.unwrap();
+            let refused = channel.ready(0).await.unwrap_err();
+            assert!(refused.is_final());
+            let said = refused.to_string();
+            assert!(said.contains(named) && said.contains("`--image`"), "{said}");
+        }
         // One whose form has changed as well.
         let plan = br#"{ "version": 1, "what": "else" }"#;
         let path = channel.path("plan.json");

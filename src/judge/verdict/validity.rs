@@ -4,8 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use super::{
     Circumstances, Expectation, Finding, Measured, Reason, RunFigures, RunWarning, ValidityReason,
 };
@@ -36,7 +34,7 @@ pub(super) fn judge(
 ) -> Vec<Finding> {
     let mut findings = vec![
         sent(scenario, results),
-        not_saturated(results, circumstances.started),
+        not_saturated(results, circumstances),
         whole(circumstances),
         all_there(results, circumstances),
     ];
@@ -135,12 +133,15 @@ fn answered(results: &Results) -> Option<Finding> {
     })
 }
 
-fn not_saturated(results: &Results, started: Option<Timestamp>) -> Finding {
+fn not_saturated(results: &Results, circumstances: &Circumstances) -> Finding {
     const EXPECTATION: Expectation = Expectation::GeneratorNotTheLimit;
+    let started = circumstances.started;
     let (mut seconds, mut saturated) = (BTreeSet::new(), BTreeSet::new());
     let mut counted = BTreeSet::new();
     let mut all = Saturation::default();
-    for (_, saturation) in results.saturation() {
+    let mut heard = BTreeSet::new();
+    for (task, saturation) in results.saturation() {
+        heard.insert(task);
         seconds.insert(saturation.second);
         all.merge(saturation);
         if saturation.beyond().is_some() {
@@ -150,7 +151,8 @@ fn not_saturated(results: &Results, started: Option<Timestamp>) -> Finding {
             }
         }
     }
-    if seconds.is_empty() {
+    // A task that lacks intervals is missing already.
+    if seconds.is_empty() || heard.len() < circumstances.complete_tasks as usize {
         return unclear(
             EXPECTATION,
             Measured::Nothing,
@@ -427,7 +429,11 @@ mod tests {
 
     #[test]
     fn a_strained_generator_is_named_with_its_time_and_reason() {
-        let started = "2026-03-01T12:03:00Z".parse().ok();
+        let started = Circumstances {
+            started: "2026-03-01T12:03:00Z".parse().ok(),
+            ..Circumstances::default()
+        };
+        let started = &started;
         let busy = |second| Saturation {
             busy: 990,
             ..calm(second)
@@ -493,6 +499,23 @@ mod tests {
             not_saturated(&Results::default(), started).verdict,
             Verdict::Inconclusive
         );
+    }
+
+    #[test]
+    fn a_task_that_tells_nothing_of_itself_is_not_taken_for_calm() {
+        let judged = |complete_tasks, tasks: &[u32]| {
+            let circumstances = Circumstances {
+                complete_tasks,
+                ..Circumstances::default()
+            };
+            let seconds = tasks.iter().map(|task| (*task, calm(0)));
+            not_saturated(&results(seconds.collect()), &circumstances).reason
+        };
+        let silent = ValidityReason::GeneratorsSilent.into();
+        let kept_up = ValidityReason::KeptUp.into();
+        assert_eq!(judged(2, &[0, 1]), kept_up);
+        assert_eq!(judged(2, &[1]), silent, "the other one is silent");
+        assert_eq!(judged(1, &[1]), kept_up, "the other one is missing");
     }
 
     /// Judges 200 requests per second for five minutes beside others, by the count of each minute.

@@ -1,5 +1,7 @@
 //! Values taken out of an answer, for later steps.
 
+use scraper::selector::ToCss as _;
+
 use super::check::text_of_pattern;
 use super::fields::CAPTURE;
 use super::node::{Entry, Node, NodeValue};
@@ -229,6 +231,14 @@ pub(super) fn json_path(reader: &mut Reader<'_>, node: &Node) -> Option<String> 
             ));
             None
         }
+        Ok(_) if descends_again(&text.value) => {
+            reader.report(text.refuse(
+                "a JSONPath",
+                "this looks through all levels below, and again at each of them",
+                "in a filter, one `..` is enough, like `$..[?@..id]`",
+            ));
+            None
+        }
         Ok(_) => Some(text.value),
         Err(error) => {
             let start = error.position().min(text.value.len());
@@ -271,6 +281,64 @@ fn filters_by_the_whole_body(path: &str) -> bool {
     false
 }
 
+/// True if a query in a filter descends (`..`) more than once, itself or in its own filters: its cost
+/// grows with a power of the body's depth. A path that compares with the root is asked as a whole, so
+/// it may not descend twice either.
+fn descends_again(path: &str) -> bool {
+    // By depth of brackets: the query at hand has descended.
+    let (mut descended, mut quote) = (vec![false], None);
+    let (mut compares, mut descents) = (false, 0);
+    let mut characters = path.chars().peekable();
+    while let Some(c) = characters.next() {
+        let depth = descended.len() - 1;
+        match (quote, c) {
+            (Some(_), '\\') => drop(characters.next()),
+            (Some(open), c) if c == open => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '[') => descended.push(false),
+            (None, ']') if depth > 0 => drop(descended.pop()),
+            (None, '@' | '$') if depth > 0 => {
+                compares |= c == '$';
+                descended[depth] = false;
+            }
+            (None, '.') if characters.next_if_eq(&'.').is_some() => {
+                if descended[1..].contains(&true) {
+                    return true;
+                }
+                descents += usize::from(depth == 0);
+                descended[depth] = true;
+            }
+            (None, _) => {}
+        }
+    }
+    compares && descents > 1
+}
+
+/// Returns the part of a valid selector that looks through a whole page, or through all siblings,
+/// once for each element: `:has()`, and `~` in parentheses.
+fn looks_again(selector: &str) -> Option<&'static str> {
+    let (mut depth, mut quote) = (0usize, None);
+    let mut characters = selector.char_indices();
+    while let Some((at, c)) = characters.next() {
+        let rest = &selector.as_bytes()[at..];
+        match (quote, c) {
+            (_, '\\') => drop(characters.next()),
+            (Some(open), c) if c == open => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '(') => depth += 1,
+            (None, ')') => depth = depth.saturating_sub(1),
+            (None, ':') if rest.len() > 4 && rest[..5].eq_ignore_ascii_case(b":has(") => {
+                return Some(":has()");
+            }
+            (None, '~') if depth > 0 && rest.get(1) != Some(&b'=') => return Some("~"),
+            (None, _) => {}
+        }
+    }
+    None
+}
+
 fn selector(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     let text = reader.text(node)?;
     let like = "like `input[name=csrf]`";
@@ -278,7 +346,15 @@ fn selector(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
         return None;
     }
     match scraper::Selector::parse(&text.value) {
-        Ok(_) => Some(text.value),
+        Ok(parsed) => match looks_again(&parsed.to_css_string()) {
+            None => Some(text.value),
+            Some(part) => {
+                let message = format!("`{part}` here looks through the page once for each element");
+                let like = "select the element itself, or use `regex`";
+                reader.report(text.refuse("a CSS selector", message, like));
+                None
+            }
+        },
         Err(error) => {
             let message = format!("this is not a CSS selector: {error}");
             reader.report(text.refuse("a CSS selector", message, like));
@@ -303,6 +379,42 @@ mod tests {
         ] {
             assert_eq!(filters_by_the_whole_body(path), whole, "{path}");
             assert!(serde_json_path::JsonPath::parse(path).is_ok(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_query_in_a_filter_descends_once() {
+        for (path, again) in [
+            ("$..a..b[*]", false),
+            ("$..[?@..id]", false),
+            ("$..a[?@..b || @..c]", false),
+            ("$[?@.a == 'x..y' && @..b]", false),
+            ("$..a[?@.b == $.c]", false),
+            ("$[?@['a..b']..c]", false),
+            ("$..[?@..[?@..[?@..x]]]", true),
+            ("$[?@..[?@..x]]", true),
+            ("$[?@..a..b]", true),
+            ("$[?count(@..*..*) > 1]", true),
+            ("$..a..b[?@.c == $.d]", true),
+        ] {
+            assert_eq!(descends_again(path), again, "{path}");
+            assert!(serde_json_path::JsonPath::parse(path).is_ok(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_selector_looks_through_a_page_once() {
+        for (written, part) in [
+            ("nav ~ a[href='x:has(y)']", None),
+            ("td:not(nav a):nth-child(2n + 1)", None),
+            ("a:not([class~=x])", None),
+            ("span:has(b)", Some(":has()")),
+            ("span:HAS(b)", Some(":has()")),
+            (r"span:\68 as(b)", Some(":has()")),
+            ("a:not(b ~ c)", Some("~")),
+        ] {
+            let parsed = scraper::Selector::parse(written).unwrap();
+            assert_eq!(looks_again(&parsed.to_css_string()), part, "{written}");
         }
     }
 }

@@ -69,3 +69,75 @@ pub type FileContents = BTreeMap<String, Arc<Vec<u8>>>;
 pub fn no_files(name: &str) -> Result<Vec<u8>, FileError> {
     Err(FileError::NoneHere(name.to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Substitutions, read};
+    use super::*;
+
+    /// Returns the messages for a scenario whose files have these sizes.
+    fn said(rest: &str, sizes: &[(&str, u64)]) -> Vec<String> {
+        let text = format!("name: x\nphases: [{{ rate: 1/s, hold: 1s }}]\n{rest}\n");
+        let open = |name: &str| {
+            let found = sizes.iter().find(|(known, _)| *known == name);
+            // Memory that nobody touches is never allocated.
+            Ok(vec![0; found.unwrap().1 as usize])
+        };
+        let problems = read(&text, &Substitutions::default(), &open).err();
+        let messages = problems.unwrap_or_default().into_iter();
+        messages.map(|problem| problem.message).collect()
+    }
+
+    const TARGET: &str = "target: { url: 'https://x' }\n";
+
+    #[test]
+    fn each_file_has_its_most_bytes() {
+        let of_body = |size| {
+            let steps = "steps: [{ post: /, file: f }]";
+            said(&format!("{TARGET}{steps}"), &[("f", size)])
+        };
+        let of_part = |size| {
+            let steps = "steps: [{ post: /, multipart: { a: { file: f } } }]";
+            said(&format!("{TARGET}{steps}"), &[("f", size)])
+        };
+        let of_certificate = |size| {
+            let target = "target: { url: 'https://x', tls: { ca: f } }\nsteps: [{ get: / }]";
+            said(target, &[("f", size)])
+        };
+        let of_data = |size| {
+            let data = "data: { u: { file: f.csv } }\nsteps: [{ get: '/{{ u.a }}' }]";
+            said(&format!("{TARGET}{data}"), &[("f.csv", size)])
+        };
+        let too_large =
+            |word: &str, most: u64| format!("this is too large: {word} has at most {most} MiB");
+        let body = too_large("the body of a request", 64);
+        assert_eq!(of_body(64 * MIB), [""; 0]);
+        assert_eq!(of_body(64 * MIB + 1), [body.as_str()]);
+        assert_eq!(of_part(64 * MIB), [""; 0]);
+        assert_eq!(of_part(64 * MIB + 1), [body.as_str()]);
+        let certificate = too_large("a certificate or key", 1);
+        assert!(!of_certificate(MIB).contains(&certificate));
+        assert_eq!(of_certificate(MIB + 1), [certificate.as_str()]);
+        let data = too_large("a data file", 256);
+        assert_eq!(of_data(256 * MIB + 1), [data.as_str()]);
+    }
+
+    #[test]
+    fn all_files_together_have_their_most_bytes() {
+        let names: Vec<String> = (0..9).map(|number| number.to_string()).collect();
+        let steps: Vec<String> = names
+            .iter()
+            .map(|name| format!("{{ post: /, file: '{name}' }}"))
+            .collect();
+        let said = |last: u64| {
+            let sizes = names
+                .iter()
+                .map(|name| (name.as_str(), if name == "8" { last } else { 64 * MIB }));
+            let sizes: Vec<(&str, u64)> = sizes.collect();
+            said(&format!("{TARGET}steps: [{}]", steps.join(", ")), &sizes)
+        };
+        assert_eq!(said(0), [""; 0]);
+        let many = "with this one, the files of the scenario have more than 512 MiB";
+        assert_eq!(said(1), [many]);
+    }
+}

@@ -414,6 +414,12 @@ mod tests {
         );
         let why = observed("ready.json", ready, TaskStatus::Running).await;
         assert!(why.contains("is of version 1"), "{why}");
+        let version = crate::channel::message::VERSION;
+        let ready = format!(
+            r#"{{"version":{version},"program":"0.0.1","slot":0,"attempt":2,"identity":"pid 1","cores":1,"at":"{at}"}}"#
+        );
+        let why = observed("ready.json", ready, TaskStatus::Running).await;
+        assert!(why.contains("is of spikeproof 0.0.1"), "{why}");
         let end = |version: u32| {
             format!(
                 r#"{{"version":{version},"slot":0,"attempt":2,"why":{{"failed":"no plan"}},"intervals":0,"at":"{at}"}}"#

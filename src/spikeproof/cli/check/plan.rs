@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use crate::cost;
 use crate::engine::health;
-use crate::plan::{Schedule, Sizing, forecast};
+use crate::plan::forecast::{self, MemoryDemand};
+use crate::plan::{Schedule, Sizing};
 use crate::report::terminal::{level, peak};
 use crate::run::{FleetKind, Preview, ScenarioOptions, objections, proof_needed};
 use crate::scenario::{Model, Reuse, Scenario};
@@ -95,24 +96,25 @@ fn write_memory(
         FleetKind::Local => health::memory() / u64::from(sizing.tasks.max(1)),
         FleetKind::Fargate => u64::from(scenario.fleet.size.memory_mib) << 20,
     };
-    let need = forecast::memory(scenario, sizing.tasks);
+    out.write_str(&memory(&forecast::memory(scenario, sizing.tasks), there))
+}
+
+fn memory(need: &MemoryDemand, there: u64) -> String {
     let mib = |bytes: u64| bytes.div_ceil(1 << 20);
-    writeln!(
-        out,
-        "  memory of each: about {} MiB of {} ({} for sessions, {} for data), and what sessions capture",
+    let mut said = format!(
+        "  memory of each: about {} MiB of {} ({} for sessions, {} for data), and what sessions capture\n",
         mib(need.all()),
         mib(there),
         mib(need.sessions),
         mib(need.data)
-    )?;
+    );
     // Beyond nine tenths a generator counts as saturated.
     if need.all() > there / 10 * 9 {
-        writeln!(
-            out,
-            "  NOT ENOUGH: take more tasks (`fleet.tasks`), more memory (`fleet.memory`) or fewer rows"
-        )?;
+        said.push_str(
+            "  NOT ENOUGH: take more tasks (`fleet.tasks`), more memory (`fleet.memory`) or fewer rows\n",
+        );
     }
-    Ok(())
+    said
 }
 
 /// The reasons for which `run` would refuse this plan.
@@ -354,4 +356,32 @@ fn write_thresholds(out: &mut String, scenario: &Scenario) -> std::fmt::Result {
         writeln!(out, "  none: only validity and scaling are judged")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_not_enough_beyond_nine_tenths() {
+        const MIB: u64 = 1 << 20;
+        let need = MemoryDemand {
+            own: 60 * MIB,
+            sessions: 100 * MIB - 1,
+            data: 740 * MIB,
+        };
+        let line = "  memory of each: about 900 MiB of 1000 (100 for sessions, 740 for data), and what sessions \
+                    capture\n";
+        assert_eq!(memory(&need, 1_000 * MIB), line);
+        let more = MemoryDemand {
+            data: 741 * MIB,
+            ..need
+        };
+        let said = memory(&more, 1_000 * MIB);
+        let (_, warning) = said.split_once('\n').unwrap();
+        assert_eq!(
+            warning,
+            "  NOT ENOUGH: take more tasks (`fleet.tasks`), more memory (`fleet.memory`) or fewer rows\n"
+        );
+    }
 }

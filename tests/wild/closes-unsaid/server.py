@@ -1,0 +1,3 @@
+from odd import reply, serve
+
+serve(lambda request: reply(), then_close=True)
