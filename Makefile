@@ -101,10 +101,10 @@ $(SBOM)/bin/cargo-cyclonedx:
 truth: venv ## compares reports with the real events for every group of tests/truth; TRUTH=FILE uses your lab file
 	@SPIKEPROOF_TRUTH=$(or $(TRUTH),all) cargo test --quiet --locked --test truth -- --nocapture
 
-cases: venv ## runs the cases of tests/cases, whose causes are easily mistaken; CASES=NAME,NAME runs those
+cases: venv ## runs the cases of tests/cases, whose causes are easily mistaken; CASES=NAME,FOLDER,... runs those
 	@SPIKEPROOF_CASES=$(or $(CASES),all) cargo test --quiet --locked --test cases -- --nocapture
 
-advice: venv ## runs each group and case again with the policy that its report recommends; ADVICE=NAME,... runs a few
+advice: venv ## runs each group and case again with the policy that its report recommends; ADVICE=NAME,FOLDER,... runs a few
 	@SPIKEPROOF_ADVICE=$(or $(ADVICE),all) cargo test --quiet --locked --test advice -- --nocapture
 
 teardown: terraform venv ## proves that nothing is left: every fault in every phase; CELL='load x Panic' runs one

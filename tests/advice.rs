@@ -5,17 +5,21 @@
 //! instance-minutes. The recommended change is written into the lab file, and the second run shows
 //! what it really does. The groups are those of `tests/truth` and `tests/advice`, and the cases of
 //! `tests/cases`, both of whose runs have the case's proxies and its own scenario.
-//! `SPIKEPROOF_ADVICE`: `all`, a lab file of one's own, or names between commas; without it, a few.
+//! `SPIKEPROOF_ADVICE`: `all`, a lab file of one's own, or names between commas; without it, a few. A
+//! path in place of a name is a folder of one's own, with a case or with several.
 //!
 //! - A prediction *misses* by its distance from the actual figure. Allowed are a quarter of the
 //!   actual figure, or two periods: two periods of time, the requests that the group as it began
 //!   loses in them, the minutes of its instances in them. Advice that is not called low may not miss by more.
+//! - Where the policy that ran stays, its prediction is held to the same bounds by the first run.
+//! - All groups together try at least 20 recommendations.
 //! - A recommendation is *harmful* if the second run misses the limit for longer or loses more than
 //!   the first, each by more than two periods; or if it costs more than 5 % more instance-minutes
 //!   and gains nothing: neither figure is better by two periods, nor by a quarter without the
 //!   other being worse. No recommendation may be harmful.
 //! - `no_change: true` says that no policy is the remedy, so that no change may be recommended. It
 //!   stands under `expect` of a file, or in `expect.yaml` of a case.
+//! - `tries: KIND` under `expect` of a file tries the first candidate of this kind, recommended or not.
 //! - A change that the lab cannot make is counted as not applied, with its kind.
 #![allow(
     clippy::unwrap_used,
@@ -54,13 +58,14 @@ const AT_ONCE: usize = 4;
 const SAMPLE: [&str; 2] = ["fast", "one-sick-instance"];
 /// The groups of `tests/truth` whose advice is tried, beside all of `tests/advice` and
 /// `tests/cases`.
-const OF_TRUTH: [&str; 24] = [
+const OF_TRUTH: [&str; 25] = [
     "at-maximum-before",
     "delayed-metrics",
     "errors-from-fresh-instances",
     "fast",
     "flapping",
     "instances-after-the-spike",
+    "long-warm-up",
     "never-scales-in",
     "no-warm-up",
     "percentage-steps",
@@ -80,6 +85,8 @@ const OF_TRUTH: [&str; 24] = [
     "two-policies",
     "two-spikes",
 ];
+/// Fewest recommendations that all groups together try.
+const LEAST_RECOMMENDATIONS: usize = 20;
 /// Part of an actual figure by which a prediction may miss it.
 const NEAR: f64 = 0.25;
 /// Periods by which a prediction may miss, and by which two runs of one group may differ.
@@ -106,6 +113,8 @@ struct Group {
 struct Expect {
     /// True where no policy helps, so that no change may be recommended.
     no_change: bool,
+    /// The kind of the change that is tried in place of the recommended one, such as `warm-up`.
+    tries: Option<String>,
 }
 
 /// Returns the groups that `wanted` asks for, the value of `SPIKEPROOF_ADVICE`.
@@ -133,6 +142,7 @@ fn groups(wanted: &str) -> Vec<Group> {
     let folders = folders::cases().into_iter();
     let of_cases = folders
         .filter(|case| support::wants(wanted, &SAMPLE, &case.name))
+        .chain(folders::given(wanted))
         .map(Group::of_case);
     let groups: Vec<Group> = plain.chain(own).chain(of_cases).collect();
     assert!(!groups.is_empty(), "no group is called {wanted}");
@@ -151,20 +161,23 @@ impl Group {
         }
     }
 
-    /// Returns a case of `tests/cases`. Its other expectations are of one run, which that test
-    /// looks at.
+    /// Returns a case of `tests/cases`, or of a folder of one's own. Its other expectations are of
+    /// one run, which that test looks at.
     fn of_case(case: Folder) -> Self {
         let read = |path: &Path| {
             std::fs::read_to_string(path)
                 .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
         };
-        let expect: Value = serde_saphyr::from_str(&read(&case.expect)).unwrap();
+        let expect = case.expect.as_deref().map_or(Value::Null, |expect| {
+            serde_saphyr::from_str(&read(expect)).unwrap()
+        });
         Self {
-            about: expect["about"].as_str().unwrap().to_owned(),
+            about: expect["about"].as_str().unwrap_or(&case.name).to_owned(),
             lab: serde_saphyr::from_str(&read(&case.lab)).unwrap(),
             scenario: read(&case.path.join("scenario.yaml")),
             expect: Expect {
                 no_change: expect["no_change"] == true,
+                tries: None,
             },
             name: case.name,
             case: Some(case.path),
@@ -249,6 +262,19 @@ fn two_periods(group: &Group, report: &RunReport, truth: &Truth) -> Figures {
     }
 }
 
+/// Returns the largest miss of the three, as a part of what is allowed, and the figure.
+fn miss(predicted: Figures, actual: Figures, two_periods: Figures) -> (f64, &'static str) {
+    let figures = predicted.all().into_iter().zip(actual.all());
+    figures
+        .zip(two_periods.all())
+        .map(|(((what, predicted), (_, actual)), (_, allowed))| {
+            let allowed = (actual * NEAR).max(allowed);
+            ((predicted - actual).abs() / allowed, what)
+        })
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .unwrap()
+}
+
 /// A recommendation, and the two runs around it.
 struct Trial {
     change: String,
@@ -262,17 +288,8 @@ struct Trial {
 }
 
 impl Trial {
-    /// Returns the largest miss of the three, as a part of what is allowed, and the figure.
     fn miss(&self) -> (f64, &'static str) {
-        let figures = self.predicted.all().into_iter().zip(self.actual.all());
-        figures
-            .zip(self.two_periods.all())
-            .map(|(((what, predicted), (_, actual)), (_, allowed))| {
-                let allowed = (actual * NEAR).max(allowed);
-                ((predicted - actual).abs() / allowed, what)
-            })
-            .max_by(|(a, _), (b, _)| a.total_cmp(b))
-            .unwrap()
+        miss(self.predicted, self.actual, self.two_periods)
     }
 
     /// Returns the policies of both runs in words.
@@ -302,11 +319,12 @@ impl Trial {
 
 /// The end of one group's trial.
 enum Outcome {
-    /// The policy that ran stays.
+    /// The policy that ran stays, so its own run shows what is predicted.
     Nothing {
         confidence: Confidence,
         before: Figures,
         predicted: Figures,
+        two_periods: Figures,
     },
     /// No policy was replayed, for this reason.
     NoCandidates(String),
@@ -320,7 +338,11 @@ async fn outcome(group: &Group) -> Outcome {
     let Some(advice) = &report.advice else {
         return Outcome::NoCandidates("no advice".to_owned());
     };
-    let Some(best) = advice.candidates.iter().find(|one| one.recommended) else {
+    let is_tried = |one: &&ReportedCandidate| match &group.expect.tries {
+        Some(wanted) => kind(&one.change) == *wanted,
+        None => one.recommended,
+    };
+    let Some(best) = advice.candidates.iter().find(is_tried) else {
         return Outcome::NoCandidates(advice.no_candidates.clone().unwrap_or_default());
     };
     let limit = advice.limit.p95;
@@ -331,6 +353,7 @@ async fn outcome(group: &Group) -> Outcome {
             confidence,
             before,
             predicted,
+            two_periods: two_periods(group, &report, &truth),
         };
     }
     let mut changed = group.lab.clone();
@@ -532,13 +555,20 @@ impl Total {
                 confidence,
                 before,
                 predicted,
+                two_periods,
             } => {
                 self.nothing += 1;
-                let sure = confidence.word();
+                let (sure, (miss, what)) =
+                    (confidence.word(), miss(*predicted, *before, *two_periods));
                 println!(
-                    "{name:<28} {before} | {predicted} | {:23} | {sure:<6} nothing",
+                    "{name:<28} {before} | {predicted} | {:23} | {sure:<6} nothing, miss {miss:.2} of what is allowed ({what})",
                     ""
                 );
+                if *confidence > Confidence::Low && miss > 1.0 {
+                    self.wrong.push(format!(
+                        "{name}: {what}: {predicted} predicted for the policy that ran, {before} measured, and confidence is {sure}"
+                    ));
+                }
             }
             Outcome::NoCandidates(why) => {
                 self.without += 1;
@@ -555,6 +585,10 @@ impl Total {
             Outcome::NotApplied(kind) => Some(format!("{kind} is recommended")),
             Outcome::Nothing { .. } | Outcome::NoCandidates(_) => None,
         };
+        let tries = group.expect.tries.as_ref();
+        if let Some(kind) = tries.filter(|_| !matches!(outcome, Outcome::Tried(_))) {
+            self.wrong.push(format!("{name}: no {kind} was tried"));
+        }
         if group.expect.no_change
             && let Some(recommended) = recommended
         {
@@ -648,10 +682,15 @@ async fn what_is_recommended_does_what_is_predicted() {
     }
     println!("{}", total.line());
     assert!(total.wrong.is_empty(), "see above");
+    let tried = total.recommendations;
+    assert!(
+        wanted != "all" || tried >= LEAST_RECOMMENDATIONS,
+        "only {tried} recommendations were tried"
+    );
 }
 
 #[test]
-fn every_case_is_tried_with_all_others_and_by_its_name() {
+fn every_case_is_tried_with_all_others_by_its_name_and_by_its_path() {
     let all = groups("all");
     let cases: Vec<&str> = all
         .iter()
@@ -675,6 +714,21 @@ fn every_case_is_tried_with_all_others_and_by_its_name() {
         assert!(named[0].case.is_some(), "{name}");
         assert_eq!(named[0].expect.no_change, no_change, "{name}");
     }
+    let folder = tempfile::tempdir().unwrap();
+    let own = folder.path().join("shop");
+    std::fs::create_dir(&own).unwrap();
+    for file in ["lab.yaml", "scenario.yaml", "proxy.json"] {
+        let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/cold-caches");
+        std::fs::copy(case.join(file), own.join(file)).unwrap();
+    }
+    let found = groups(own.to_str().unwrap());
+    assert_eq!(found.len(), 1);
+    assert_eq!(
+        (found[0].name.as_str(), found[0].about.as_str()),
+        ("shop", "shop")
+    );
+    assert!(!found[0].expect.no_change);
+    assert_eq!(found[0].case, own.canonicalize().ok());
     let sample: Vec<String> = groups("").into_iter().map(|group| group.name).collect();
     assert_eq!(sample, SAMPLE);
 }

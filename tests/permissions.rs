@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use spikeproof::aws::Aws;
 use spikeproof::aws::permissions::{CallOrigin, Need, Role, STATEMENTS, document};
 use spikeproof::aws::query::{Query, Service};
-use spikeproof::journal::names::{ResourceKind, ResourceNames};
+use spikeproof::journal::names::{RUN_TAG, ResourceKind, ResourceNames, TARGET_TAG, target_tag};
 use spikeproof::lab::{Lab, PolicyFiles, Principal, Usage};
 use spikeproof::teardown::inventory::{Inventory, Presence};
 use spikeproof::units::RunId;
@@ -840,6 +840,20 @@ async fn the_watchers_document_is_enough_to_watch_and_has_nothing_more() {
             tasks: None,
         };
         let trial = Trial::new(lab_file, files).await;
+        // Another run on the same group, whose heartbeat is asked for.
+        let other = RunId::new(1_764_000_000, 7);
+        let ecs = in_the_region_of_the_group(&trial.lab).await;
+        let tag = |key: &str, value: &str| {
+            let tag = aws_sdk_ecs::types::Tag::builder();
+            tag.key(key).value(value).build()
+        };
+        ecs.create_cluster()
+            .cluster_name(ResourceNames::of(&other).cluster)
+            .tags(tag(RUN_TAG, other.as_str()))
+            .tags(tag(TARGET_TAG, &target_tag("lab-web")))
+            .send()
+            .await
+            .unwrap();
         let out = trial
             .folder
             .path()
@@ -854,6 +868,10 @@ async fn the_watchers_document_is_enough_to_watch_and_has_nothing_more() {
         assert_eq!(operator.denied, Vec::<String>::new(), "{}", text(&output));
         used.extend(operator.used.clone());
         allowed.extend(operator.used.into_iter().chain(operator.unused));
+        let cluster = ecs
+            .delete_cluster()
+            .cluster(ResourceNames::of(&other).cluster);
+        cluster.send().await.unwrap();
         trial.nothing_is_left().await;
     }
     let never: Vec<&String> = allowed.difference(&used).collect();
@@ -887,6 +905,17 @@ async fn caller(lab: &Lab, principal: Principal) -> Aws {
         credentials,
         sdk,
     }
+}
+
+/// Returns a client that is held to no document.
+async fn in_the_region_of_the_group(lab: &Lab) -> aws_sdk_ecs::Client {
+    let environment = lab.environment();
+    let region = environment.iter().find(|(name, _)| name == "AWS_REGION");
+    let sdk = caller(lab, Principal::Tasks).await.sdk;
+    let config = aws_sdk_ecs::config::Builder::from(&sdk)
+        .region(Region::new(region.unwrap().1.clone()))
+        .build();
+    aws_sdk_ecs::Client::from_conf(config)
 }
 
 async fn make(aws: &Aws, names: &ResourceNames) {

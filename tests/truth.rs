@@ -411,6 +411,12 @@ fn check_causes(checked: &mut Checked, case: &Case, report: &RunReport) {
             format!("{id} is not {standing:?}: {}", said::hypotheses(&report))
         });
     }
+    let unexpected = said::unexpected(&report, &case.expect.hypotheses);
+    // Nothing is expected of a lab file of one's own, whose name is its path.
+    let is_own = Path::new(&checked.name).is_file();
+    checked.verdict(is_own || unexpected.is_empty(), || {
+        format!("holds, and is not listed: {}", unexpected.join(", "))
+    });
     if let Some(expected) = &case.expect.recommends {
         checked.verdict(said::recommends(&report, expected), || {
             format!(
@@ -566,6 +572,39 @@ fn switches(world: &str, part: &serde_json::Value) -> Vec<String> {
     let keys = part.as_object().into_iter().flatten();
     let switched = keys.filter(|(_, value)| value.as_bool() == Some(true));
     switched.map(|(key, _)| format!("{world}/{key}")).collect()
+}
+
+#[test]
+fn a_hypothesis_that_holds_must_be_listed() {
+    let report = serde_json::json!({ "judged": { "hypotheses": [
+        { "id": "too-few-instances", "standing": "holds" },
+        { "id": "shared-bottleneck", "standing": "open" },
+        { "id": "sick-instance", "standing": "holds" },
+        { "id": "cold-instances", "standing": "excluded" },
+        { "id": "strained-generator", "standing": "holds" },
+    ] } });
+    let check = |ids: &[&str], expected: &[&str]| {
+        let listed = ids.iter().map(|id| ((*id).to_owned(), Standing::Any));
+        let listed: BTreeMap<String, Standing> = listed.collect();
+        assert_eq!(said::unexpected(&report, &listed), expected, "{ids:?}");
+    };
+    check(&[], &["too-few-instances", "sick-instance"]);
+    check(
+        &["shared-bottleneck", "too-few-instances"],
+        &["sick-instance"],
+    );
+    check(&["sick-instance", "too-few-instances"], &[]);
+    let fits = |standing: Standing| {
+        [
+            "too-few-instances",
+            "shared-bottleneck",
+            "cold-instances",
+            "blind-metric",
+        ]
+        .map(|id| standing.fits(&report, id))
+    };
+    assert_eq!(fits(Standing::Possible), [true, true, false, false]);
+    assert_eq!(fits(Standing::NotHolds), [false, true, true, true]);
 }
 
 #[test]

@@ -521,8 +521,8 @@ async fn a_trial_is_refused_beside_another_run_on_the_group() {
     trial.lab.stop().await;
 }
 
-/// A plain run warns of a run that was there before it, once, and of one that begins during its
-/// load.
+/// A plain run warns of runs that were there before it, once, be they of this machine or Fargate tasks
+/// of another, and of one that begins during its load.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plain_run_warns_of_other_runs_on_its_group() {
     let trial = Trial::new("", PolicyFiles::default()).await;
@@ -550,6 +550,14 @@ async fn a_plain_run_warns_of_other_runs_on_its_group() {
     let _before = begun("sp-0000000001", "lab-web");
     let _of_another = begun("sp-0000000002", "lab-api");
     drop(begun("sp-0000000003", "lab-web"));
+    // A run with Fargate tasks from another machine, and one that ended.
+    let channel = trial
+        .run_elsewhere("sp-0000000005", &[(TARGET_TAG, "lab-web")])
+        .await;
+    channel.put_control(&heartbeat(), None).await.unwrap();
+    trial
+        .run_elsewhere("sp-0000000006", &[(TARGET_TAG, "lab-web")])
+        .await;
     let scenario = scenario(&trial, SHORT);
     let child = trial
         .command(&["run", "--fleet", "local", &scenario])
@@ -583,7 +591,7 @@ async fn a_plain_run_warns_of_other_runs_on_its_group() {
     let found: Vec<_> = others.iter().map(|(of, run, _)| (*of, *run)).collect();
     assert_eq!(
         found,
-        ["sp-0000000001", "sp-0000000004"].map(|run| ("lab-web", run))
+        ["sp-0000000001", "sp-0000000005", "sp-0000000004"].map(|run| ("lab-web", run))
     );
     for (_, _, warning) in others {
         assert!(said.contains(warning), "`{warning}` is not in:\n{said}");

@@ -9,9 +9,6 @@ use evidence::timeline::{
 };
 use evidence::vocabulary::PolicyKind;
 
-/// A run that made more activities than this has told its story; the rest is not read.
-const MOST_ACTIVITIES: usize = 500;
-
 pub(crate) async fn group(clients: &Clients, name: &str) -> Result<GroupState, WatchError> {
     let answer = clients
         .autoscaling
@@ -89,16 +86,13 @@ pub(crate) async fn group(clients: &Clients, name: &str) -> Result<GroupState, W
     })
 }
 
-/// Activities that began at or after `since`, newest first. (In-progress ones come first in AWS's
-/// order, so paging stops only when a whole page is older.)
+/// Returns the activities that began at or after `since`, newest first.
 pub(crate) async fn activities(
     clients: &Clients,
     name: &str,
     since: Timestamp,
 ) -> Result<Vec<Activity>, WatchError> {
-    let mut found: Vec<Activity> = Vec::new();
-    let mut token = None;
-    loop {
+    pages(async |token| {
         let page = clients
             .autoscaling
             .describe_scaling_activities()
@@ -107,35 +101,42 @@ pub(crate) async fn activities(
             .send()
             .await
             .map_err(call("autoscaling:DescribeScalingActivities"))?;
-        let before = found.len();
-        for activity in page.activities() {
-            let Some(start) = activity.start_time().and_then(timestamp) else {
-                continue;
-            };
-            if start < since {
-                continue;
-            }
-            found.push(Activity {
-                id: activity.activity_id().unwrap_or_default().to_owned(),
-                description: activity.description().unwrap_or_default().to_owned(),
-                cause: activity.cause().unwrap_or_default().to_owned(),
-                start,
-                end: activity.end_time().and_then(timestamp),
-                status: activity
-                    .status_code()
-                    .map(|code| code.as_str().into())
-                    .unwrap_or_default(),
-                message: activity.status_message().map(str::to_owned),
-                details: activity.details().map(str::to_owned),
-                change: None,
-                not_scaled: Vec::new(),
-            });
-        }
-        token = page.next_token().map(str::to_owned);
-        if token.is_none() || found.len() == before || found.len() >= MOST_ACTIVITIES {
-            return Ok(found);
-        }
-    }
+        Ok(recent(page.activities(), page.next_token(), since))
+    })
+    .await
+}
+
+/// Reads a page of activities, with the token of the next page. Those in progress come first in AWS's
+/// order, so only a whole page from before the watch ends the paging. Nothing else does: a group of
+/// many instances has many activities.
+fn recent(
+    page: &[aws_sdk_autoscaling::types::Activity],
+    next: Option<&str>,
+    since: Timestamp,
+) -> (Vec<Activity>, Option<String>) {
+    let recent: Vec<Activity> = page.iter().filter_map(|one| activity(one, since)).collect();
+    let next = next.filter(|_| !recent.is_empty());
+    (recent, next.map(str::to_owned))
+}
+
+/// Reads an activity that began during the watch.
+fn activity(activity: &aws_sdk_autoscaling::types::Activity, since: Timestamp) -> Option<Activity> {
+    let start = activity.start_time().and_then(timestamp);
+    Some(Activity {
+        id: activity.activity_id().unwrap_or_default().to_owned(),
+        description: activity.description().unwrap_or_default().to_owned(),
+        cause: activity.cause().unwrap_or_default().to_owned(),
+        start: start.filter(|start| *start >= since)?,
+        end: activity.end_time().and_then(timestamp),
+        status: activity
+            .status_code()
+            .map(|code| code.as_str().into())
+            .unwrap_or_default(),
+        message: activity.status_message().map(str::to_owned),
+        details: activity.details().map(str::to_owned),
+        change: None,
+        not_scaled: Vec::new(),
+    })
 }
 
 pub(crate) async fn policies(clients: &Clients, name: &str) -> Result<Vec<Policy>, WatchError> {
@@ -481,5 +482,50 @@ mod tests {
         };
         assert_eq!(read.tracked, Some(TrackedMetric::Math(vec![backlog, each])));
         assert_eq!(read.aggregation.as_deref(), Some("Maximum"));
+    }
+
+    /// A group that launches a thousand instances has as many activities.
+    #[tokio::test]
+    async fn every_activity_since_the_watch_began_is_read() {
+        let of = |second: i64| {
+            asg::Activity::builder()
+                .activity_id(format!("a{second}"))
+                .auto_scaling_group_name("web")
+                .cause("a difference between desired and actual capacity")
+                .start_time(aws_smithy_types::DateTime::from_secs(second))
+                .status_code(asg::ScalingActivityStatusCode::Successful)
+                .build()
+        };
+        // Newest first, but one in progress comes before them, though it is older.
+        let mut all: Vec<Vec<asg::Activity>> = (100..1100)
+            .rev()
+            .collect::<Vec<i64>>()
+            .chunks(100)
+            .map(|seconds| seconds.iter().copied().map(of).collect())
+            .collect();
+        all[0].insert(0, of(90));
+        all.push(vec![of(99), of(98)]);
+        all.push(vec![of(97)]);
+        let mut asked = Vec::new();
+        let found = pages(|token: Option<String>| {
+            let page: usize = token.map_or(0, |token| token.parse().unwrap());
+            asked.push(page);
+            let next = (page + 1).to_string();
+            let read = recent(
+                &all[page],
+                Some(&next),
+                Timestamp::from_second(100).unwrap(),
+            );
+            std::future::ready(Ok(read))
+        })
+        .await
+        .unwrap();
+        // The eleventh page is the first whole one from before the watch.
+        assert_eq!(asked, (0..=10).collect::<Vec<usize>>());
+        assert_eq!(found.len(), 1000);
+        assert_eq!(
+            (found[0].id.as_str(), found[999].id.as_str()),
+            ("a1099", "a100")
+        );
     }
 }

@@ -23,7 +23,10 @@ pub(crate) struct Expect {
     /// phase: `errors-by-default in spike`.
     #[serde(default)]
     verdicts: BTreeMap<String, Wanted>,
-    /// By the id of a hypothesis: its standing.
+    /// By the id of an expectation: a text that its answer must contain.
+    #[serde(default)]
+    answers: BTreeMap<String, String>,
+    /// By the id of a hypothesis: its standing. One that is not listed does not hold.
     #[serde(default)]
     hypotheses: BTreeMap<String, Standing>,
     /// `nothing` that costs money, `something`, or the kind of the recommended change.
@@ -114,6 +117,10 @@ impl Expect {
                 format!("{id} is not {standing:?}: {}", said::hypotheses(report))
             });
         }
+        let unexpected = said::unexpected(report, &self.hypotheses);
+        checked.verdict(unexpected.is_empty(), || {
+            format!("holds, and is not listed: {}", unexpected.join(", "))
+        });
         let no_change = self.no_change.then_some("no-change");
         if let Some(expected) = no_change.or(self.recommends.as_deref()) {
             checked.verdict(said::recommends(report, expected), || {
@@ -161,15 +168,7 @@ impl Expect {
 
     fn check_verdicts(&self, report: &Value, checked: &mut Checked) {
         let judged = judgements(report);
-        let listing = || {
-            let line = |one: &Judged<'_>| {
-                format!(
-                    "\n    {} {}: {} ({})",
-                    one.id, one.detail, one.verdict, one.answer
-                )
-            };
-            judged.iter().map(line).collect::<String>()
-        };
+        let listing = || lines(&judged);
         for (key, wanted) in &self.verdicts {
             let (id, detail) = key.split_once(' ').unwrap_or((key, ""));
             let found = judged
@@ -177,6 +176,12 @@ impl Expect {
                 .find(|one| one.id == id && (detail.is_empty() || one.detail == detail));
             checked.verdict(found.is_some_and(|one| wanted.fits(one.verdict)), || {
                 format!("{key} is not {wanted:?}:{}", listing())
+            });
+        }
+        for (id, text) in &self.answers {
+            let found = judged.iter().find(|one| one.id == id);
+            checked.verdict(found.is_some_and(|one| one.answer.contains(text)), || {
+                format!("the answer of {id} has no `{text}`:{}", listing())
             });
         }
         if let Some(wanted) = self.overall {
@@ -229,6 +234,25 @@ fn named_sick(report: &Value) -> BTreeSet<&str> {
         .filter(|clue| clue["id"] == "one-failed")
         .filter_map(|clue| clue["instance"].as_str())
         .collect()
+}
+
+/// Returns all that a report says, for a reader who expects nothing of it.
+pub(crate) fn listing(report: &Value) -> String {
+    let hypotheses = said::hypotheses(report);
+    let recommendation = said::recommendation(report);
+    let judged = lines(&judgements(report));
+    format!("{judged}\n    hypotheses: {hypotheses}\n    advice: {recommendation}")
+}
+
+/// Returns a line for each judgement.
+fn lines(judged: &[Judged<'_>]) -> String {
+    let line = |one: &Judged<'_>| {
+        format!(
+            "\n    {} {}: {} ({})",
+            one.id, one.detail, one.verdict, one.answer
+        )
+    };
+    judged.iter().map(line).collect()
 }
 
 /// Returns all judgements that count for the verdict.

@@ -1,4 +1,5 @@
-//! The folders of `tests/cases`, as the tests of reports and of advice find them.
+//! Folders with cases: those of `tests/cases`, and any others, as the tests of reports and of advice
+//! find them.
 
 use std::path::{Path, PathBuf};
 
@@ -10,33 +11,64 @@ pub(crate) struct Folder {
     pub(crate) path: PathBuf,
     /// The lab file.
     pub(crate) lab: PathBuf,
-    /// The expectations that belong to the lab file.
-    pub(crate) expect: PathBuf,
+    /// The expectations that belong to the lab file; a folder of one's own need not have them.
+    pub(crate) expect: Option<PathBuf>,
 }
 
-/// Returns each lab file of each case, by name.
+/// Returns each lab file of each case of `tests/cases`, by name.
 pub(crate) fn cases() -> Vec<Folder> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
-    let mut cases = Vec::new();
-    for path in paths(&root).into_iter().filter(|path| path.is_dir()) {
-        let case = path.file_name().unwrap().to_str().unwrap();
-        for lab in paths(&path) {
-            let file = lab.file_name().unwrap().to_str().unwrap();
-            let other = file
-                .strip_prefix("lab")
-                .and_then(|rest| rest.strip_suffix(".yaml"));
-            if let Some(other) = other {
-                cases.push(Folder {
-                    name: format!("{case}{other}"),
-                    expect: path.join(format!("expect{other}.yaml")),
-                    path: path.clone(),
-                    lab,
-                });
-            }
-        }
+    let cases = below(&root);
+    for case in &cases {
+        assert!(case.expect.is_some(), "{}: nothing is expected", case.name);
     }
+    cases
+}
+
+/// Returns the cases of the folders among `wanted`, which are paths or names between commas. Such a
+/// folder is a case, or it holds cases.
+pub(crate) fn given(wanted: &str) -> Vec<Folder> {
+    let folders = wanted
+        .split(',')
+        .map(Path::new)
+        .filter(|path| path.is_dir());
+    let cases = folders.flat_map(|path| match case(path) {
+        cases if cases.is_empty() => below(path),
+        cases => cases,
+    });
+    cases.collect()
+}
+
+/// Returns the cases in a folder, by name.
+fn below(folder: &Path) -> Vec<Folder> {
+    let folders = paths(folder).into_iter().filter(|path| path.is_dir());
+    let mut cases: Vec<Folder> = folders.flat_map(|path| case(&path)).collect();
     cases.sort_by(|a, b| a.name.cmp(&b.name));
     cases
+}
+
+/// Returns the lab files of a case, by name; none if it is the folder of something else.
+fn case(folder: &Path) -> Vec<Folder> {
+    let path = folder.canonicalize().unwrap();
+    let case = path.file_name().unwrap().to_str().unwrap();
+    let mut found = Vec::new();
+    for lab in paths(&path) {
+        let file = lab.file_name().unwrap().to_str().unwrap();
+        let other = file
+            .strip_prefix("lab")
+            .and_then(|rest| rest.strip_suffix(".yaml"));
+        if let Some(other) = other {
+            let expect = path.join(format!("expect{other}.yaml"));
+            found.push(Folder {
+                name: format!("{case}{other}"),
+                expect: expect.exists().then_some(expect),
+                path: path.clone(),
+                lab,
+            });
+        }
+    }
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    found
 }
 
 fn paths(folder: &Path) -> Vec<PathBuf> {

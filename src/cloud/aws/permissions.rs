@@ -25,6 +25,8 @@ const LOOKING: &[Role] = &[Role::Operator, Role::Watcher];
 /// The roles that read what a trial changes.
 const READING: &[Role] = &[Role::Operator, Role::Watcher, Role::TryAdvice];
 const TRYING: &[Role] = &[Role::TryAdvice];
+/// The role that only watches.
+const WATCHER: &[Role] = &[Role::Watcher];
 const ANYONE: &[Role] = &[Role::Operator, Role::Watcher, Role::Reaper];
 
 const CLUSTERS: &str = "arn:aws:ecs:*:*:cluster/sp-*";
@@ -138,7 +140,7 @@ pub const STATEMENTS: &[Statement] = &[
             ),
             us(
                 "tag:GetResources",
-                BOTH,
+                ANYONE,
                 "runs by the tag of their resources; runs that test the same group",
             ),
         ],
@@ -412,6 +414,16 @@ pub const STATEMENTS: &[Statement] = &[
             "s3:PutObject",
             REAPER,
             "stops the load of a run that nobody owns, and fences its owner off",
+        )],
+    },
+    Statement {
+        name: "Heartbeats",
+        on: &["arn:aws:s3:::spikeproof-sp-*/run/control.json"],
+        when: &[],
+        needs: &[us(
+            "s3:GetObject",
+            WATCHER,
+            "whether a run that tests the same group is alive",
         )],
     },
     Statement {

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::Context;
-use crate::aws::{Aws, Cloud};
+use crate::aws::Aws;
 use crate::journal::record::WatchedTarget;
 use crate::scenario::Scenario;
 use crate::teardown::beside;
@@ -25,15 +25,16 @@ pub(super) fn target(scenario: &Scenario, watched_in: Option<&Aws>) -> Option<Wa
 #[derive(Debug, Default)]
 pub(super) struct OtherRuns {
     pub runs: BTreeSet<RunId>,
-    /// Why the account could not be asked; `None` if it was, or if there is none.
+    /// Why the account could not be asked; `None` if it was, or if no group is watched in one.
     pub unknown: Option<String>,
 }
 
-/// Looks on this host and in the account. `own` is this run, once it has an id.
+/// Looks on this host, and in the account of the group: with a fleet on this machine as well, since
+/// another machine may have sent Fargate tasks. `own` is this run, once it has an id.
 pub(super) async fn look(
     cx: &Context,
     target: Option<&WatchedTarget>,
-    cloud: Option<&Cloud>,
+    watched_in: Option<&Aws>,
     own: Option<&RunId>,
 ) -> OtherRuns {
     let Some(target) = target else {
@@ -43,8 +44,8 @@ pub(super) async fn look(
         runs: beside::on_this_host(&cx.options.runs_dir, target),
         unknown: None,
     };
-    if let Some(cloud) = cloud {
-        match beside::in_the_account(&cloud.aws, target).await {
+    if let Some(aws) = watched_in {
+        match beside::in_the_account(aws, target).await {
             Ok(found) => others.runs.extend(found),
             Err(error) => others.unknown = Some(error.to_string()),
         }

@@ -88,7 +88,13 @@ async fn end_watch(
 async fn warn_of_other_runs(cx: &Context, state: &RunState, warnings: &mut Vec<Warning>) {
     let plan = &state.plan;
     let target = beside::target(&plan.scenario, plan.watched_in.as_ref());
-    let others = beside::look(cx, target.as_ref(), plan.cloud.as_ref(), Some(&plan.run)).await;
+    let others = beside::look(
+        cx,
+        target.as_ref(),
+        plan.watched_in.as_ref(),
+        Some(&plan.run),
+    )
+    .await;
     for warning in beside::warnings(cx, target.as_ref(), &others) {
         if !warnings.contains(&warning) {
             cx.events.warn(words::warning(&warning));

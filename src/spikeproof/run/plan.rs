@@ -88,7 +88,7 @@ pub(super) async fn plan(cx: &Context) -> Result<RunPlan, RunError> {
         }
     }
     let target = beside::target(&preview.scenario, survey.watched_in.as_ref());
-    let others = beside::look(cx, target.as_ref(), cloud.as_ref(), None).await;
+    let others = beside::look(cx, target.as_ref(), survey.watched_in.as_ref(), None).await;
     trial::alone(&cx.trial, cloud.as_ref(), &others, None)
         .await
         .map_err(NotTried::error)?;

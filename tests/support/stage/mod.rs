@@ -35,7 +35,8 @@ pub(crate) struct Stage<'a> {
     /// The text of the scenario.
     pub(crate) scenario: &'a str,
     /// The folder of a case: `proxy.json` puts a proxy before the target, `aws.json` one before
-    /// AWS, and `generator.json` stops the generator.
+    /// AWS, and `generator.json` stops the generator. `beside.sh` is a program that runs beside the
+    /// run, with the folder of its files as its argument.
     pub(crate) case: Option<&'a Path>,
 }
 
@@ -80,6 +81,11 @@ impl Stage<'_> {
             let first = proxies.target.as_ref().unwrap().first_request();
             stopping.spawn(stop_generator(stopped, first, runs.clone()));
         }
+        let mut beside = JoinSet::new();
+        if let Some(program) = self.settings("beside.sh") {
+            let first = proxies.target.as_ref().map(Target::first_request);
+            beside.spawn(run_beside(program, first, folder.to_owned()));
+        }
         let mut command = spikeproof();
         command
             .args(["run", "--fleet", "local", "--runs-dir"])
@@ -95,6 +101,7 @@ impl Stage<'_> {
         while let Some(stopped) = stopping.join_next().await {
             stopped.unwrap();
         }
+        drop(beside);
         lab.stop().await;
         drop(proxies.endpoint);
         let said = format!(
@@ -202,6 +209,25 @@ impl Lab {
         let ended = timeout(PATIENCE, self.process.wait()).await;
         assert!(ended.unwrap().unwrap().success(), "the lab failed");
     }
+}
+
+/// Runs a program of a case beside its run. It finds `proxy.log` in the folder from the load's first
+/// request on.
+async fn run_beside(
+    program: PathBuf,
+    first: Option<tokio::sync::watch::Receiver<Option<Instant>>>,
+    folder: PathBuf,
+) {
+    let mut command = Command::new(&program);
+    command.arg(&folder).kill_on_drop(true).stdin(Stdio::null());
+    let mut process = command.spawn().unwrap();
+    if let Some(mut first) = first {
+        let runs = folder.join("runs");
+        let is_load = |first: &Option<Instant>| first.is_some() && run_folder(&runs).is_some();
+        first.wait_for(is_load).await.unwrap();
+        std::fs::write(folder.join("proxy.log"), "the load's first request\n").unwrap();
+    }
+    process.wait().await.unwrap();
 }
 
 /// Stops the generator of the run, and lets it go on, both at their instants.

@@ -100,7 +100,7 @@ async fn is_alone(cx: &Context, state: &RunState) -> Result<(), RunError> {
     let plan = &state.plan;
     let (own, cloud) = (Some(&plan.run), plan.cloud.as_ref());
     let target = beside::target(&plan.scenario, plan.watched_in.as_ref());
-    let others = beside::look(cx, target.as_ref(), cloud, own).await;
+    let others = beside::look(cx, target.as_ref(), plan.watched_in.as_ref(), own).await;
     alone(&cx.trial, cloud, &others, own).await.map_err(refused)
 }
 

@@ -170,7 +170,7 @@ async fn looked_once(runs_dir: &Path, cloud: &Cloud) -> (Context, RunPlan) {
     plan.watched_in = Some(cloud.aws.clone());
     plan.trial.changes = vec![higher_maximum()];
     let target = beside::target(&plan.scenario, Some(&cloud.aws));
-    let others = beside::look(&cx, target.as_ref(), Some(cloud), None).await;
+    let others = beside::look(&cx, target.as_ref(), Some(&cloud.aws), None).await;
     assert_eq!(alone(&cx.trial, Some(cloud), &others, None).await, Ok(()));
     (cx, plan)
 }
