@@ -23,7 +23,7 @@ const STRAINED_SECONDS: usize = 1;
 /// Share of seconds in which a generator may be late by less than a tenth of a second. Such a second
 /// has its whole load, and a limit that only such seconds missed is inconclusive by itself. From a
 /// quarter on, the figures of the run are no more the target's alone.
-const LATE_SHARE: f64 = 0.25;
+pub(super) const LATE_SHARE: f64 = 0.25;
 /// Share of iterations that may fail to start; above one in a thousand, load is missing.
 pub(super) const DROPPED_SHARE: f64 = 0.001;
 /// Share of the watch in which the group may be out of sight. A throttled call now and then hides
