@@ -217,7 +217,7 @@ pub enum Why {
     ScaledIn,
     /// The instance failed its health checks, and was replaced.
     FailedChecks,
-    /// A user terminated the instance, or moved it to standby.
+    /// A user terminated the instance, moved it to standby, or lowered the desired capacity.
     ByHand,
     /// An instance refresh replaced it.
     Refreshed,
@@ -326,9 +326,7 @@ fn launch_reason(timeline: &Timeline, launch: &Activity) -> LaunchReason {
         if one.instance().is_none_or(|id| never_served.contains(&id)) {
             continue;
         }
-        if one.terminates() && one.leaving_reason() != Why::ScaledIn {
-            unreplaced += 1;
-        }
+        unreplaced += u32::from(one.waits_for_another());
         if one.launches() && one.launch_reason() != Some(LaunchReason::Grew) {
             unreplaced = unreplaced.saturating_sub(1);
         }
@@ -570,6 +568,13 @@ mod tests {
                             needing to be replaced.";
     const DIFFERS: &str = "At 2026-03-01T12:00:20Z an instance was started in response to a difference between \
                            desired and actual capacity, increasing the capacity from 1 to 2.";
+    const TERMINATED: &str = "At 2026-03-01T12:00:11Z instance i-1 was taken out of service in response to a user request.";
+    const DECREMENTED: &str = "At 2026-03-01T12:00:11Z instance i-1 was taken out of service in response to a user \
+                               request, shrinking the capacity from 2 to 1.";
+    const LOWERED: &str = "At 2026-03-01T12:00:11Z a user request explicitly set group desired capacity changing the \
+                           desired capacity from 2 to 1.  At 2026-03-01T12:00:12Z an instance was taken out of service \
+                           in response to a difference between desired and actual capacity, shrinking the capacity \
+                           from 2 to 1.";
     const ABANDONED: &str = "Launching a new EC2 instance: i-2.  Status Reason: Instance failed to complete user's \
                              Lifecycle Action: Lifecycle Action with token t was abandoned: Lifecycle Action \
                              Completed with ABANDON Result";
@@ -595,6 +600,7 @@ mod tests {
         let grew = || activity(10, failed, GREW, "Failed");
         let sick = || activity(12, "Terminating EC2 instance: i-1", SICK, "Successful");
         let gone = || activity(14, "Terminating EC2 instance: i-2", SICK, "Successful");
+        let by_hand = |cause| activity(11, "Terminating EC2 instance: i-1", cause, "Successful");
         let came = |description, status| activity(13, description, REPLACES, status);
         let why = |before: Vec<Observation>| {
             let again = activity(
@@ -625,6 +631,10 @@ mod tests {
                 vec![activity(10, ABANDONED, GREW, "Cancelled"), gone()],
                 LaunchReason::Grew,
             ),
+            // A user who takes an instance away for good, with the desired capacity.
+            (vec![grew(), by_hand(DECREMENTED)], LaunchReason::Grew),
+            (vec![grew(), by_hand(LOWERED)], LaunchReason::Grew),
+            (vec![grew(), by_hand(TERMINATED)], LaunchReason::Replaced),
         ] {
             let said = format!("{before:?}");
             assert_eq!(why(before), reason, "{said}");

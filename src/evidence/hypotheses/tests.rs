@@ -1,6 +1,6 @@
 use super::*;
 use crate::testing::{
-    Answers, activity, alarm, at, behind, group, phases, results, strained, with_load,
+    Answers, activity, alarm, at, behind, group, levels, phases, results, strained, with_load,
 };
 use crate::timeline::{Activity, Datapoint, MetricSeries, Observation, Observed as Seen, series};
 use model::measure::{Cell, InstanceCell, Interval, Key, LatencyHistogram, Saturation, Tally};
@@ -528,6 +528,54 @@ fn a_policy_whose_metric_stays_low_while_limits_are_missed_does_not_see_the_load
         during: 80.0,
     };
     assert_eq!(blind.pro[2..], [connections]);
+}
+
+#[test]
+fn a_metric_does_not_see_a_load_that_more_instances_carried_later() {
+    // The spikes last from 10 s to 20 s and from 30 s to 40 s; a second instance serves from 27 s on.
+    let scenario = levels();
+    let answered = results(&scenario, |second, level| {
+        let millis = if (10..20).contains(&second) {
+            1_500
+        } else {
+            40
+        };
+        let serving = if second < 27 { 1 } else { 2 };
+        even(serving, (level * 100.0) as u64, 0, millis)
+    });
+    let points = (0..50).map(|second| Datapoint {
+        at: at(second),
+        value: 12.0,
+    });
+    let series = MetricSeries {
+        name: MetricSeries::name_of_policy_metric("CPUUtilization"),
+        unit: "%".to_owned(),
+        period: Duration::from_secs(1),
+        points: points.collect(),
+        alarms: vec!["high".to_owned()],
+    };
+    let story = |served: &[&str]| {
+        vec![
+            group(0, 1, &["i-1"]),
+            alarm("high", "GreaterThanThreshold", 50.0, 3),
+            group(25, 2, &["i-1"]),
+            group(27, 2, served),
+            group(50, 2, served),
+            Observation::new(at(50), Seen::Metric(series.clone())),
+        ]
+    };
+    let blind = |served: &[&str]| {
+        with_load(&scenario, story(served), &answered, |facts| {
+            let mut all = facts.hypotheses.iter();
+            let found = all.find(|one| one.suspect == Suspect::BlindMetric).unwrap();
+            let is_cure = |clue: &&Clue| matches!(clue, Clue::Cured { .. });
+            (found.standing, found.pro.iter().find(is_cure).cloned())
+        })
+    };
+    let cured = Clue::Cured { from: 1, to: 2 };
+    assert_eq!(blind(&["i-1", "i-2"]), (Standing::Holds, Some(cured)));
+    // Without more instances, nothing shows that they would have helped.
+    assert_eq!(blind(&["i-1"]), (Standing::Open, None));
 }
 
 #[test]

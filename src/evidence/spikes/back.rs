@@ -35,10 +35,12 @@ impl SpikeEvidence<'_> {
         moments[1..].sort_by_key(|moment| moment.at);
     }
 
-    /// Adds the low alarm, and the decision that followed from it.
+    /// Adds the low alarm, and the decision that followed from it. A user's decision is no answer to
+    /// the fall.
     fn low_alarm(&self, spike: &mut Spike, dropped: Timestamp, until: Timestamp) {
         let shrinks = |one: &&Decision| {
-            one.to < one.from && after(one.at, SECOND) > dropped && one.at < until
+            let is_then = after(one.at, SECOND) > dropped && one.at < until;
+            one.to < one.from && !one.by_hand && is_then
         };
         let shrink = self.decisions.iter().find(shrinks);
         let named = shrink.and_then(|one| one.alarm.as_deref());

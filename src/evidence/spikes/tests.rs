@@ -50,6 +50,33 @@ fn each_spike_has_a_chain_of_its_own_in_the_order_of_its_moments() {
 }
 
 #[test]
+fn a_user_who_lowers_the_desired_capacity_is_not_the_policys_scale_in() {
+    let mut story = two_spikes();
+    for one in &mut story {
+        let Observed::Activity(activity) = &mut one.seen else {
+            continue;
+        };
+        if activity.description.ends_with("i-3") && activity.shrinks() {
+            activity.cause = format!(
+                "At {} a user request update of AutoScalingGroup constraints to min: 1, max: 4, desired: 1 changing the \
+                 desired capacity from 2 to 1.  At {} an instance was taken out of service in response to a difference \
+                 between desired and actual capacity, shrinking the capacity from 2 to 1.",
+                activity.start, activity.start
+            );
+        }
+    }
+    story.retain(|one| !matches!(&one.seen, Observed::AlarmChange(change) if change.at > at(40)));
+    let found = reaction(story);
+    let last = found.spikes.last().unwrap();
+    assert_eq!(
+        kinds(&last.back),
+        [MomentKind::LoadFell, MomentKind::BackAtTheStart]
+    );
+    assert_eq!((last.in_took, found.in_took), (None, None));
+    assert_eq!(found.left[1].why, crate::instances::Why::ByHand);
+}
+
+#[test]
 fn a_group_that_grew_before_the_spike_is_said_to_have() {
     let early = vec![
         group(0, 1, &["i-1"]),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::vocabulary::ActivityStatus;
 use super::NotScaled;
-use super::cause::{ResponseTo, Sentence, sentences};
+use super::cause::{Decider, ResponseTo, Sentence, sentences};
 use crate::instances::{Checked, LaunchReason, Why};
 
 /// A scaling activity of the group or service.
@@ -118,19 +118,41 @@ impl Activity {
                     ResponseTo::HealthCheck | ResponseTo::Ended | ResponseTo::UnhealthyInstance,
                 ) => return Why::FailedChecks,
                 Sentence::Response(ResponseTo::Refresh) => return Why::Refreshed,
-                Sentence::Response(ResponseTo::User) => return Why::ByHand,
+                Sentence::Response(ResponseTo::User { .. }) => return Why::ByHand,
                 Sentence::Response(ResponseTo::Rebalance | ResponseTo::SpotInterruption) => {
                     return Why::Rebalanced;
                 }
-                Sentence::Difference { grew: false } => why = Why::ScaledIn,
+                // The difference is that of the decision before it.
+                Sentence::Difference { grew: false } if why == Why::Other => why = Why::ScaledIn,
                 Sentence::Desired {
+                    by,
                     change: Some((from, to)),
                     ..
-                } if to < from => why = Why::ScaledIn,
+                } if to < from => {
+                    why = match by {
+                        Decider::User => Why::ByHand,
+                        _ => Why::ScaledIn,
+                    }
+                }
                 _ => {}
             }
         }
         why
+    }
+
+    /// Returns true for a termination after which the group wants as many instances as before, so it
+    /// launches another one.
+    pub(crate) fn waits_for_another(&self) -> bool {
+        let makes_smaller = |sentence: &Sentence| match sentence {
+            Sentence::Response(ResponseTo::User { shrinks }) => *shrinks,
+            Sentence::Difference { grew } => !grew,
+            Sentence::Desired {
+                change: Some((from, to)),
+                ..
+            } => to < from,
+            _ => false,
+        };
+        self.terminates() && !sentences(&self.cause).iter().any(makes_smaller)
     }
 
     /// Returns the finding of the health checks for which an instance was terminated; `None` if it
@@ -186,6 +208,7 @@ impl Activity {
             at: self.start,
             alarm,
             policy,
+            by_hand: false,
             from,
             to,
         }]
@@ -236,6 +259,8 @@ pub struct Decision {
     pub alarm: Option<String>,
     /// The policy that the cause names; absent where it names none.
     pub policy: Option<String>,
+    /// True if a user asked for it, or software that acts for one.
+    pub by_hand: bool,
     /// Desired capacity before.
     pub from: u32,
     /// Desired capacity after.
@@ -265,6 +290,7 @@ mod tests {
             at: "2024-01-05T10:00:06Z".parse().unwrap(),
             alarm: Some("my CPU is high".to_owned()),
             policy: Some("out by two".to_owned()),
+            by_hand: false,
             from: 2,
             to: 5,
         };
@@ -278,6 +304,7 @@ mod tests {
             (manual.alarm, manual.policy, manual.from, manual.to),
             (None, None, 0, 16)
         );
+        assert!(manual.by_hand);
         let service = Activity {
             description: "Setting desired count to 5.".to_owned(),
             cause: "monitor alarm TargetTracking-service/c/s-AlarmHigh-1 in state ALARM triggered policy cpu"
@@ -381,6 +408,8 @@ mod tests {
         ] {
             let termination = activity("Terminating EC2 instance: i-1", cause);
             assert_eq!(termination.leaving_reason(), why, "{cause}");
+            let is_smaller = cause.contains("shrinking the capacity");
+            assert_eq!(termination.waits_for_another(), !is_smaller, "{cause}");
             assert_eq!(termination.checked().is_some(), why == Why::FailedChecks);
         }
         use Checked::{Ended, Unwell};
@@ -465,6 +494,7 @@ mod tests {
             at: "2026-09-13T02:34:12Z".parse().unwrap(),
             alarm: Some("flows-high".to_owned()),
             policy: Some("out".to_owned()),
+            by_hand: false,
             from: 1,
             to: 2,
         };
@@ -557,6 +587,9 @@ mod tests {
              1 to 0.  At 2022-12-23T20:48:58Z instance i-1 was selected for termination.",
         );
         assert_eq!(told(&limited), [(None, 1, 0)]);
+        // No policy lowered it, and the group is to stay smaller.
+        assert_eq!(limited.leaving_reason(), Why::ByHand);
+        assert!(!limited.shrinks() && !limited.waits_for_another());
         for one in [grew, shrank, asked, limited] {
             assert_eq!(one.not_understood(), Vec::<String>::new(), "{one:?}");
         }

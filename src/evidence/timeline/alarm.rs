@@ -89,7 +89,7 @@ impl Alarm {
     }
 
     /// Returns true if a datapoint of this value breaches; never without a threshold.
-    pub(crate) fn breached_by(&self, value: f64) -> bool {
+    pub fn breached_by(&self, value: f64) -> bool {
         self.threshold
             .is_some_and(|threshold| self.comparison.is_breached(value, threshold))
     }

@@ -63,7 +63,10 @@ pub(super) enum ResponseTo {
     /// Another instance was unhealthy, and this one replaces it.
     UnhealthyInstance,
     /// A user terminated it, or moved it to or out of standby.
-    User,
+    User {
+        /// True if the desired capacity was lowered with it.
+        shrinks: bool,
+    },
     /// An instance refresh.
     Refresh,
     /// The group was balanced between its zones, or Spot capacity was rebalanced.
@@ -171,6 +174,7 @@ fn response(text: &str) -> Option<ResponseTo> {
         return Some(ResponseTo::Rebalance);
     }
     let (_, to) = text.split_once("in response to ")?;
+    let shrinks = to.contains("shrinking the capacity");
     let known = [
         ("unhealthy instance", ResponseTo::UnhealthyInstance),
         ("terminated or stopped", ResponseTo::Ended),
@@ -180,7 +184,7 @@ fn response(text: &str) -> Option<ResponseTo> {
         ("instance refresh", ResponseTo::Refresh),
         ("rebalance", ResponseTo::Rebalance),
         ("interruption", ResponseTo::SpotInterruption),
-        ("user request", ResponseTo::User),
+        ("user request", ResponseTo::User { shrinks }),
     ];
     known
         .into_iter()
@@ -205,6 +209,7 @@ impl Sentence {
             at: *at,
             alarm,
             policy,
+            by_hand: *by == Decider::User,
             from: *from,
             to: *to,
         })

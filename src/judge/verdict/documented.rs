@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{conditions, draining, fresh, survival, thresholds, validity};
 use evidence::load::{ERRORS, least_sent};
 use evidence::{others, scale_in};
+use model::measure::SHORT;
 use model::scenario::ScalingExpectations;
 
 const PAGE: &str = include_str!("../../../docs/scaling.md");
@@ -123,6 +124,7 @@ fn the_defaults_of_a_run_are_those_of_the_page() {
                 "the generator was not the limit",
                 &[
                     percent(validity::STRAINED_SHARE),
+                    SHORT.as_millis() as f64,
                     percent(validity::DROPPED_SHARE),
                 ],
             ),

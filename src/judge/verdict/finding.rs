@@ -434,6 +434,19 @@ pub enum CountedFrom {
     FirstLowDatapoint,
 }
 
+/// How high an alarm's metric came while limits were missed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MetricReach {
+    /// The metric's name; the alarm's, where it has none.
+    pub metric: String,
+    /// Its highest datapoint; `null` where there is none.
+    pub highest: Option<f64>,
+    /// The alarm's threshold; `null` for an anomaly band.
+    pub threshold: Option<f64>,
+    /// True if that datapoint breached: then too few others did.
+    pub reached: bool,
+}
+
 /// The highest value of a policy's metric under the load.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MetricPeak {

@@ -39,8 +39,8 @@ pub use answered::{Answered, AtMaximum};
 pub use conclusion::{Conclusion, is_unstable, worst};
 pub use draining::ShortDraining;
 pub use finding::{
-    Cost, CountedFrom, Expectation, Finding, Measured, MetricPeak, MetricValue, OtherCause,
-    RunFigures, Scope, Unavoidable, WorseInstance,
+    Cost, CountedFrom, Expectation, Finding, Measured, MetricPeak, MetricReach, MetricValue,
+    OtherCause, RunFigures, Scope, Unavoidable, WorseInstance,
 };
 pub use reason::{
     DoubtReason, EndedEarly, LeavingReason, MissingPart, NewInstanceReason, Reason, ScaleInReason,

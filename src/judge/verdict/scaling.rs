@@ -20,6 +20,8 @@ use model::outcome::Verdict;
 use model::plan::Schedule;
 use model::scenario::Scenario;
 
+mod silent;
+
 /// The findings on a group.
 #[derive(Default)]
 pub(super) struct Scaling {
@@ -134,10 +136,10 @@ fn sizes(reaction: &Reaction) -> Measured {
 }
 
 pub(super) fn scaled_out(facts: &Facts<'_>) -> Finding {
-    let (verdict, reason) = if facts.reaction.scaled_out() {
-        launched(facts)
-    } else {
-        stayed(facts)
+    let (verdict, reason) = match facts.reaction.scaled_out() {
+        true if grew_without_alarm(facts) => moved(facts),
+        true => launched(facts),
+        false => stayed(facts),
     };
     Finding::of_group(
         Expectation::ScaledOut,
@@ -145,6 +147,29 @@ pub(super) fn scaled_out(facts: &Facts<'_>) -> Finding {
         sizes(&facts.reaction),
         reason,
     )
+}
+
+/// Returns true if the activities tell who made the group grow, and no alarm did.
+fn grew_without_alarm(facts: &Facts<'_>) -> bool {
+    let since = facts.activities.iter().copied();
+    let since = since.filter(|one| one.start >= facts.times.started);
+    let mut growths = since
+        .flat_map(Activity::decisions)
+        .filter(|one| one.to > one.from)
+        .peekable();
+    growths.peek().is_some() && growths.all(|one| one.alarm.is_none())
+}
+
+/// Judges a group that something besides its policies made grow. The policies fail where they should
+/// have asked for more, and launches where they failed; otherwise the answer of the policies was not
+/// seen.
+fn moved(facts: &Facts<'_>) -> (Verdict, ScaleOutReason) {
+    let (verdict, reason) = launched(facts);
+    if verdict == Verdict::Failed {
+        return (verdict, reason);
+    }
+    let failed = silent::judge(facts).filter(|(verdict, _)| *verdict == Verdict::Failed);
+    failed.unwrap_or((Verdict::Inconclusive, ScaleOutReason::NotByItsPolicies))
 }
 
 /// Judges a group that asked for more: whether an instance came of it, and who decided it.
@@ -254,29 +279,8 @@ fn stayed(facts: &Facts<'_>) -> (Verdict, ScaleOutReason) {
             ScaleOutReason::HighAlarmUnknown { call },
         );
     }
-    let mut blind = facts.hypotheses.iter();
-    if let Some(found) = blind.find(|one| one.suspect == Suspect::BlindMetric) {
-        let below = found.pro.iter().find_map(|clue| match clue {
-            Clue::MetricBelow {
-                metric,
-                highest,
-                threshold,
-            } => Some(ScaleOutReason::MetricDoesNotSeeTheLoad {
-                metric: metric.clone(),
-                highest: *highest,
-                threshold: *threshold,
-                open: !found.holds(),
-            }),
-            _ => None,
-        });
-        if let Some(reason) = below {
-            // Where more instances may not have helped, the policy need not have asked for them.
-            let verdict = match found.holds() {
-                true => Verdict::Failed,
-                false => Verdict::Inconclusive,
-            };
-            return (verdict, reason);
-        }
+    if let Some(found) = silent::judge(facts) {
+        return found;
     }
     let peaks = timeline
         .metrics()

@@ -17,7 +17,7 @@ pub use failure::{
 pub use latency::{LatencyHistogram, PackedLatency};
 pub use recorder::{Request, RequestRecorder, ResultShape};
 pub use results::{Merged, Results, Select};
-pub use saturation::{Bound, Saturation, Stretch, stretches};
+pub use saturation::{Bound, SHORT, Saturation, Stretch, stretches};
 pub use tally::{Ending, Tally};
 
 use std::net::SocketAddr;

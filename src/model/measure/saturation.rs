@@ -68,7 +68,7 @@ const SCARCE: u32 = 900;
 /// An event loop this late sees answers late.
 const LAG_MICROS: u64 = 50_000;
 /// Delays below a tenth of a second leave the load of each second what the plan asked for.
-const SHORT_MICROS: u64 = 100_000;
+pub const SHORT: Duration = Duration::from_millis(100);
 
 /// The cause that saturated a generator, the gravest first. In JSON a kebab-case id; the aliases
 /// are those of report versions 1 to 4.
@@ -151,7 +151,7 @@ impl Saturation {
     /// can lengthen latencies, and hide none.
     pub fn is_only_late(&self) -> bool {
         let mut bounds = self.bounds().peekable();
-        let is_short = self.late_micros.max(self.lag_micros) < SHORT_MICROS;
+        let is_short = u128::from(self.late_micros.max(self.lag_micros)) < SHORT.as_micros();
         let is_late = |bound| matches!(bound, Bound::Late | Bound::Lag);
         is_short && bounds.peek().is_some() && bounds.all(is_late)
     }

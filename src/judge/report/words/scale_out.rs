@@ -1,7 +1,7 @@
 //! Sentences for the reasons for judgements on scale-out.
 
 use super::links::{link, not_scaled};
-use crate::verdict::ScaleOutReason;
+use crate::verdict::{MetricReach, ScaleOutReason};
 use model::units::{self, Seconds};
 
 pub(super) fn scale_out(reason: &ScaleOutReason) -> String {
@@ -9,6 +9,16 @@ pub(super) fn scale_out(reason: &ScaleOutReason) -> String {
         ScaleOutReason::LaunchesFailed { .. }
         | ScaleOutReason::NeverReached { .. }
         | ScaleOutReason::MetricDoesNotSeeTheLoad { .. } => return obstacle(reason),
+        ScaleOutReason::ThresholdNotReached {
+            missed_s,
+            metrics,
+            open,
+        } => return threshold_not_reached(*missed_s, metrics, *open),
+        ScaleOutReason::ShorterThanTheAlarm { missed_s, window_s } => {
+            return format!(
+                "limits were missed for {missed_s}, and the alarm needs {window_s} over its threshold: the load was too short for the policy"
+            );
+        }
         ScaleOutReason::AtMaximumBefore { maximum } => {
             return format!("it was at its maximum of {maximum} before the load began");
         }
@@ -68,6 +78,12 @@ pub(super) fn scale_out(reason: &ScaleOutReason) -> String {
         ScaleOutReason::NotByPoliciesAlone => {
             "but not by its policies alone: see `only its policies moved the group`"
         }
+        ScaleOutReason::NotByItsPolicies => {
+            "no alarm asked for it: something else made the group grow, and what its policies would have done was not seen"
+        }
+        ScaleOutReason::MissedForOtherReasons => {
+            "no alarm fired, and limits were missed for other reasons than too few instances, or perhaps so"
+        }
         ScaleOutReason::BreachNotShown => {
             "the alarm fired, but neither its history nor its metric shows the breach"
         }
@@ -117,6 +133,39 @@ fn obstacle(reason: &ScaleOutReason) -> String {
             )
         }
         _ => String::new(),
+    }
+}
+
+fn threshold_not_reached(missed: Seconds, metrics: &[MetricReach], open: bool) -> String {
+    let missed = format!("limits were missed for {missed}");
+    if metrics.is_empty() {
+        return format!("{missed}, and no alarm asks for more instances");
+    }
+    let listed: Vec<String> = metrics.iter().map(reach).collect();
+    let listed = units::listed(&listed);
+    let is_low = |one: &MetricReach| one.highest.is_some() && !one.reached;
+    let conclusion = match (metrics.iter().all(is_low), open) {
+        (true, false) => ": the threshold is too high for this load",
+        (true, true) => {
+            ": the threshold is too high for this load, or more instances would not have helped"
+        }
+        (false, _) => "",
+    };
+    format!("{missed} while {listed}{conclusion}")
+}
+
+fn reach(metric: &MetricReach) -> String {
+    let name = &metric.metric;
+    let of = metric
+        .threshold
+        .map(|threshold| format!(" of the alarm's {threshold:.1}"))
+        .unwrap_or_default();
+    match metric.highest {
+        None => format!("{name} had no datapoint"),
+        Some(highest) if metric.reached => {
+            format!("{name} reached {highest:.1}{of} in too few datapoints")
+        }
+        Some(highest) => format!("{name} reached {highest:.1}{of} only"),
     }
 }
 

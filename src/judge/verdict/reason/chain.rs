@@ -1,7 +1,7 @@
 //! Reasons for the judgements on scale-out, scale-in, new instances and leaving instances.
 
 use crate::verdict::ShortDraining;
-use crate::verdict::finding::{CountedFrom, MetricPeak, Unavoidable, WorseInstance};
+use crate::verdict::finding::{CountedFrom, MetricPeak, MetricReach, Unavoidable, WorseInstance};
 use evidence::OpenLink;
 use evidence::timeline::NotScaled;
 use jiff::Timestamp;
@@ -27,6 +27,8 @@ pub enum ScaleOutReason {
     },
     /// The group grew, but something besides its policies moved it.
     NotByPoliciesAlone,
+    /// The group grew, but no alarm asked for it: what its policies would have done was not seen.
+    NotByItsPolicies,
     /// The group asked for instances, and every launch failed.
     LaunchesFailed {
         /// Launch activities that failed.
@@ -59,6 +61,25 @@ pub enum ScaleOutReason {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         open: bool,
     },
+    /// Limits were missed for as long as the alarm needs, and it did not fire.
+    ThresholdNotReached {
+        /// Time from the first to the last second of the spike that missed a limit.
+        missed_s: Seconds,
+        /// The metric of each alarm that asks for more; empty where none does.
+        metrics: Vec<MetricReach>,
+        /// True if the run does not show that more instances would have helped.
+        open: bool,
+    },
+    /// Limits were missed for a shorter time than the alarm needs.
+    ShorterThanTheAlarm {
+        /// Time from the first to the last second of the spike that missed a limit.
+        missed_s: Seconds,
+        /// The shortest window of an alarm that asks for more.
+        window_s: Seconds,
+    },
+    /// No alarm fired, and limits were missed only for other reasons than too few instances, or
+    /// perhaps so.
+    MissedForOtherReasons,
     /// The group was at its maximum before the load.
     AtMaximumBefore {
         /// The group's maximum size.

@@ -363,14 +363,20 @@ fn a_hand_that_made_the_group_grow_is_not_the_policys_answer() {
                     .to_owned();
         }
     }
-    let (judgements, _) = said(
-        &scenario(),
-        story,
-        &Results::default(),
-        Circumstances::default(),
-    );
-    let out = about(&judgements, "the group scaled out");
+    let judged = |story| {
+        let none = Results::default();
+        let (judgements, _) = said(&scenario(), story, &none, Circumstances::default());
+        about(&judgements, "the group scaled out").clone()
+    };
+    // Beside a hand, the policy's own answer counts.
+    let mut both = story.clone();
+    both.push(activity(28, "Launching a new EC2 instance: i-3", 2, 3));
+    let out = judged(both);
+    assert_eq!(out.verdict, Verdict::Passed, "{out:?}");
     assert!(out.because.contains("not by its policies alone"), "{out:?}");
+    let out = judged(story);
+    assert_eq!(out.verdict, Verdict::Inconclusive, "{out:?}");
+    assert!(out.because.starts_with("no alarm asked for it"), "{out:?}");
 }
 
 #[test]
