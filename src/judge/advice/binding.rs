@@ -152,7 +152,7 @@ mod tests {
         let answer = said(both);
         assert!(
             answer.ends_with(
-                " This is about policy web-cpu, which made the largest decision: from 2 to 5 instances."
+                " This is about policy web-cpu, whose largest decision was from 2 to 5 instances."
             ),
             "{answer}"
         );

@@ -9,16 +9,9 @@ pub(super) fn scale_out(reason: &ScaleOutReason) -> String {
         ScaleOutReason::LaunchesFailed { .. }
         | ScaleOutReason::NeverReached { .. }
         | ScaleOutReason::MetricDoesNotSeeTheLoad { .. } => return obstacle(reason),
-        ScaleOutReason::ThresholdNotReached {
-            missed_s,
-            metrics,
-            open,
-        } => return threshold_not_reached(*missed_s, metrics, *open),
-        ScaleOutReason::ShorterThanTheAlarm { missed_s, window_s } => {
-            return format!(
-                "limits were missed for {missed_s}, and the alarm needs {window_s} over its threshold: the load was too short for the policy"
-            );
-        }
+        ScaleOutReason::ThresholdNotReached { .. }
+        | ScaleOutReason::ShorterThanTheAlarm { .. }
+        | ScaleOutReason::LoadTooLow { .. } => return no_alarm(reason),
         ScaleOutReason::AtMaximumBefore { maximum } => {
             return format!("it was at its maximum of {maximum} before the load began");
         }
@@ -40,13 +33,6 @@ pub(super) fn scale_out(reason: &ScaleOutReason) -> String {
         }
         ScaleOutReason::HighAlarmUnknown { call } => {
             return format!("whether an alarm fired cannot be told: {call} failed");
-        }
-        ScaleOutReason::LoadTooLow { peaks } => {
-            let peaks: String = peaks
-                .iter()
-                .map(|peak| format!("; {} peaked at {:.1}", peak.metric, peak.value))
-                .collect();
-            return format!("the load was too low or too short for the policy to fire{peaks}");
         }
         ScaleOutReason::BreachToInService {
             alarm_window_s,
@@ -92,6 +78,28 @@ pub(super) fn scale_out(reason: &ScaleOutReason) -> String {
         }
     };
     fixed.to_owned()
+}
+
+/// Says why no alarm fired; empty for all other reasons.
+fn no_alarm(reason: &ScaleOutReason) -> String {
+    match reason {
+        ScaleOutReason::ThresholdNotReached {
+            missed_s,
+            metrics,
+            open,
+        } => threshold_not_reached(*missed_s, metrics, *open),
+        ScaleOutReason::ShorterThanTheAlarm { missed_s, window_s } => format!(
+            "limits were missed for {missed_s}, and the alarm needs {window_s} over its threshold: the load was too short for the policy"
+        ),
+        ScaleOutReason::LoadTooLow { peaks } => {
+            let peaks: String = peaks
+                .iter()
+                .map(|peak| format!("; {} peaked at {:.1}", peak.metric, peak.value))
+                .collect();
+            format!("the load was too low or too short for the policy to fire{peaks}")
+        }
+        _ => String::new(),
+    }
 }
 
 /// Says what kept the group from growing; empty for all other reasons.

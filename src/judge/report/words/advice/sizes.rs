@@ -128,7 +128,7 @@ pub(super) fn target_value(target: &TargetValue) -> String {
 /// Names the policy that the target is about.
 fn binding(binding: &Binding) -> String {
     format!(
-        " This is about policy {}, which made the largest decision: from {} to {}.",
+        " This is about policy {}, whose largest decision was from {} to {}.",
         binding.policy,
         binding.from,
         units::count(binding.to, "instance")
@@ -306,7 +306,7 @@ mod tests {
         assert_eq!(
             binds,
             format!(
-                "{alone} This is about policy web-cpu, which made the largest decision: from 2 to 5 instances."
+                "{alone} This is about policy web-cpu, whose largest decision was from 2 to 5 instances."
             )
         );
     }

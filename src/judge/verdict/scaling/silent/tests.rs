@@ -90,7 +90,7 @@ fn a_load_that_missed_limits_was_not_too_low() {
                 .to_owned()
         )
     );
-    // What all instances share has a load above which limits are missed, too.
+    // A part that all instances share has such a load, too.
     let (verdict, said) = judged(stays("RequestCountPerTarget", 320.0, 3, 300.0), 10..30);
     assert_eq!(verdict, Verdict::Inconclusive);
     let expected = "RequestCountPerTarget reached 300.0 of the alarm's 320.0 only";
