@@ -376,7 +376,17 @@ fn check_times(
         .decisions
         .iter()
         .any(|one| one.at >= started && one.to > one.from);
-    checked.verdict(grew == reaction.scaled_out(), || {
+    // A schedule makes the group grow without a decision of a policy.
+    let living = |at: Timestamp| {
+        let lives = |one: &&InstanceTruth| {
+            let mut ends = [one.draining, one.gone].into_iter().flatten();
+            one.launched <= at && ends.all(|end| end > at)
+        };
+        truth.instances.iter().filter(lives).count()
+    };
+    let mut launches = truth.instances.iter().map(|one| one.launched);
+    let is_larger = launches.any(|at| at >= started && living(at) > living(started));
+    checked.verdict((grew || is_larger) == reaction.scaled_out(), || {
         format!(
             "{changes} decisions, and said to be {} -> {}",
             reaction.desired_before, reaction.desired_peak
