@@ -34,6 +34,15 @@ struct Cold<'a> {
     failed: usize,
     own: Tally,
     others: Tally,
+    /// True if it was as well as the others afterwards.
+    became_well: bool,
+}
+
+impl Cold<'_> {
+    /// Returns true if it failed in half of its cold seconds.
+    fn is_failing(&self) -> bool {
+        self.failed * 2 >= self.seconds.len()
+    }
 }
 
 /// Returns the hypothesis if new instances were slow at first: by the header that names instances,
@@ -51,10 +60,14 @@ fn by_header(seen: &Seen<'_>) -> Option<Hypothesis> {
         .map(|one| one.id.as_str())
         .filter(|id| seen.of.results.first_answer(id).is_some())
         .collect();
-    let cold: Vec<Cold<'_>> = new.iter().filter_map(|id| cold(seen, id, &new)).collect();
-    let Some(first) = at_first(&cold, new.len()) else {
+    let mut cold: Vec<Cold<'_>> = new.iter().filter_map(|id| cold(seen, id, &new)).collect();
+    if cold.is_empty() {
         return pooled_by_age(seen, &new);
-    };
+    }
+    // One that never becomes well is sick: by its failures, or as the slow one among well ones.
+    let are_most = cold.len() * 2 >= new.len();
+    cold.retain(|one| one.became_well || (are_most && !one.is_failing()));
+    let first = at_first(&cold, new.len())?;
     let is_cold = |id: &str, second: usize| {
         cold.iter()
             .any(|one| one.id == id && one.seconds.contains(&second))
@@ -241,6 +254,7 @@ fn cold<'a>(seen: &Seen<'_>, id: &'a str, new: &[&str]) -> Option<Cold<'a>> {
         failed: 0,
         own: Tally::default(),
         others: Tally::default(),
+        became_well: false,
     };
     let mut answers = 0;
     for second in first..seen.merged.len() {
@@ -261,7 +275,8 @@ fn cold<'a>(seen: &Seen<'_>, id: &'a str, new: &[&str]) -> Option<Cold<'a>> {
         }
         if !is_slow && !is_failing {
             // The first second has few answers; after that it is warm.
-            if second > first + 1 {
+            found.became_well = second > first + 1;
+            if found.became_well {
                 break;
             }
             continue;
@@ -288,7 +303,7 @@ fn at_first(cold: &[Cold<'_>], new: usize) -> Option<Clue> {
     let (instances, of) = (cold.len() as u32, new as u32);
     let share = |tally: &Tally| tally.errors() as f64 / tally.requests().max(1) as f64;
     let failing = cold.iter().max_by_key(|one| one.failed)?;
-    if failing.failed * 2 >= failing.seconds.len() {
+    if failing.is_failing() {
         return Some(Clue::FailedAtFirst {
             instances,
             of,

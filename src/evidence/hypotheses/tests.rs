@@ -671,6 +671,23 @@ fn new_instances_that_fail_at_first_are_cold_and_nothing_is_shared() {
 }
 
 #[test]
+fn a_new_instance_that_fails_for_ever_is_sick_and_not_cold() {
+    let until = |last: u32| {
+        let of = |second: u32, asked: u64, serving: u64| {
+            let mut all = even(serving, asked.min(serving * 200), 0, 40);
+            if serving == 4 && second < last {
+                (all[3].1, all[3].2) = (0, all[3].1);
+            }
+            all
+        };
+        let all = found(grows(), of);
+        [Suspect::ColdInstances, Suspect::SickInstance].map(|suspect| standing_of(&all, suspect))
+    };
+    assert_eq!(until(25)[0], Some(Standing::Holds));
+    assert_eq!(until(u32::MAX), [None, Some(Standing::Holds)]);
+}
+
+#[test]
 fn overload_that_times_out_is_no_shared_bottleneck() {
     // Old requests that nobody waits for keep two of four busy: hardly more is answered than before.
     let scenario = load();
