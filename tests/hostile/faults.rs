@@ -188,6 +188,7 @@ fn a_limit_of_file_sizes_under_load_is_a_sentence_of_the_run() {
     for name in ["report.json", "report.html"] {
         let sentence = format!("could not write {name}: {full}");
         assert!(said.stderr.contains(&sentence), "{}", said.all());
+        assert!(!said.stdout.contains(name), "not there: {}", said.all());
     }
     // The verdict is said all the same; a busy machine may be late.
     let exits = [Exit::Passed, Exit::Inconclusive];

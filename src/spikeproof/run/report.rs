@@ -1,5 +1,10 @@
 //! Report: the verdict, what was destroyed, and one exit code, written to the run's folder.
 
+use std::fs::Permissions;
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
 use super::error::RunErrorKind;
 use super::judge::JudgedRun;
 use super::state::RunState;
@@ -189,13 +194,22 @@ fn write(cx: &Context, state: &RunState, report: &RunReport) {
                 }
             })
             .and_then(|content| {
-                std::fs::write(state.plan.folder.join(name), content)
-                    .map_err(|error| error.to_string())
+                write_whole(&state.plan.folder, name, &content).map_err(|error| error.to_string())
             });
         if let Err(error) = written {
             cx.events.warn(format!("could not write {name}: {error}"));
         }
     }
+}
+
+/// Writes a file whole or not at all, with the permissions of any new file.
+fn write_whole(folder: &Path, name: &str, content: &str) -> io::Result<()> {
+    let mut file = tempfile::Builder::new()
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder)?;
+    file.write_all(content.as_bytes())?;
+    file.persist(folder.join(name))?;
+    Ok(())
 }
 
 #[cfg(test)]
