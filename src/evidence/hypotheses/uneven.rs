@@ -8,7 +8,7 @@ use super::seen::{Seen, median, p95};
 use super::{Clue, Hypothesis, Standing, Suspect};
 
 /// Factor over an even share that the slow instances must have.
-const MORE: f64 = 1.5;
+const MORE: f64 = 1.3;
 /// Share of an even share that the others may have at most.
 const LESS: f64 = 0.75;
 /// Share of the first latency that the last must have.
