@@ -405,17 +405,56 @@ fn few_files_open_others_by_themselves() {
     assert_eq!(found, known);
 }
 
-/// Members that a member of the workspace depends on, tests left out.
-fn imports(manifest: &Path) -> Vec<String> {
+/// Packages that a member of the workspace depends on, tests left out.
+fn dependencies(manifest: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(manifest).unwrap();
     let table = text.split("\n[dependencies]\n").nth(1).unwrap();
-    table
-        .lines()
-        .take_while(|line| !line.starts_with('['))
+    let lines = table.lines().take_while(|line| !line.starts_with('['));
+    lines
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
         .filter_map(|line| line.split(['.', ' ']).next())
-        .filter(|name| LAYERS.iter().any(|(member, _)| member == name))
         .map(str::to_owned)
         .collect()
+}
+
+/// Those of them that are members.
+fn imports(manifest: &Path) -> Vec<String> {
+    let mut all = dependencies(manifest);
+    all.retain(|name| LAYERS.iter().any(|(member, _)| member == name));
+    all
+}
+
+/// `make lint` builds the fuzz targets with their own lock file, and nothing else does.
+#[test]
+fn the_lock_file_of_the_fuzz_targets_has_what_each_member_depends_on() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let lock = std::fs::read_to_string(root.join("tests/fuzz/Cargo.lock")).unwrap();
+    let workspace = std::fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    // The workspace gives some packages another name.
+    let package_of = |one: &str| {
+        let begins = format!("{one} = {{ package = \"");
+        let mut lines = workspace.lines();
+        let renamed = lines.find_map(|line| line.strip_prefix(&begins)?.split('"').next());
+        renamed.unwrap_or(one).to_owned()
+    };
+    let mut seen = 0;
+    for (member, _) in LAYERS {
+        let name = format!("\nname = \"{member}\"\n");
+        let mut packages = lock.split("[[package]]");
+        let Some(package) = packages.find(|package| package.contains(&name)) else {
+            continue;
+        };
+        for one in dependencies(&src().join(member).join("Cargo.toml")) {
+            let one = package_of(&one);
+            let has = |end: &str| package.contains(&format!("\n \"{one}{end}"));
+            assert!(
+                has("\"") || has(" "),
+                "{one} of {member}: `cargo update --workspace` in tests/fuzz"
+            );
+            seen += 1;
+        }
+    }
+    assert!(seen > 40, "the search itself: {seen}");
 }
 
 #[test]
